@@ -1,0 +1,9 @@
+"""What every package speaks: optics, camera, emitters, localization tables, coordinates, errors."""
+
+from autods.core.camera import Camera
+from autods.core.emitters import EmitterBatch
+from autods.core.errors import UserError
+from autods.core.optical_system import OpticalSystem
+from autods.core.table import LocalizationTable
+
+__all__ = ["Camera", "EmitterBatch", "LocalizationTable", "OpticalSystem", "UserError"]

@@ -1,0 +1,9 @@
+"""The one exception that a user, not a programmer, is meant to read."""
+
+
+class UserError(Exception):
+    """A problem that the user can fix.
+
+    The message is a single line: what is wrong, where, and what to do. The command line prints it without
+    a traceback and exits with code 2.
+    """

@@ -1,0 +1,34 @@
+"""The only place that converts between nm and pixels.
+
+Positions in nm have their origin at the outer corner of pixel (0, 0). In corner pixels (``_px``) the centre
+of pixel 0 is at 0.5; as an array index (``_index``) it is at 0, as in Picasso's tables.
+"""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import numpy as np
+import torch
+
+Coordinate = TypeVar("Coordinate", float, np.ndarray, torch.Tensor)
+
+
+def nm_to_px(position_nm: Coordinate, pixel_size_nm: float) -> Coordinate:
+    """Nanometres to corner pixels (centre of pixel 0 at 0.5)."""
+    return position_nm / pixel_size_nm
+
+
+def px_to_nm(position_px: Coordinate, pixel_size_nm: float) -> Coordinate:
+    """Corner pixels (centre of pixel 0 at 0.5) to nanometres."""
+    return position_px * pixel_size_nm
+
+
+def nm_to_index(position_nm: Coordinate, pixel_size_nm: float) -> Coordinate:
+    """Nanometres to a fractional array index (centre of pixel 0 at 0)."""
+    return position_nm / pixel_size_nm - 0.5
+
+
+def index_to_nm(index: Coordinate, pixel_size_nm: float) -> Coordinate:
+    """Fractional array index (centre of pixel 0 at 0) to nanometres."""
+    return (index + 0.5) * pixel_size_nm
