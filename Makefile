@@ -1,0 +1,57 @@
+# Each target does all of its own set-up: a virtual environment in .venv, made once and updated only when
+# pyproject.toml or constraints.txt change. Needed beforehand: python3 (3.10 or newer) with pip, and make.
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+
+# The caller's Python settings must not leak in.
+unexport PYTHONPATH
+unexport PYTHONHOME
+unexport VIRTUAL_ENV
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test test-all lint benchmark clean
+
+help:
+	@echo "make demo       simulate a small movie, reconstruct it, score it, write a report to autods_demo/"
+	@echo "make test       the quick tests (under 10 minutes on 2 cores)"
+	@echo "make test-all   every test, the slow ones too"
+	@echo "make lint       ruff and mypy"
+	@echo "make benchmark  the tables and figures of the README (long)"
+	@echo "make install    only the environment in .venv"
+
+install: $(STAMP)
+
+# Debian without python3-venv has no ensurepip; pip (22.3 or newer) can then fill a bare environment from outside.
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+	  { echo "autods needs Python 3.10 or newer; name one with: make PYTHON=python3.11"; exit 1; }
+	@test -x $(BIN)/pip || $(PYTHON) -m venv --clear $(VENV) >/dev/null 2>&1 || \
+	  { $(PYTHON) -m venv --clear --without-pip $(VENV) && $(PYTHON) -m pip --python $(BIN)/python install -q pip; } || \
+	  { rm -rf $(VENV); echo "cannot make a virtual environment: apt install python3-venv python3-pip"; exit 1; }
+	$(BIN)/python -m pip install -q -r constraints.txt
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: $(STAMP)
+	$(BIN)/autods demo
+
+# One thread a worker: two workers with two threads each would fight for two cores.
+test: $(STAMP)
+	OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
+
+test-all: $(STAMP)
+	OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+benchmark: $(STAMP)
+	$(BIN)/autods benchmark suite=readme
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache autods_demo
