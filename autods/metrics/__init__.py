@@ -1,0 +1,1 @@
+"""How good localizations and images are: matching, detection, image quality and resolution."""

@@ -1,0 +1,53 @@
+"""Independent references: a brute-force matcher and the stand-alone scorer beside the checkout."""
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+from scipy.optimize import linear_sum_assignment
+
+SCORER = Path(__file__).resolve().parents[3] / "shared" / "tools" / "score.py"
+
+
+def scorer() -> ModuleType:
+    """Load the independent scorer; skip the test where it is absent."""
+    if not SCORER.exists():
+        pytest.skip(f"{SCORER} is not on this machine")
+    spec = importlib.util.spec_from_file_location("independent_scorer", SCORER)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def random_tables(seed, n_frames=10, per_frame=30, side_nm=3000.0, jitter_nm=40.0, dims=2, shift=0.0):
+    """Draw truth and a degraded copy of it: jitter, a fifth missed, a fifth false. Frames are shuffled."""
+    rng = np.random.default_rng(seed)
+    frame = np.repeat(np.arange(n_frames) * 3, per_frame)
+    truth = rng.uniform(0, side_nm, (len(frame), dims))
+    kept = rng.random(len(frame)) > 0.2
+    n_false = len(frame) // 5
+    found_frame = np.concatenate([frame[kept], rng.choice(frame, n_false)])
+    jittered = truth[kept] + rng.normal(shift, jitter_nm, (kept.sum(), dims))
+    found = np.concatenate([jittered, rng.uniform(0, side_nm, (n_false, dims))])
+    order, order_found = rng.permutation(len(frame)), rng.permutation(len(found))
+    return frame[order], truth[order], found_frame[order_found], found[order_found]
+
+
+def dense_match(truth_frame, truth, found_frame, found, radius, axial_radius=None):
+    """Match each frame with one dense Hungarian problem."""
+    rows, columns = [], []
+    for frame in np.unique(truth_frame):
+        i, j = np.flatnonzero(truth_frame == frame), np.flatnonzero(found_frame == frame)
+        delta = truth[i, None] - found[None, j]
+        lateral = np.sqrt((delta[..., :2] ** 2).sum(-1))
+        allowed, cost = lateral <= radius, lateral
+        if axial_radius is not None:
+            allowed = allowed & (np.abs(delta[..., 2]) <= axial_radius)
+            cost = np.sqrt((delta**2).sum(-1))
+        a, b = linear_sum_assignment(np.where(allowed, cost, 1e6))
+        keep = allowed[a, b]
+        rows.append(i[a[keep]])
+        columns.append(j[b[keep]])
+    return np.concatenate(rows), np.concatenate(columns)
