@@ -1,0 +1,240 @@
+"""The architecture as a test: layers, cycles, where the heavy libraries may be used, and size budgets.
+
+A new exception goes into an allow-list below with its reason, or not at all.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "autods"
+
+LAYERS = {
+    "core": 0,
+    "optics": 1,
+    "io": 1,
+    "networks": 1,
+    "metrics": 1,
+    "rendering": 1,
+    "representation": 1,
+    "simulation": 2,
+    "estimation": 2,
+    "calibration": 2,
+    "zoo": 2,
+    "training": 3,
+    "inference": 3,
+    "pipelines": 4,
+    "benchmarks": 4,
+    "cli": 5,
+    "web": 5,
+}
+MAX_FILE_LINES = 400
+MAX_FUNCTION_LINES = 50
+
+#: Libraries that only some packages may import at all.
+LIBRARY_HOMES = {
+    "pytorch_lightning": {"training", "inference", "pipelines", "benchmarks", "cli", "web"},
+    "lightning": set[str](),
+    "hydra": {"cli"},
+    "omegaconf": {"cli"},
+    "rich": {"cli"},
+}
+#: Libraries slow to import or with global state: only inside functions, and only in these packages.
+FUNCTION_ONLY = {"matplotlib": {"rendering", "calibration", "training", "pipelines", "benchmarks", "cli"}}
+
+#: (relative path) -> reason, for files over MAX_FILE_LINES.
+LONG_FILES: dict[str, str] = {}
+#: (relative path, function) -> reason, for functions over MAX_FUNCTION_LINES.
+LONG_FUNCTIONS: dict[tuple[str, str], str] = {}
+
+MODULES = sorted(PACKAGE.rglob("*.py"))
+SCRIPTS = sorted((ROOT / "scripts").glob("*.py"))
+TESTS = sorted((ROOT / "tests").rglob("*.py"))
+
+
+@cache
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"), str(path))
+
+
+def relative(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def package_of(path: Path) -> str:
+    """Name of the package of the layer table that a file belongs to ('' for autods/__init__.py)."""
+    parts = path.relative_to(PACKAGE).parts
+    return parts[0] if len(parts) > 1 else ""
+
+
+def module_of(path: Path) -> list[str]:
+    """Dotted parts of the package that holds the file's code, for relative imports."""
+    return list(path.relative_to(ROOT).parts[:-1])
+
+
+def imports(node: ast.AST, path: Path) -> Iterator[str]:
+    """Yield the dotted names that a tree imports, relative ones made absolute."""
+    for item in ast.walk(node):
+        if isinstance(item, ast.Import):
+            yield from (alias.name for alias in item.names)
+        elif isinstance(item, ast.ImportFrom):
+            here = module_of(path)
+            base = here[: len(here) - item.level + 1] if item.level else []
+            source = ".".join([*base, *([item.module] if item.module else [])])
+            yield source
+            yield from (f"{source}.{alias.name}" for alias in item.names)
+
+
+def imported_packages(path: Path) -> set[str]:
+    """Packages of autods, other than its own, that a file imports, at module level or inside a function."""
+    found = set()
+    for name in imports(tree(path), path):
+        parts = name.split(".")
+        if parts[0] == "autods" and len(parts) > 1 and parts[1] in LAYERS:
+            found.add(parts[1])
+    return found - {package_of(path)}
+
+
+def code_lines(function: ast.FunctionDef | ast.AsyncFunctionDef, lines: list[str]) -> int:
+    """Count a function's lines without its docstring, blank lines and comments."""
+    body = function.body
+    doc: range = range(0)
+    if isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant):
+        doc = range(body[0].lineno, (body[0].end_lineno or 0) + 1)
+    return sum(
+        1
+        for number in range(function.lineno, (function.end_lineno or 0) + 1)
+        if number not in doc and lines[number - 1].strip() and not lines[number - 1].strip().startswith("#")
+    )
+
+
+def parametrized(paths: list[Path]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("path", paths, ids=relative)
+
+
+def test_every_package_has_a_layer() -> None:
+    packages = {package_of(path) for path in MODULES} - {""}
+    assert packages <= set(LAYERS), f"give these a layer: {sorted(packages - set(LAYERS))}"
+
+
+@parametrized(MODULES)
+def test_imports_point_down_the_layers(path: Path) -> None:
+    own = package_of(path)
+    if not own:
+        assert not imported_packages(path), "autods/__init__.py must stay cheap to import"
+        return
+    upward = {name for name in imported_packages(path) if LAYERS[name] > LAYERS[own]}
+    assert not upward, f"{relative(path)} (layer {LAYERS[own]}) imports from above: {sorted(upward)}"
+
+
+def test_packages_form_no_cycle() -> None:
+    graph: dict[str, set[str]] = {name: set() for name in LAYERS}
+    for path in MODULES:
+        if package_of(path):
+            graph[package_of(path)] |= imported_packages(path)
+    while free := [name for name, uses in graph.items() if not uses]:
+        for name in free:
+            del graph[name]
+        for uses in graph.values():
+            uses.difference_update(free)
+    assert not graph, f"these packages import each other in a cycle: {graph}"
+
+
+@parametrized(MODULES)
+def test_libraries_stay_in_their_packages(path: Path) -> None:
+    used = {name.split(".")[0] for name in imports(tree(path), path)}
+    for library, homes in LIBRARY_HOMES.items():
+        assert library not in used or package_of(path) in homes, f"{library} is not for {relative(path)}"
+
+
+@parametrized(MODULES)
+def test_plotting_is_imported_inside_functions(path: Path) -> None:
+    used = {name.split(".")[0] for name in imports(tree(path), path)}
+    module = tree(path)
+    top_level = [item for item in module.body if not isinstance(item, ast.FunctionDef | ast.ClassDef)]
+    outside = ast.Module(top_level, type_ignores=[])
+    at_module_level = {name.split(".")[0] for name in imports(outside, path)}
+    for library, homes in FUNCTION_ONLY.items():
+        if library in used:
+            assert package_of(path) in homes, f"{library} is not for {relative(path)}"
+            typed_only = "TYPE_CHECKING" in path.read_text(encoding="utf-8")
+            assert library not in at_module_level or typed_only, f"import {library} inside the function"
+
+
+@parametrized(MODULES)
+def test_no_print_below_the_command_line(path: Path) -> None:
+    if LAYERS.get(package_of(path), 0) >= LAYERS["cli"]:
+        return
+    calls = [node for node in ast.walk(tree(path)) if isinstance(node, ast.Call)]
+    prints = [node.lineno for node in calls if isinstance(node.func, ast.Name) and node.func.id == "print"]
+    assert not prints, f"{relative(path)} prints in lines {prints}: use logging"
+
+
+@parametrized(MODULES + SCRIPTS + TESTS)
+def test_no_path_edits(path: Path) -> None:
+    edits = [
+        node.lineno
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Attribute)
+        and node.attr == "path"
+        and isinstance(node.value, ast.Name)
+        and node.value.id == "sys"
+    ]
+    assert not edits, f"{relative(path)} touches sys.path in lines {edits}"
+
+
+@parametrized(MODULES + SCRIPTS + TESTS)
+def test_no_bare_except(path: Path) -> None:
+    handlers = [node for node in ast.walk(tree(path)) if isinstance(node, ast.ExceptHandler)]
+    bare = [node.lineno for node in handlers if node.type is None]
+    silent = [
+        node.lineno
+        for node in handlers
+        if isinstance(node.type, ast.Name)
+        and node.type.id in {"Exception", "BaseException"}
+        and all(isinstance(item, ast.Pass) for item in node.body)
+    ]
+    assert not bare + silent, f"{relative(path)} swallows every error in lines {bare + silent}"
+
+
+@parametrized(MODULES + SCRIPTS + TESTS)
+def test_files_are_short(path: Path) -> None:
+    lines = len(path.read_text(encoding="utf-8").splitlines())
+    assert lines <= MAX_FILE_LINES or relative(path) in LONG_FILES, f"{relative(path)} has {lines} lines"
+
+
+@parametrized(MODULES + SCRIPTS)
+def test_functions_are_short(path: Path) -> None:
+    lines = path.read_text(encoding="utf-8").splitlines()
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            length = code_lines(node, lines)
+            allowed = (relative(path), node.name) in LONG_FUNCTIONS
+            assert length <= MAX_FUNCTION_LINES or allowed, f"{path}:{node.name} has {length} lines"
+
+
+@parametrized(MODULES)
+def test_public_names_are_documented(path: Path) -> None:
+    module = tree(path)
+    missing = [] if ast.get_docstring(module) else ["(module)"]
+    for node in module.body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
+            missing += [] if ast.get_docstring(node) else [node.name]
+    assert not missing, f"{relative(path)}: no docstring on {missing}"
+
+
+def test_the_checks_can_fail(tmp_path: Path) -> None:
+    source = "import matplotlib\nfrom .. import cli\nfrom autods.web import x\n"
+    names = set(imports(ast.parse(source), PACKAGE / "core" / "x.py"))
+    assert {"matplotlib", "autods.cli", "autods.web"} <= names
+    body = "\n".join(f"    a = {i}" for i in range(60))
+    function = f'def f():\n    """Doc.\n\n    more\n    """\n{body}\n'
+    parsed = ast.parse(function).body[0]
+    assert isinstance(parsed, ast.FunctionDef)
+    assert code_lines(parsed, function.splitlines()) == 61
