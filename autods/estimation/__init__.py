@@ -1,0 +1,1 @@
+"""What a movie tells about itself: noise, density, SNR, PSF width, camera."""

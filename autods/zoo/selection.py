@@ -1,0 +1,216 @@
+"""Which model of a family a patch gets: rules on what was measured and on what the cards say.
+
+The paper's rule (``average``): density gives a difficulty level, the nearest of the cards', SNR gives
+another; the model is their average, halves rounding to the harder one. Levels come from the cards' own
+numbers, so that a family may have any number of them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from autods.core import UserError
+from autods.estimation.patch import PatchProfile
+from autods.zoo.card import ModelCard
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A chosen model.
+
+    Parameters
+    ----------
+    card
+        The model.
+    reason
+        One line for people.
+    out_of_range
+        One line for each measured quantity that lies outside what the family was trained for.
+    """
+
+    card: ModelCard
+    reason: str
+    out_of_range: tuple[str, ...] = ()
+
+
+#: A rule chooses among the cards of one family, given what was measured.
+Rule = Callable[[PatchProfile, Sequence[ModelCard]], Choice]
+
+
+def by_difficulty(cards: Sequence[ModelCard]) -> list[ModelCard]:
+    """Order cards from the easiest (sparse, bright) to the hardest (dense, dim).
+
+    Raises
+    ------
+    UserError
+        If there is no card.
+    """
+    if not cards:
+        raise UserError("no model to choose from: build the zoo or give another folder")
+    return sorted(cards, key=lambda card: (card.density_per_um2.mean, -card.snr.mean))
+
+
+def choose_average(profile: PatchProfile, cards: Sequence[ModelCard]) -> Choice:
+    """Choose by the mean of the density's and the SNR's level, halves to the harder (the paper's rule)."""
+    ordered = by_difficulty(cards)
+    density, snr = _density_level(profile, ordered), _snr_level(profile, ordered)
+    if density is None or snr is None:
+        return _choose_known(profile, ordered, density, snr)
+    level = (density + snr + 1) // 2
+    reason = f"{_density_text(profile, density)}, {_snr_text(profile, snr)}: average level {level + 1}"
+    return _choice(profile, ordered, level, reason)
+
+
+def choose_by_density(profile: PatchProfile, cards: Sequence[ModelCard]) -> Choice:
+    """Choose the card of the nearest density."""
+    ordered = by_difficulty(cards)
+    level = _density_level(profile, ordered)
+    if level is None:
+        return _choose_known(profile, ordered, None, None)
+    return _choice(profile, ordered, level, _density_text(profile, level))
+
+
+def choose_by_snr(profile: PatchProfile, cards: Sequence[ModelCard]) -> Choice:
+    """Choose the card of the nearest SNR."""
+    ordered = by_difficulty(cards)
+    level = _snr_level(profile, ordered)
+    if level is None:
+        return _choose_known(profile, ordered, _density_level(profile, ordered), None)
+    return _choice(profile, ordered, level, _snr_text(profile, level))
+
+
+def choose_nearest(profile: PatchProfile, cards: Sequence[ModelCard]) -> Choice:
+    """Choose the nearest card in (density, SNR), each in units of the spread of the family's means."""
+    ordered = by_difficulty(cards)
+    if not (math.isfinite(profile.density_per_um2) and math.isfinite(profile.snr)):
+        return choose_average(profile, cards)
+    density_unit = _spread([card.density_per_um2.mean for card in ordered])
+    snr_unit = _spread([card.snr.mean for card in ordered])
+
+    def distance(level: int) -> float:
+        card = ordered[level]
+        return math.hypot(
+            (profile.density_per_um2 - card.density_per_um2.mean) / density_unit,
+            (profile.snr - card.snr.mean) / snr_unit,
+        )
+
+    level = _nearest_index([distance(level) for level in range(len(ordered))])
+    reason = (
+        f"nearest to density {profile.density_per_um2:.2f} /um^2 and SNR {profile.snr:.1f}"
+        f" (distance {distance(level):.2f} of the family's spread)"
+    )
+    return _choice(profile, ordered, level, reason)
+
+
+def oracle(cards: Sequence[ModelCard], score: Callable[[ModelCard], float]) -> Choice:
+    """Choose the card of the highest score, for benchmarks that know the truth; ties: the easier."""
+    ordered = by_difficulty(cards)
+    scores = [score(card) for card in ordered]
+    best = max(range(len(ordered)), key=lambda level: scores[level])
+    return Choice(ordered[best], f"oracle: best score {scores[best]:.4g} of {len(ordered)} models")
+
+
+#: The rules by name; ``fixed:<name>`` is understood by :func:`find_rule` besides.
+SELECTION_RULES: dict[str, Rule] = {
+    "average": choose_average,
+    "density": choose_by_density,
+    "snr": choose_by_snr,
+    "nearest": choose_nearest,
+}
+
+
+def find_rule(name: str) -> Rule:
+    """Return the rule called ``name``: one of SELECTION_RULES, or ``fixed:<model>`` for one model only.
+
+    Raises
+    ------
+    UserError
+        If there is no such rule. The fixed rule raises it when the model is not among the cards.
+    """
+    if name in SELECTION_RULES:
+        return SELECTION_RULES[name]
+    kind, _, model = name.partition(":")
+    if kind == "fixed" and model:
+        return _fixed(model)
+    raise UserError(f"selection={name}: use one of {', '.join(SELECTION_RULES)} or fixed:<model>")
+
+
+def _fixed(model: str) -> Rule:
+    def choose(profile: PatchProfile, cards: Sequence[ModelCard]) -> Choice:
+        ordered = by_difficulty(cards)
+        names = [card.name for card in ordered]
+        if model not in names:
+            raise UserError(f"selection=fixed:{model}: no such model, use one of {', '.join(names)}")
+        return _choice(profile, ordered, names.index(model), f"fixed to {model}")
+
+    return choose
+
+
+def _choice(profile: PatchProfile, ordered: list[ModelCard], level: int, reason: str) -> Choice:
+    return Choice(ordered[level], reason, out_of_range(profile, ordered))
+
+
+def _choose_known(
+    profile: PatchProfile, ordered: list[ModelCard], density: int | None, snr: int | None
+) -> Choice:
+    """Choose from what could be measured; from nothing, the middle of the family (the harder of two)."""
+    if density is not None:
+        return _choice(
+            profile, ordered, density, f"{_density_text(profile, density)}; SNR could not be measured"
+        )
+    if snr is not None:
+        reason = f"{_snr_text(profile, snr)}; density could not be measured"
+        return _choice(profile, ordered, snr, reason)
+    return _choice(profile, ordered, len(ordered) // 2, "nothing could be measured: middle of the family")
+
+
+def out_of_range(profile: PatchProfile, cards: Sequence[ModelCard]) -> tuple[str, ...]:
+    """Say, a line each, which measured quantities lie outside the joint training range of the cards."""
+    measured = {
+        "density": (profile.density_per_um2, " /um^2", [card.density_per_um2 for card in cards]),
+        "SNR": (profile.snr, "", [card.snr for card in cards]),
+    }
+    lines = []
+    for name, (value, unit, spans) in measured.items():
+        low, high = min(span.low for span in spans), max(span.high for span in spans)
+        if math.isfinite(value) and not low <= value <= high:
+            lines.append(f"{name} {value:.2g}{unit} is outside the models' range {low:.2g}-{high:.2g}{unit}")
+    return tuple(lines)
+
+
+def _density_level(profile: PatchProfile, ordered: list[ModelCard]) -> int | None:
+    return _nearest_level(profile.density_per_um2, [card.density_per_um2.mean for card in ordered])
+
+
+def _snr_level(profile: PatchProfile, ordered: list[ModelCard]) -> int | None:
+    return _nearest_level(profile.snr, [card.snr.mean for card in ordered])
+
+
+def _nearest_level(value: float, means: list[float]) -> int | None:
+    """Index of the nearest mean, the harder of two that are equally near; None for an unknown value."""
+    if not math.isfinite(value):
+        return None
+    return _nearest_index([abs(value - mean) for mean in means])
+
+
+def _nearest_index(distances: list[float]) -> int:
+    """Index of the smallest distance; of equal ones the last, which is the hardest model."""
+    smallest = min(distances)
+    return max(
+        level for level, distance in enumerate(distances) if math.isclose(distance, smallest, abs_tol=1e-12)
+    )
+
+
+def _spread(means: list[float]) -> float:
+    """Range of the means; where they agree, their size, so that the distance stays relative."""
+    return (max(means) - min(means)) or abs(means[0]) or 1.0
+
+
+def _density_text(profile: PatchProfile, level: int) -> str:
+    return f"density {profile.density_per_um2:.2f} /um^2 is level {level + 1}"
+
+
+def _snr_text(profile: PatchProfile, level: int) -> str:
+    return f"SNR {profile.snr:.1f} is level {level + 1}"

@@ -1,0 +1,98 @@
+import math
+
+import pytest
+
+from autods.core import UserError
+from autods.zoo.selection import SELECTION_RULES, find_rule, oracle
+from tests.zoo.cards import make_card, make_profile, table_2
+
+
+@pytest.mark.parametrize(
+    ("density", "snr", "expected"),
+    [
+        (0.5, 8.0, "diff_1"),
+        (1.0, 6.0, "diff_2"),
+        (1.5, 4.0, "diff_3"),
+        (2.0, 2.0, "diff_4"),
+        (0.01, 50.0, "diff_1"),
+        (6.0, 0.5, "diff_4"),
+        (0.5, 6.0, "diff_2"),  # levels 1 and 2: the half rounds to the harder
+        (0.5, 4.0, "diff_2"),
+        (0.5, 2.0, "diff_3"),  # 2.5
+        (2.0, 8.0, "diff_3"),  # 2.5
+        (1.5, 2.0, "diff_4"),  # 3.5
+        (0.75, 8.0, "diff_2"),  # density half-way between levels 1 and 2: 2, then 1.5
+        (0.5, 7.0, "diff_2"),  # SNR half-way likewise
+    ],
+)
+def test_average_follows_table_2(density: float, snr: float, expected: str) -> None:
+    assert SELECTION_RULES["average"](make_profile(density, snr), table_2()).card.name == expected
+
+
+def test_order_of_the_cards_and_their_names_do_not_matter() -> None:
+    cards = [make_card(name, d, s) for name, d, s in [("z", 0.5, 8), ("a", 2.0, 2), ("m", 1.0, 5)]]
+    chosen = [
+        SELECTION_RULES["average"](make_profile(1.0, 5.0), order).card.name for order in (cards, cards[::-1])
+    ]
+    assert chosen == ["m", "m"]
+
+
+def test_density_and_snr_rules_look_at_their_own_number_only() -> None:
+    profile = make_profile(0.5, 2.0)
+    assert SELECTION_RULES["density"](profile, table_2()).card.name == "diff_1"
+    assert SELECTION_RULES["snr"](profile, table_2()).card.name == "diff_4"
+
+
+def test_nearest_uses_the_plane() -> None:
+    cards = [
+        make_card("sparse_dim", 0.5, 2.0),
+        make_card("sparse_bright", 0.5, 8.0),
+        make_card("dense", 2.0, 5.0),
+    ]
+    assert SELECTION_RULES["nearest"](make_profile(0.6, 3.0), cards).card.name == "sparse_dim"
+    assert SELECTION_RULES["nearest"](make_profile(0.6, 7.0), cards).card.name == "sparse_bright"
+    assert SELECTION_RULES["nearest"](make_profile(1.9, 3.0), cards).card.name == "dense"
+
+
+@pytest.mark.parametrize("rule", sorted(SELECTION_RULES))
+def test_a_family_of_one_is_always_chosen(rule: str) -> None:
+    card = make_card("only", 1.0, 5.0)
+    for profile in (make_profile(0.1, 20.0), make_profile(math.nan, math.nan), make_profile(1.0, math.nan)):
+        choice = SELECTION_RULES[rule](profile, [card])
+        assert choice.card is card
+        assert choice.reason
+
+
+@pytest.mark.parametrize("rule", sorted(SELECTION_RULES))
+def test_unknown_snr_falls_back_on_density_and_says_so(rule: str) -> None:
+    choice = SELECTION_RULES[rule](make_profile(2.0, math.nan), table_2())
+    assert choice.card.name == "diff_4"
+    assert rule == "density" or "could not be measured" in choice.reason
+
+
+def test_fixed_rule() -> None:
+    assert find_rule("fixed:diff_3")(make_profile(0.5, 8.0), table_2()).card.name == "diff_3"
+    with pytest.raises(UserError, match="fixed:diff_9"):
+        find_rule("fixed:diff_9")(make_profile(0.5, 8.0), table_2())
+    for name in ("best", "fixed:", "fixed"):
+        with pytest.raises(UserError, match="selection="):
+            find_rule(name)
+
+
+def test_patch_outside_the_training_range_is_flagged() -> None:
+    rule = SELECTION_RULES["average"]
+    assert rule(make_profile(1.0, 5.0), table_2()).out_of_range == ()
+    flags = rule(make_profile(5.0, 0.5), table_2()).out_of_range
+    assert len(flags) == 2
+    assert "density 5" in flags[0]
+    assert "SNR 0.5" in flags[1]
+
+
+def test_oracle_takes_the_best_score() -> None:
+    scores = {"diff_1": 0.3, "diff_2": 0.7, "diff_3": 0.7, "diff_4": 0.1}
+    assert oracle(table_2(), lambda card: scores[card.name]).card.name == "diff_2"
+
+
+def test_no_cards() -> None:
+    with pytest.raises(UserError, match="no model"):
+        SELECTION_RULES["average"](make_profile(1.0, 5.0), [])
