@@ -1,0 +1,1 @@
+"""From frames to localizations: tiling and stitching, rescaling between optical systems, the localizers."""

@@ -1,0 +1,96 @@
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from autods.inference.stitching import Found, stitch
+from autods.inference.tiling import tile_field
+
+TOLERANCE = 0.5
+
+
+def views(truth, tiles, shape, jitter, rng):
+    """What a tile reports: each emitter of its window and its mirror images, with the tile's own error."""
+    parts = []
+    for tile in tiles:
+        y0, x0, y1, x1 = tile.window
+        noisy = truth[:, :2] + rng.uniform(-jitter, jitter, (len(truth), 2))
+        for mirror_y in (None, 0, shape[0]):
+            for mirror_x in (None, 0, shape[1]):
+                y = noisy[:, 1] if mirror_y is None else 2 * mirror_y - noisy[:, 1]
+                x = noisy[:, 0] if mirror_x is None else 2 * mirror_x - noisy[:, 0]
+                inside = np.flatnonzero((x >= x0) & (x < x1) & (y >= y0) & (y < y1))
+                parts.append(
+                    Found(
+                        truth[inside, 2].astype(np.int64),
+                        x[inside],
+                        y[inside],
+                        rng.uniform(1, 2, len(inside)),
+                        np.full(len(inside), tile.index),
+                    )
+                )
+    return Found.concatenate(parts)
+
+
+def separated_emitters(shape, n, frames, distance, rng):
+    kept = []
+    for candidate in np.column_stack(
+        [rng.uniform(0, shape[1], n), rng.uniform(0, shape[0], n), rng.integers(0, frames, n)]
+    ):
+        # A mirror image is another emitter's neighbour too: stay clear of one's own.
+        near = [c for c in kept if c[2] == candidate[2] and np.hypot(*(c[:2] - candidate[:2])) < distance]
+        if not near:
+            kept.append(candidate)
+    return np.array(kept)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(8, 70), st.integers(8, 70), st.floats(6, 30), st.integers(1, 8), st.integers(0, 10_000))
+def test_no_molecule_is_lost_or_doubled(height, width, patch, margin, seed):
+    rng = np.random.default_rng(seed)
+    shape = (height, width)
+    tiles = tile_field(shape, patch, margin)
+    truth = separated_emitters(shape, 150, 3, 1.5, rng)
+    # Emitters exactly on seams are the hard case.
+    edges = sorted({edge for tile in tiles for edge in (tile.core[1], tile.core[3])})
+    truth[: len(truth) // 3, 0] = rng.choice(edges, len(truth) // 3)
+    truth = truth[np.lexsort(truth.T)]
+    truth = np.array([t for i, t in enumerate(truth) if not _crowded(t, np.delete(truth, i, 0))])
+    result = stitch(views(truth, tiles, shape, 0.15, rng), tiles, shape, tolerance_px=TOLERANCE)
+    assert len(result) == len(truth)
+    for x, y, frame in truth:
+        near = (result.frame == frame) & (np.hypot(result.x_px - x, result.y_px - y) < 0.45)
+        assert near.sum() == 1
+    assert ((result.x_px >= 0) & (result.x_px <= width) & (result.y_px >= 0) & (result.y_px <= height)).all()
+
+
+def _crowded(emitter, others):
+    same = others[others[:, 2] == emitter[2]]
+    return len(same) > 0 and np.hypot(*(same[:, :2] - emitter[:2]).T).min() < 1.5
+
+
+def test_two_near_molecules_of_one_tile_stay_two():
+    tiles = tile_field((20, 40), 20, 5)
+    x = np.array([19.9, 20.1, 19.95, 20.15])
+    found = Found(np.zeros(4, np.int64), x, np.full(4, 10.0), np.ones(4), np.array([0, 0, 1, 1], np.int64))
+    assert len(stitch(found, tiles, (20, 40))) == 2
+
+
+def test_an_estimate_in_the_neighbours_core_is_the_neighbours_business():
+    tiles = tile_field((20, 40), 20, 5)
+    found = Found(
+        np.zeros(2, np.int64), np.array([20.2, 23.0]), np.full(2, 10.0), np.ones(2), np.zeros(2, np.int64)
+    )
+    assert len(stitch(found, tiles, (20, 40))) == 0
+
+
+def test_nothing_found_gives_nothing():
+    tiles = tile_field((20, 40), 20, 5)
+    assert len(stitch(Found.concatenate([]), tiles, (20, 40))) == 0
+
+
+def test_molecules_of_different_frames_are_never_joined():
+    tiles = tile_field((20, 40), 20, 5)
+    found = Found(
+        np.array([0, 1]), np.array([19.95, 20.05]), np.full(2, 10.0), np.ones(2), np.array([0, 1], np.int64)
+    )
+    assert len(stitch(found, tiles, (20, 40))) == 2
