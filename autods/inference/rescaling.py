@@ -1,8 +1,9 @@
 """Fitting a movie to the optics that a network was trained on (the paper's eq. 2).
 
 The PSF width in pixels is ``s = c * wavelength / (NA * pixel_size)``. Where the network's is larger, the
-movie is blurred by a Gaussian of ``sqrt(s_model^2 - s_movie^2)``; where it is smaller, the movie is downsampled
-by ``s_movie / s_model`` with cubic interpolation. Both are linear and separable, so each is one matrix an axis.
+movie is blurred by a Gaussian of ``sqrt(s_model^2 - s_movie^2)``; where it is smaller, the movie is
+downsampled by ``s_movie / s_model`` with cubic interpolation. Both are linear and separable, so each is one
+matrix an axis.
 """
 
 from __future__ import annotations
@@ -132,7 +133,7 @@ def _axis_matrix(n_in: int, n_out: int, zoom: float, blur_sigma_px: float) -> ND
     last = math.ceil(centre[-1] + reach) + 1
     offset = np.arange(first, last)[None, :] - centre[:, None]
     if blur_sigma_px:
-        # The discrete Gaussian (Lindeberg, IEEE TPAMI 12, 234 (1990)): a sampled one is too narrow below 0.5 px.
+        # Lindeberg's discrete Gaussian (IEEE TPAMI 12, 234 (1990)): a sampled one is too narrow below 0.5 px.
         weight = ive(np.abs(np.rint(offset)), blur_sigma_px**2) * (np.abs(offset) <= reach)
     else:
         # Stretched by the sampling step, the kernel averages what would alias; its second moment is
