@@ -1,0 +1,1 @@
+"""The one-click ways through the house: from a movie to a run folder."""

@@ -1,0 +1,274 @@
+"""The record of a run: its folder, ``run.json``, ``log.txt``, stages with times, and what resumes it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import platform
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from autods.core import UserError
+from autods.io.atomic import atomic_path
+from autods.pipelines.chunks import ChunkStore
+from autods.pipelines.provenance import FileDigest, digest_file, to_json, versions
+
+logger = logging.getLogger(__name__)
+
+#: Called as ``progress(stage, done, total)``; ``total`` is 0 where the length of a stage is not known.
+Progress = Callable[[str, int, int], None]
+
+RUN_FILE = "run.json"
+LOG_FILE = "log.txt"
+
+
+def no_progress(stage: str, done: int, total: int) -> None:
+    """Ignore progress: for callers that show none."""
+
+
+@dataclass
+class Stage:
+    """One stage of a run.
+
+    Parameters
+    ----------
+    name
+        What is done, as people read it.
+    started
+        UTC time, ISO 8601.
+    total
+        Number of steps; 0 when unknown.
+    """
+
+    name: str
+    started: str
+    total: int = 0
+    status: str = "running"
+    seconds: float = 0.0
+    details: dict[str, Any] = field(default_factory=dict)
+    _progress: Progress = field(default=no_progress, repr=False)
+    _done: int = 0
+
+    def advance(self, steps: int = 1) -> None:
+        """Tell that so many more steps are finished."""
+        self._done += steps
+        self._progress(self.name, self._done, self.total)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what run.json holds of the stage."""
+        return {
+            "name": self.name,
+            "started": self.started,
+            "seconds": round(self.seconds, 3),
+            "status": self.status,
+            **self.details,
+        }
+
+
+class RunRecord:
+    """A run folder and its account, kept up to date on disk while the run goes on.
+
+    Use as a context manager: entering makes the folder and starts ``log.txt``; leaving writes the final
+    status: ``done``, ``interrupted`` (Ctrl-C) or ``failed`` (with the error's line in ``run.json`` and, unless
+    it is a `UserError`, its traceback in ``log.txt``). The exception goes on to the caller.
+
+    Parameters
+    ----------
+    folder
+        The run folder; made when absent.
+    kind
+        Which pipeline: ``localize``, ``demo``, ``simulate``, ...
+    command
+        The command line that repeats the run.
+    fingerprint
+        Of all that the result depends on; an interrupted run with the same fingerprint resumes.
+    progress
+        Told of each step of each stage.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        kind: str,
+        *,
+        command: str = "",
+        fingerprint: str = "",
+        progress: Progress = no_progress,
+    ) -> None:
+        self.folder = folder
+        self.status = "running"
+        self.warnings: list[str] = []
+        self.stages: list[Stage] = []
+        self._progress = progress
+        self._start = time.perf_counter()
+        self._handler: logging.Handler | None = None
+        self._facts: dict[str, Any] = {
+            "kind": kind,
+            "command": command,
+            "fingerprint": fingerprint,
+            "started": _now(),
+            "process": os.getpid(),
+            "host": platform.node(),
+            "versions": versions(),
+            "inputs": [],
+            "weights": {},
+            "results": {},
+        }
+
+    def __enter__(self) -> RunRecord:
+        """Make the folder, start the log.
+
+        Raises
+        ------
+        UserError
+            If the folder cannot be made or written.
+        """
+        self._write()
+        self._handler = _log_to(self.folder / LOG_FILE)
+        logger.info("%s: %s", self._facts["kind"], self._facts["command"])
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Write the final status; errors go on to the caller."""
+        if error is None:
+            self.status = "done"
+        elif isinstance(error, KeyboardInterrupt):
+            self.status = "interrupted"
+            logger.info("interrupted: the same command goes on from here")
+        else:
+            self.status = "failed"
+            self._facts["error"] = " ".join(str(error).split()) or type(error).__name__
+            logger.error("%s", self._facts["error"], exc_info=None if isinstance(error, UserError) else error)
+        try:
+            self._write()
+        except UserError as unwritten:
+            # The first error explains more; a full disk fails here a second time.
+            if error is None:
+                raise
+            logger.warning("%s", unwritten)
+        finally:
+            _stop_log(self._handler)
+
+    @contextmanager
+    def stage(self, name: str, total: int = 0) -> Iterator[Stage]:
+        """Time a stage and report its progress.
+
+        Parameters
+        ----------
+        name
+            What is done, as people read it.
+        total
+            Number of steps that :meth:`Stage.advance` will count; 0 when unknown.
+        """
+        stage = Stage(name, _now(), total, _progress=self._progress)
+        self.stages.append(stage)
+        self._progress(name, 0, total)
+        self._write()
+        start = time.perf_counter()
+        try:
+            yield stage
+            stage.status = "done"
+        except KeyboardInterrupt:
+            stage.status = "interrupted"
+            raise
+        except BaseException:
+            stage.status = "failed"
+            raise
+        finally:
+            stage.seconds = time.perf_counter() - start
+            logger.info("%s: %s after %.2f s", name, stage.status, stage.seconds)
+        self._progress(name, stage.total or 1, stage.total or 1)
+
+    def add_input(self, path: Path, digest: FileDigest | None = None) -> FileDigest:
+        """Note an input file with its digest, computed here unless it is given."""
+        digest = digest or digest_file(path)
+        self._facts["inputs"].append(to_json(digest))
+        return digest
+
+    def add_weights(self, name: str, sha256: str) -> None:
+        """Note the weights of a model that was used."""
+        self._facts["weights"][name] = sha256
+
+    def add_results(self, **results: object) -> None:
+        """Note key numbers of the result, for ``run.json``."""
+        self._facts["results"].update(to_json(results))
+
+    def warn(self, message: str) -> None:
+        """Note something that the user should know; it goes to the log, ``run.json`` and the report."""
+        if message not in self.warnings:
+            self.warnings.append(message)
+            logger.warning("%s", message)
+
+    def chunks(self) -> ChunkStore:
+        """Open the store of finished pieces of this run."""
+        return ChunkStore(self.folder, self._facts["fingerprint"] or "any")
+
+    @property
+    def command(self) -> str:
+        """The command line that repeats the run."""
+        return str(self._facts["command"])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the content of ``run.json``."""
+        return {
+            "status": self.status,
+            **self._facts,
+            "seconds": round(time.perf_counter() - self._start, 3),
+            "stages": [stage.to_dict() for stage in self.stages],
+            "warnings": self.warnings,
+        }
+
+    def _write(self) -> None:
+        with atomic_path(self.folder / RUN_FILE) as part:
+            part.write_text(json.dumps(self.to_dict(), indent=2) + "\n", encoding="utf-8")
+
+
+def read_run(folder: Path) -> dict[str, Any] | None:
+    """Read a run folder's ``run.json``; None when there is none that can be read."""
+    try:
+        content = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return content if isinstance(content, dict) else None
+
+
+def is_finished(folder: Path, fingerprint: str, files: tuple[str, ...] = ()) -> bool:
+    """Tell whether a folder holds the finished run of this fingerprint, with all the named files."""
+    run = read_run(folder)
+    if run is None or run.get("status") != "done" or run.get("fingerprint") != fingerprint:
+        return False
+    return all((folder / name).exists() for name in files)
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")
+
+
+def _log_to(path: Path) -> logging.Handler:
+    """Append the package's log, from INFO on, to a file."""
+    try:
+        handler = logging.FileHandler(path, encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror}: choose another folder") from error
+    handler.setLevel(logging.INFO)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
+    package = logging.getLogger("autods")
+    if package.getEffectiveLevel() > logging.INFO:
+        package.setLevel(logging.INFO)
+    package.addHandler(handler)
+    return handler
+
+
+def _stop_log(handler: logging.Handler | None) -> None:
+    if handler is not None:
+        logging.getLogger("autods").removeHandler(handler)
+        handler.close()
