@@ -1,0 +1,76 @@
+"""Input normalisation, shared by training and inference."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+_MAD_TO_STD = 1.4826
+_EPSILON = 1e-6
+
+
+def standard(frames: Tensor) -> Tensor:
+    """Subtract each frame's mean and divide by its standard deviation (the paper's normalisation)."""
+    mean = frames.mean(dim=(-2, -1), keepdim=True)
+    return (frames - mean) / frames.std(dim=(-2, -1), keepdim=True).clamp_min(_EPSILON)
+
+
+def noise_units(frames: Tensor) -> Tensor:
+    """Subtract each frame's median and divide by its noise, so that amplitudes read as signal-to-noise ratios.
+
+    Dividing by the total standard deviation amplifies the noise of a frame with few emitters until it looks
+    like emitters; the noise itself does not depend on how many there are.
+    """
+    median = frames.flatten(-2).median(-1).values[..., None, None]
+    return (frames - median) / noise_std(frames)
+
+
+def noise_std(frames: Tensor) -> Tensor:
+    """Measure the standard deviation of the pixel noise of each frame.
+
+    The response to the mask [[1, -2, 1], [-2, 4, -2], [1, -2, 1]] vanishes on smooth structure and has 6 times
+    the noise's standard deviation (Immerkaer, Comput. Vis. Image Underst. 64, 300 (1996)); its median absolute
+    value is insensitive to emitters as long as they fill less than half of the frame.
+
+    Parameters
+    ----------
+    frames
+        (B, 1, Y, X) in any unit.
+
+    Returns
+    -------
+    Tensor
+        (B, 1, 1, 1) in the frames' unit, positive.
+    """
+    line = frames.new_tensor([1.0, -2.0, 1.0])
+    rows = F.conv2d(frames, line.view(1, 1, 3, 1))
+    response = F.conv2d(rows, line.view(1, 1, 1, 3))
+    spread = response.abs().flatten(-2).median(-1).values[..., None, None]
+    return (spread * _MAD_TO_STD / 6).clamp_min(_EPSILON)
+
+
+NORMALIZATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {"standard": standard, "noise": noise_units}
+
+
+def normalize(frames: Tensor, kind: str) -> Tensor:
+    """Normalise frames (B, 1, Y, X) of any unit for a network.
+
+    Parameters
+    ----------
+    frames
+        Camera values or photons.
+    kind
+        A key of ``NORMALIZATIONS``.
+
+    Raises
+    ------
+    ValueError
+        If there is no such normalisation.
+    """
+    if kind not in NORMALIZATIONS:
+        raise ValueError(f"normalization {kind!r} is not known: choose one of {', '.join(NORMALIZATIONS)}")
+    with torch.no_grad():
+        return NORMALIZATIONS[kind](frames.float())

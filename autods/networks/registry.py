@@ -1,0 +1,34 @@
+"""Networks by name, as cards and configurations call them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from torch import nn
+
+from autods.core import UserError
+from autods.networks.deepstorm import DeepStorm
+from autods.networks.subpixel import PixelNet, SubpixelNet
+
+NETWORKS: Mapping[str, Callable[..., nn.Module]] = {
+    "deepstorm": DeepStorm,
+    "subpixel": SubpixelNet,
+    "pixel": PixelNet,
+}
+
+
+def build_network(name: str, **arguments: Any) -> nn.Module:
+    """Build a network with random weights.
+
+    Raises
+    ------
+    UserError
+        If there is no network of that name, or it does not take these arguments.
+    """
+    if name not in NETWORKS:
+        raise UserError(f"network {name!r} is not known: choose one of {', '.join(NETWORKS)}")
+    try:
+        return NETWORKS[name](**arguments)
+    except TypeError as error:
+        raise UserError(f"network {name!r} does not take {arguments}: {error}") from error

@@ -1,0 +1,65 @@
+"""Fast networks: every convolution at camera resolution."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from autods.networks.trunk import Trunk
+
+
+class SubpixelNet(nn.Module):
+    """Heatmap network: a trunk at camera resolution and a sub-pixel output layer.
+
+    The heatmap's u x u pixels of a camera pixel are channels of the last convolution, rearranged as in Shi et
+    al., CVPR 2016. The contract is :class:`~autods.networks.deepstorm.DeepStorm`'s, at a fraction of its cost.
+
+    Parameters
+    ----------
+    width, pairs
+        See :class:`~autods.networks.trunk.Trunk`.
+    upsampling
+        Heatmap pixels per camera pixel and axis.
+    amplitude
+        Constant factor on the output, see ``DeepStorm``.
+    """
+
+    def __init__(
+        self, width: int = 56, pairs: int = 3, upsampling: int = 8, amplitude: float = 100.0
+    ) -> None:
+        super().__init__()
+        self.trunk = Trunk(width, pairs)
+        self.head = nn.Conv2d(width, upsampling**2, 1)
+        self.shuffle = nn.PixelShuffle(upsampling)
+        self.amplitude = amplitude
+        self.margin_px = self.trunk.margin_px
+        # Heatmaps are nearly empty: start near zero rather than with noise of the target's amplitude.
+        nn.init.normal_(self.head.weight, std=1e-3)
+        nn.init.zeros_(self.head.bias)
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """Map normalised frames (B, 1, Y, X) to heatmaps (B, 1, uY, uX)."""
+        heatmap: Tensor = self.shuffle(self.head(self.trunk(frames)))
+        return heatmap * self.amplitude
+
+
+class PixelNet(nn.Module):
+    """A trunk at camera resolution and a few numbers for every camera pixel.
+
+    Parameters
+    ----------
+    width, pairs
+        See :class:`~autods.networks.trunk.Trunk`.
+    channels
+        Numbers per pixel, as the representation asks for.
+    """
+
+    def __init__(self, width: int = 56, pairs: int = 3, channels: int = 5) -> None:
+        super().__init__()
+        self.trunk = Trunk(width, pairs)
+        self.head = nn.Conv2d(width, channels, 1)
+        self.margin_px = self.trunk.margin_px
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """Map normalised frames (B, 1, Y, X) to (B, channels, Y, X)."""
+        numbers: Tensor = self.head(self.trunk(frames))
+        return numbers

@@ -1,0 +1,177 @@
+"""Mixture-density localization: each camera pixel tells whether and where it holds an emitter, and how surely.
+
+The output of a pixel is a probability and a normal density of position and brightness; the true emitters are a
+sample of the mixture of all pixels (Speiser et al., Nature Methods 18, 1082 (2021), "DECODE").
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from autods.core import EmitterBatch
+from autods.core.grid import nm_to_px
+from autods.representation.base import Detections
+
+#: Output channels: detection logit, offsets x and y, their raw standard deviations.
+CHANNELS = 5
+
+_MAX_OFFSET_PX = 1.5
+_MIN_STD_PX = 0.02
+_RARE_LOGIT = -4.0
+_FLOOR = 1e-9
+
+
+class MixtureRepresentation:
+    """A probability and a normal density of the position for every camera pixel.
+
+    Parameters
+    ----------
+    pixel_size_nm
+        Camera pixel of the network's input, nm.
+    window_px
+        Radius of the square of pixels round an emitter that may explain it, camera pixels; farther pixels'
+        densities are negligible there.
+    merge_px
+        Pixels whose predicted positions are closer than this describe the same emitter.
+    """
+
+    def __init__(self, pixel_size_nm: float, window_px: int = 2, merge_px: float = 0.6) -> None:
+        self.pixel_size_nm = pixel_size_nm
+        self.window_px = window_px
+        self.merge_px = merge_px
+
+    def loss(self, output: Tensor, emitters: EmitterBatch) -> dict[str, Tensor]:
+        """Negative log likelihood of the true emitters, per 100 camera pixels.
+
+        ``count``: the number of emitters is a sum of independent Bernoulli variables, approximated by the
+        normal distribution of the same mean and variance. ``mixture``: each emitter is drawn from the mixture
+        of the pixels' densities with weights p / sum(p).
+
+        Parameters
+        ----------
+        output
+            (B, 5, Y, X) network output.
+        emitters
+            True emitters; those outside the field are ignored.
+
+        Returns
+        -------
+        dict of str to Tensor
+            The terms ``count`` and ``mixture``.
+        """
+        height, width = output.shape[-2:]
+        x, y = nm_to_px(emitters.xyz_nm[..., :2], self.pixel_size_nm).unbind(-1)
+        inside = emitters.mask & (x >= 0) & (x < width) & (y >= 0) & (y < height)
+        probability = _probability(output)
+        total = probability.sum((1, 2)) + _FLOOR
+        variance = (probability * (1 - probability)).sum((1, 2)) + _FLOOR
+        count = 0.5 * ((inside.sum(1) - total) ** 2 / variance + variance.log())
+        likelihood = self._log_likelihood(output, x, y, inside) - total.log().unsqueeze(1)
+        mixture = -(likelihood * inside).sum(1)
+        scale = 100 / (height * width)
+        return {"count": count.mean() * scale, "mixture": mixture.mean() * scale}
+
+    def _log_likelihood(self, output: Tensor, x: Tensor, y: Tensor, inside: Tensor) -> Tensor:
+        """Return (B, K) log of the sum over the window of p times the density at the emitter."""
+        height, width = output.shape[-2:]
+        radius = self.window_px
+        offset = torch.arange(-radius, radius + 1, device=output.device)
+        rows = y.floor().long().clamp(0, height - 1)[..., None] + offset
+        columns = x.floor().long().clamp(0, width - 1)[..., None] + offset
+        rows, columns = (
+            rows[..., :, None].expand(*rows.shape, 2 * radius + 1).flatten(2),
+            columns[..., None, :].expand(*rows.shape, 2 * radius + 1).flatten(2),
+        )
+        exists = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
+        flat = (rows.clamp(0, height - 1) * width + columns.clamp(0, width - 1)).flatten(1)
+        picked = output.flatten(2).gather(2, flat.unsqueeze(1).expand(-1, CHANNELS, -1))
+        picked = picked.unflatten(2, (*x.shape[1:], -1))
+        log_p = F.logsigmoid(picked[:, 0] + _RARE_LOGIT)
+        mean_x, mean_y, std_x, std_y = _positions(picked, rows, columns)
+        deviation_x = (x[..., None] - mean_x) / std_x
+        deviation_y = (y[..., None] - mean_y) / std_y
+        density = -0.5 * (deviation_x**2 + deviation_y**2) - std_x.log() - std_y.log() - math.log(2 * math.pi)
+        joint = (log_p + density).masked_fill(~exists, -math.inf)
+        return torch.logsumexp(joint, dim=-1).masked_fill(~inside, 0.0)
+
+    def decode(self, output: Tensor, threshold: float) -> Detections:
+        """Read one detection per emitter.
+
+        A pixel gives way to the most probable of its eight neighbours that points to the same place; what
+        remains are the detections. A detection's confidence is the probability gathered from its followers,
+        its position and uncertainty those of their mixture.
+
+        Parameters
+        ----------
+        output
+            (B, 5, Y, X) network output.
+        threshold
+            Smallest gathered probability.
+
+        Returns
+        -------
+        Detections
+            With ``uncertainty_px``; by image, then row, then column.
+        """
+        height, width = output.shape[-2:]
+        rows = torch.arange(height, device=output.device).view(1, -1, 1)
+        columns = torch.arange(width, device=output.device).view(1, 1, -1)
+        probability = _probability(output)
+        x, y, std_x, std_y = _positions(output, rows, columns)
+        leader = self._leaders(probability, x, y)
+        moments = torch.stack([torch.ones_like(x), x, y, std_x**2 + x**2, std_y**2 + y**2])
+        gathered = torch.zeros_like(moments.flatten(1))
+        gathered.index_add_(1, leader, (moments * probability).flatten(1))
+        confidence = gathered[0]
+        own = torch.arange(leader.numel(), device=output.device)
+        found = torch.nonzero((leader == own) & (confidence >= max(threshold, _FLOOR))).squeeze(1)
+        mean_x, mean_y, square_x, square_y = gathered[1:, found] / confidence[found]
+        variance = 0.5 * (square_x - mean_x**2 + square_y - mean_y**2)
+        return Detections(
+            found // (height * width),
+            mean_x,
+            mean_y,
+            confidence[found].clamp(max=1.0),
+            variance.clamp_min(_MIN_STD_PX**2).sqrt(),
+        )
+
+    def _leaders(self, probability: Tensor, x: Tensor, y: Tensor) -> Tensor:
+        """Return (B * Y * X,) the flat index of the pixel that each pixel follows; itself if a detection."""
+        shape = probability.shape
+        index = torch.arange(probability.numel(), device=probability.device).view(shape)
+        best, leader = probability.clone(), index.clone()
+        for dy in (-1, 0, 1):
+            for dx in (-1, 0, 1):
+                if dy == dx == 0:
+                    continue
+                here, there = _overlap(shape[1], dy), _overlap(shape[1], -dy)
+                left, right = _overlap(shape[2], dx), _overlap(shape[2], -dx)
+                a, b = (slice(None), here, left), (slice(None), there, right)
+                near = (x[a] - x[b]) ** 2 + (y[a] - y[b]) ** 2 < self.merge_px**2
+                follows = near & (probability[b] > best[a])
+                best[a] = torch.where(follows, probability[b], best[a])
+                leader[a] = torch.where(follows, index[b], leader[a])
+        leader = leader.flatten()
+        for _ in range(3):
+            leader = leader[leader]
+        return leader
+
+
+def _overlap(n: int, shift: int) -> slice:
+    """Return the part of an axis of n entries that has a neighbour ``shift`` entries on."""
+    return slice(max(0, -shift), n - max(0, shift))
+
+
+def _probability(output: Tensor) -> Tensor:
+    return torch.sigmoid(output[:, 0] + _RARE_LOGIT)
+
+
+def _positions(output: Tensor, rows: Tensor, columns: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return x, y and their standard deviations in corner pixels from channels 1-4 of pixels at rows, columns."""
+    x = columns + 0.5 + _MAX_OFFSET_PX * torch.tanh(output[:, 1])
+    y = rows + 0.5 + _MAX_OFFSET_PX * torch.tanh(output[:, 2])
+    return x, y, F.softplus(output[:, 3]) + _MIN_STD_PX, F.softplus(output[:, 4]) + _MIN_STD_PX

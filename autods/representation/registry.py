@@ -1,0 +1,32 @@
+"""Representations by name, as cards and configurations call them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from autods.core import UserError
+from autods.representation.base import Representation
+from autods.representation.heatmap import HeatmapRepresentation
+from autods.representation.mixture import MixtureRepresentation
+
+REPRESENTATIONS: Mapping[str, Callable[..., Representation]] = {
+    "heatmap": HeatmapRepresentation,
+    "mixture": MixtureRepresentation,
+}
+
+
+def build_representation(name: str, **arguments: Any) -> Representation:
+    """Build a representation.
+
+    Raises
+    ------
+    UserError
+        If there is no representation of that name, or it does not take these arguments.
+    """
+    if name not in REPRESENTATIONS:
+        raise UserError(f"representation {name!r} is not known: choose one of {', '.join(REPRESENTATIONS)}")
+    try:
+        return REPRESENTATIONS[name](**arguments)
+    except TypeError as error:
+        raise UserError(f"representation {name!r} does not take {arguments}: {error}") from error

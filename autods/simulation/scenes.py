@@ -1,0 +1,41 @@
+"""What is in front of the camera in one frame, before any light is drawn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from autods.core import EmitterBatch
+
+
+@dataclass(frozen=True)
+class Scenes:
+    """Physical content of ``B`` frames.
+
+    Parameters
+    ----------
+    emitters
+        The emitters of the frames; those outside the field still send light into it.
+    background
+        (B,) mean background, photons per pixel.
+    psf_sigma_nm
+        (B,) in-focus PSF standard deviation, nm.
+    """
+
+    emitters: EmitterBatch
+    background: Tensor
+    psf_sigma_nm: Tensor
+
+    def __len__(self) -> int:
+        """Count the frames."""
+        return len(self.emitters)
+
+    def __getitem__(self, frames: slice) -> Scenes:
+        """Select frames by slice."""
+        return Scenes(self.emitters[frames], self.background[frames], self.psf_sigma_nm[frames])
+
+    def to(self, device: torch.device | str) -> Scenes:
+        """Copy to a device."""
+        return Scenes(self.emitters.to(device), self.background.to(device), self.psf_sigma_nm.to(device))

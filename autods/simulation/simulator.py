@@ -1,0 +1,57 @@
+"""Composition of PSF, background and camera: scenes in, camera frames out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from autods.core import Camera
+from autods.simulation.background import background_maps
+from autods.simulation.frames import FrameRenderer
+from autods.simulation.noise import expose
+from autods.simulation.scenes import Scenes
+
+
+class Simulator:
+    """Renders scenes with a PSF, a background and a camera.
+
+    Parameters
+    ----------
+    renderers
+        PSF models; each call takes one of them at random, so that a batch has one PSF family.
+    cameras
+        Cameras; each call takes one of them at random.
+    gradient, blobs
+        Strength of the background's non-uniformity, see :func:`~autods.simulation.background.background_maps`.
+    """
+
+    def __init__(
+        self,
+        renderers: Sequence[FrameRenderer],
+        cameras: Sequence[Camera] = (Camera(),),
+        gradient: float = 0.3,
+        blobs: float = 0.3,
+    ) -> None:
+        self.renderers = tuple(renderers)
+        self.cameras = tuple(cameras)
+        self.gradient = gradient
+        self.blobs = blobs
+
+    def __call__(self, scenes: Scenes, shape: tuple[int, int], generator: torch.Generator) -> Tensor:
+        """Return (B, Y, X) float32 camera values in ADU.
+
+        ``generator`` must live on the scenes' device.
+        """
+        renderer = self.renderers[_choose(len(self.renderers), generator)]
+        camera = self.cameras[_choose(len(self.cameras), generator)]
+        light = renderer(scenes, shape, generator)
+        light = light + background_maps(
+            scenes.background, shape, generator, gradient=self.gradient, blobs=self.blobs
+        )
+        return expose(light, camera, generator)
+
+
+def _choose(n: int, generator: torch.Generator) -> int:
+    return int(torch.randint(n, (1,), generator=generator, device=generator.device))

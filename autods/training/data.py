@@ -1,0 +1,155 @@
+"""Training data that never touches the disk: scenes drawn by workers, light drawn on the device."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from autods.core import EmitterBatch
+from autods.simulation import Scenes, Simulator
+
+
+class SceneSampler(Protocol):
+    """Draws what lies in front of the camera, such as ``simulation.ImagingConditions``."""
+
+    def sample(self, n_frames: int, size_px: int, generator: torch.Generator) -> Scenes:
+        """Return scenes for ``n_frames`` square frames."""
+        ...
+
+
+@dataclass(frozen=True)
+class SceneBatch:
+    """Scenes and the seed of the light that will be drawn for them."""
+
+    scenes: Scenes
+    seed: int
+
+    def to(self, device: torch.device | str) -> SceneBatch:
+        """Copy to a device."""
+        return SceneBatch(self.scenes.to(device), self.seed)
+
+
+@dataclass(frozen=True)
+class FrameBatch:
+    """Camera frames (B, 1, Y, X) in ADU and the emitters that they show."""
+
+    frames: Tensor
+    emitters: EmitterBatch
+
+
+class SceneDataset(Dataset[SceneBatch]):
+    """Batches of scenes, each fully determined by the seed and its index.
+
+    Parameters
+    ----------
+    sampler
+        Source of scenes.
+    size_px
+        Side of the square frames.
+    batch_size
+        Frames a batch.
+    n_batches
+        Number of batches.
+    seed
+        Seed of the first batch; batch i has ``seed + i``.
+    """
+
+    def __init__(
+        self, sampler: SceneSampler, size_px: int, batch_size: int, n_batches: int, seed: int
+    ) -> None:
+        self.sampler = sampler
+        self.size_px = size_px
+        self.batch_size = batch_size
+        self.n_batches = n_batches
+        self.seed = seed
+
+    def __len__(self) -> int:
+        """Count the batches."""
+        return self.n_batches
+
+    def __getitem__(self, index: int) -> SceneBatch:
+        """Draw batch ``index``."""
+        if not 0 <= index < self.n_batches:
+            raise IndexError(index)
+        seed = self.seed + index
+        generator = torch.Generator().manual_seed(seed)
+        return SceneBatch(self.sampler.sample(self.batch_size, self.size_px, generator), seed)
+
+
+class SimulatedDataModule(pl.LightningDataModule):
+    """Endless training frames and a fixed validation set, both simulated.
+
+    Parameters
+    ----------
+    sampler
+        Source of scenes.
+    simulator
+        Turns scenes into camera frames, on the training device.
+    size_px
+        Side of the square training frames.
+    batch_size
+        Frames a batch.
+    batches_per_epoch
+        Training batches between two validations.
+    validation_batches
+        Batches of the validation set, which is the same in every run of the same seed.
+    seed
+        Seed of all data; every epoch draws new batches.
+    num_workers
+        Processes that draw scenes; 0 draws them in the training process.
+    """
+
+    _VALIDATION_SEED = 2**40
+
+    def __init__(
+        self,
+        sampler: SceneSampler,
+        simulator: Simulator,
+        size_px: int = 40,
+        batch_size: int = 16,
+        batches_per_epoch: int = 200,
+        validation_batches: int = 16,
+        seed: int = 0,
+        num_workers: int = 0,
+    ) -> None:
+        super().__init__()
+        self.sampler = sampler
+        self.simulator = simulator
+        self.size_px = size_px
+        self.batch_size = batch_size
+        self.batches_per_epoch = batches_per_epoch
+        self.validation_batches = validation_batches
+        self.seed = seed
+        self.num_workers = num_workers
+
+    def train_dataloader(self) -> DataLoader[SceneBatch]:
+        """Return the batches of the current epoch (the trainer reloads it every epoch)."""
+        epoch = self.trainer.current_epoch if self.trainer else 0
+        return self._loader(self.batches_per_epoch, self._first_seed(epoch))
+
+    def val_dataloader(self) -> DataLoader[SceneBatch]:
+        """Return the fixed validation batches."""
+        return self._loader(self.validation_batches, self._VALIDATION_SEED + self.seed)
+
+    def _first_seed(self, epoch: int) -> int:
+        return (self.seed << 32) + epoch * self.batches_per_epoch
+
+    def _loader(self, n_batches: int, seed: int) -> DataLoader[SceneBatch]:
+        dataset = SceneDataset(self.sampler, self.size_px, self.batch_size, n_batches, seed)
+        return DataLoader(dataset, batch_size=None, num_workers=self.num_workers)
+
+    def on_after_batch_transfer(self, batch: SceneBatch, dataloader_idx: int) -> FrameBatch:  # noqa: ARG002
+        """Expose the camera to the scenes, on the device where they are."""
+        return self.render(batch)
+
+    def render(self, batch: SceneBatch) -> FrameBatch:
+        """Draw the frames of a batch; the same batch gives the same frames."""
+        emitters = batch.scenes.emitters
+        generator = torch.Generator(emitters.photons.device).manual_seed(batch.seed)
+        frames = self.simulator(batch.scenes, (self.size_px, self.size_px), generator)
+        return FrameBatch(frames.unsqueeze(1), emitters)

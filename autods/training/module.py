@@ -1,0 +1,105 @@
+"""The one LightningModule: any network with any representation."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+from torch.optim import AdamW
+from torch.optim.lr_scheduler import LambdaLR
+
+from autods.networks import build_network, normalize
+from autods.representation import build_representation
+from autods.training.data import FrameBatch
+from autods.training.score import ThresholdScore
+
+
+class LocalizationModule(pl.LightningModule):
+    """Trains a network to localize the emitters of simulated frames.
+
+    All arguments are plain values, so that a checkpoint holds no pickled objects and loads anywhere.
+
+    Parameters
+    ----------
+    network, network_args
+        Name and arguments for :func:`autods.networks.build_network`.
+    representation, representation_args
+        Name and arguments for :func:`autods.representation.build_representation`.
+    normalization
+        Kind for :func:`autods.networks.normalize`.
+    learning_rate
+        Peak of AdamW's learning rate.
+    weight_decay
+        AdamW's weight decay.
+    warmup_steps
+        Steps of linear warm-up before the cosine decay to 1 % at the last step.
+    match_radius_nm
+        Radius within which a validation detection counts as found.
+    """
+
+    def __init__(
+        self,
+        network: str,
+        network_args: dict[str, Any],
+        representation: str,
+        representation_args: dict[str, Any],
+        normalization: str = "noise",
+        learning_rate: float = 1.5e-3,
+        weight_decay: float = 1e-4,
+        warmup_steps: int = 100,
+        match_radius_nm: float = 200.0,
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+        self.network = build_network(network, **network_args)
+        self.representation = build_representation(representation, **representation_args)
+        self.normalization = normalization
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.warmup_steps = warmup_steps
+        self.score = ThresholdScore(match_radius_nm)
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """Map frames (B, 1, Y, X) in ADU to the network's output."""
+        output: Tensor = self.network(normalize(frames, self.normalization))
+        return output
+
+    def training_step(self, batch: FrameBatch, batch_idx: int) -> Tensor:  # noqa: ARG002
+        """Return the loss of a batch."""
+        return self._loss("train", self(batch.frames), batch)
+
+    def validation_step(self, batch: FrameBatch, batch_idx: int) -> None:  # noqa: ARG002
+        """Score a batch at all thresholds."""
+        output = self(batch.frames)
+        self._loss("val", output, batch)
+        found = self.representation.decode(output, self.score.lowest)
+        field_nm = batch.frames.shape[-1] * self.representation.pixel_size_nm
+        self.score.update(found, batch.emitters, self.representation.pixel_size_nm, field_nm)
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the scores at the best threshold."""
+        best = self.score.compute()
+        self.score.reset()
+        self.log_dict({f"val/{name}": value for name, value in best.items()}, prog_bar=True)
+
+    def _loss(self, stage: str, output: Tensor, batch: FrameBatch) -> Tensor:
+        terms = self.representation.loss(output, batch.emitters)
+        total = torch.stack(list(terms.values())).sum()
+        size = len(batch.frames)
+        self.log_dict({f"{stage}/{name}": value for name, value in terms.items()}, batch_size=size)
+        self.log(f"{stage}/loss", total, prog_bar=True, batch_size=size)
+        return total
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        """AdamW with linear warm-up and cosine decay over the trainer's steps."""
+        optimizer = AdamW(self.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay)
+        scheduler = LambdaLR(optimizer, self._rate)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def _rate(self, step: int) -> float:
+        last = max(int(self.trainer.estimated_stepping_batches), 1)
+        warm = min(1.0, (step + 1) / max(self.warmup_steps, 1))
+        return warm * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(step / last, 1.0))))
