@@ -76,8 +76,8 @@ class RunRecord:
     """A run folder and its account, kept up to date on disk while the run goes on.
 
     Use as a context manager: entering makes the folder and starts ``log.txt``; leaving writes the final
-    status: ``done``, ``interrupted`` (Ctrl-C) or ``failed`` (with the error's line in ``run.json`` and, unless
-    it is a `UserError`, its traceback in ``log.txt``). The exception goes on to the caller.
+    status: ``done``, ``interrupted`` (Ctrl-C) or ``failed`` (with the error's line in ``run.json`` and,
+    unless it is a `UserError`, its traceback in ``log.txt``). The exception goes on to the caller.
 
     Parameters
     ----------
