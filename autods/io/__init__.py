@@ -1,0 +1,1 @@
+"""Movies, localization tables and images: files in, files out."""

@@ -1,0 +1,183 @@
+"""What every movie is to the rest of the program."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autods.core.errors import UserError
+
+Frames = NDArray[Any]
+_Self = TypeVar("_Self", bound="BaseMovie")
+
+
+@dataclass(frozen=True)
+class MovieMetadata:
+    """What a file says about its microscope and camera; None where it says nothing.
+
+    Parameters
+    ----------
+    pixel_size_nm
+        Side of a pixel in the sample, nm.
+    offset_adu, e_per_adu, em_gain, qe, read_noise_e
+        Camera, as in `autods.core.Camera`.
+    wavelength_nm, na
+        Emission wavelength (nm) and numerical aperture.
+    exposure_ms
+        Exposure of a frame, ms.
+    source
+        Where the values come from, for the report; empty when there are none.
+    """
+
+    pixel_size_nm: float | None = None
+    offset_adu: float | None = None
+    e_per_adu: float | None = None
+    em_gain: float | None = None
+    qe: float | None = None
+    read_noise_e: float | None = None
+    wavelength_nm: float | None = None
+    na: float | None = None
+    exposure_ms: float | None = None
+    source: str = ""
+
+    def known(self) -> dict[str, float]:
+        """Return the values that the file states, by name."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: value for name, value in values.items() if name != "source" and value is not None}
+
+    @classmethod
+    def merge(cls, parts: Sequence[MovieMetadata]) -> MovieMetadata:
+        """Take each value from the first part that states it."""
+        values: dict[str, float] = {}
+        sources = []
+        for part in parts:
+            new = {name: value for name, value in part.known().items() if name not in values}
+            values.update(new)
+            if new:
+                sources.append(part.source)
+        return cls(**values, source=", ".join(sources))
+
+
+class Movie(Protocol):
+    """Frames that are read when they are asked for."""
+
+    @property
+    def path(self) -> Path:
+        """File or folder it was opened from."""
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Frames, rows, columns."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the values, in the machine's byte order."""
+
+    @property
+    def metadata(self) -> MovieMetadata:
+        """What the file says about microscope and camera."""
+
+    def read(self, start: int, stop: int) -> Frames:
+        """Return frames ``start`` to ``stop`` as a new array (t, Y, X)."""
+
+    def close(self) -> None:
+        """Release the file."""
+
+    def __enter__(self) -> Movie:
+        """Return the movie."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Release the file."""
+
+
+class BaseMovie(ABC):
+    """The parts of a movie that do not depend on the format.
+
+    Parameters
+    ----------
+    path
+        File or folder.
+    shape
+        (T, Y, X).
+    dtype
+        Type of the values as stored, in any byte order.
+    metadata
+        What the file states.
+
+    Raises
+    ------
+    UserError
+        If there are no frames, the frames have no pixels or the values are not plain numbers.
+    """
+
+    def __init__(
+        self, path: Path, shape: tuple[int, int, int], dtype: np.dtype[Any], metadata: MovieMetadata
+    ) -> None:
+        if 0 in shape:
+            raise UserError(
+                f"{path} holds no image: its size is {shape[0]} frames of {shape[1]} x {shape[2]} px"
+            )
+        if dtype.kind not in "uif":
+            raise UserError(
+                f"{path} holds values of type {dtype}: save it as integers or floating point numbers"
+            )
+        self.path = path
+        self.shape = shape
+        self.dtype = dtype.newbyteorder("=")
+        self.metadata = metadata
+
+    def read(self, start: int, stop: int) -> Frames:
+        """Read a run of frames.
+
+        Parameters
+        ----------
+        start, stop
+            First frame and the one after the last, from 0; ``stop`` beyond the end means the end.
+
+        Returns
+        -------
+        ndarray
+            (t, Y, X) of the movie's type; the caller may change it.
+
+        Raises
+        ------
+        ValueError
+            If ``start`` is negative or beyond ``stop``.
+        UserError
+            If the file can no longer be read.
+        """
+        stop = min(stop, self.shape[0])
+        if not 0 <= start <= stop:
+            raise ValueError(f"frames {start}:{stop} of a movie of {self.shape[0]}")
+        if start == stop:
+            return np.empty((0, *self.shape[1:]), self.dtype)
+        return self._read(start, stop)
+
+    @abstractmethod
+    def _read(self, start: int, stop: int) -> Frames:
+        """Read 0 <= start < stop <= T."""
+
+    def close(self) -> None:
+        """Release the file; most readers hold none between reads."""
+        return
+
+    def __enter__(self: _Self) -> _Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __len__(self) -> int:
+        """Count the frames."""
+        return self.shape[0]

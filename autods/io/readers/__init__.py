@@ -1,0 +1,1 @@
+"""One module a movie format; `autods.io.movie.open_movie` chooses among them."""
