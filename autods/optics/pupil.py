@@ -1,0 +1,103 @@
+"""The pupil of a high-aperture objective looking into a sample of another refractive index."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from autods.core import OpticalSystem, UserError
+
+
+def aperture_and_wavelength(optics: OpticalSystem) -> tuple[float, float]:
+    """Numerical aperture and wavelength (nm), which every diffraction model needs.
+
+    Raises
+    ------
+    UserError
+        If one of them is unknown.
+    """
+    if optics.na is None or optics.wavelength_nm is None:
+        missing = "optics.na" if optics.na is None else "optics.wavelength_nm"
+        raise UserError(f"{missing} is not known: a PSF model needs it, give {missing}=VALUE")
+    return optics.na, optics.wavelength_nm
+
+
+@dataclass(frozen=True)
+class Pupil:
+    """Sampled pupil: P x P samples over the square [-NA, NA] in direction-sine times index.
+
+    Parameters
+    ----------
+    u, v
+        (P, P) normalised coordinates along x (columns) and y (rows), 1 at the aperture's rim.
+    na_axis
+        (P,) samples of the numerical aperture, -NA to NA, at cell centres.
+    aperture
+        (P, P) share of each cell inside the aperture, 0-1: a soft rim, which makes coarse grids exact enough.
+    kz_sample, kz_immersion
+        (P, P) axial wave numbers minus their values on axis, rad/nm; those of the sample are complex where
+        light beyond the critical angle is included.
+    cos_sample, cos_immersion
+        (P, P) cosines of the ray's angle in the two media (complex for the sample beyond the critical angle).
+    wavelength_nm
+        Vacuum wavelength, nm.
+    """
+
+    u: Tensor
+    v: Tensor
+    na_axis: Tensor
+    aperture: Tensor
+    kz_sample: Tensor
+    kz_immersion: Tensor
+    cos_sample: Tensor
+    cos_immersion: Tensor
+    wavelength_nm: float
+
+    @classmethod
+    def sample(cls, optics: OpticalSystem, pupil_px: int = 64, supercritical: bool = False) -> Pupil:
+        """Sample the pupil of a microscope.
+
+        Parameters
+        ----------
+        optics
+            Needs `na` and `wavelength_nm`.
+        pupil_px
+            Samples a side. The image repeats with period `pupil_px * wavelength / (2 NA)`, which must exceed
+            the field of view by the width of the PSF.
+        supercritical
+            Include rays beyond the critical angle of the sample (evanescent coupling of emitters next to the
+            coverslip); otherwise they are cut off.
+
+        Raises
+        ------
+        UserError
+            If the aperture or the wavelength is unknown.
+        """
+        na, wavelength = aperture_and_wavelength(optics)
+        axis = (torch.arange(pupil_px, dtype=torch.float64) + 0.5) * (2 / pupil_px) - 1
+        v, u = torch.meshgrid(axis, axis, indexing="ij")
+        rho = torch.hypot(u, v)
+        sine_na = rho * na
+        limit = 1.0 if supercritical else min(1.0, optics.n_sample / na)
+        aperture = ((limit - rho) * (pupil_px / 2) + 0.5).clamp(0, 1)
+        square_sample = 1 - (sine_na / optics.n_sample) ** 2
+        cos_immersion = (1 - (sine_na / optics.n_immersion) ** 2).clamp(min=1e-6).sqrt()
+        cos_sample: Tensor = square_sample.clamp(min=0).sqrt()
+        if supercritical:
+            cos_sample = torch.complex(cos_sample, (-square_sample).clamp(min=0).sqrt())
+        k = 2 * math.pi / wavelength
+        real, cosine = torch.float32, torch.complex64 if supercritical else torch.float32
+        return cls(
+            u.to(real),
+            v.to(real),
+            (axis * na).to(real),
+            aperture.to(real),
+            (k * optics.n_sample * (cos_sample - 1)).to(cosine),
+            (k * optics.n_immersion * (cos_immersion - 1)).to(real),
+            cos_sample.to(cosine),
+            cos_immersion.to(real),
+            wavelength,
+        )
