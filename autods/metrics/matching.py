@@ -176,7 +176,8 @@ def _assign(row: Indices, column: Indices, cost: Floats, n_rows: int, n_columns:
     chosen = [starts[alone]]
     for start, stop in zip(starts[~alone].tolist(), stops[~alone].tolist(), strict=True):
         chosen.append(start + _assign_component(row[start:stop], column[start:stop], cost[start:stop]))
-    return order[np.concatenate(chosen)]
+    best: Indices = order[np.concatenate(chosen)]
+    return best
 
 
 def _local_index(label: Indices, index: Indices, starts: Indices) -> Indices:
