@@ -6,7 +6,7 @@ import logging
 import struct
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -116,7 +116,11 @@ class PagedMovie(BaseMovie):
 
     def _read(self, start: int, stop: int) -> Frames:
         frames = np.empty((stop - start, *self.shape[1:]), self.dtype)
-        with self._lock, _quiet_tifffile():
+        handles = {id(page.parent): page.parent.filehandle for page in self._pages[start:stop]}.values()
+        with self._lock, _quiet_tifffile(), ExitStack() as stack:
+            for handle in handles:
+                handle.open()
+                stack.callback(handle.close)
             for i in range(start, stop):
                 frames[i - start] = self._decode(i)
         return frames
@@ -132,7 +136,7 @@ class PagedMovie(BaseMovie):
         if "imagecodecs" in str(error):
             name = self._pages[0].keyframe.compression.name
             return UserError(
-                f"{self.path} is compressed with {name}: run `pip install imagecodecs`, or save it uncompressed"
+                f"{self.path} is compressed with {name}: `pip install imagecodecs`, or save it uncompressed"
             )
         return UserError(
             f"{self.path}: frame {frame} cannot be decoded ({_short(error)}): copy or save it again"
@@ -161,10 +165,8 @@ def _check_first_page(tif: TiffFile, path: Path) -> None:
     page: _Page = tif.pages.first
     if not isinstance(page, TiffPage) or page.dtype is None:
         raise UserError(f"{path} holds no readable image: save it as a grey-level TIFF of 8, 16 or 32 bits")
-    if page.samplesperpixel > 1 and page.photometric.name in ("RGB", "YCBCR", "CMYK", "SEPARATED", "CIELAB"):
-        raise UserError(
-            f"{path} is a colour ({page.photometric.name}) picture: give the camera's grey-level movie"
-        )
+    if page.samplesperpixel > 1:
+        raise UserError(f"{path} is a colour (RGB) picture: give the raw grey-level movie of the camera")
     size = tif.filehandle.size
     images = int((tif.imagej_metadata or {}).get("images", 1))
     is_virtual = images > 1 and not _next_page(tif, page)
@@ -273,7 +275,8 @@ def _is_one_block(page: _Page) -> bool:
 
 
 def _stored_type(tif: TiffFile, page: _Page) -> np.dtype[Any]:
-    return np.dtype(page.dtype).newbyteorder("<" if tif.byteorder == "<" else ">")
+    dtype: np.dtype[Any] = np.dtype(page.dtype)
+    return dtype.newbyteorder("<" if tif.byteorder == "<" else ">")
 
 
 def _short(error: Exception) -> str:
