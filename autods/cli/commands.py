@@ -1,0 +1,228 @@
+"""The table of commands: what each takes, for dispatch and for ``--help``; imports nothing heavy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+RULE = """\
+An argument is an option when it starts with "-", a setting when it looks like key=value (a lower-case word,
+dots allowed, then "=") and no file of that name exists, and a path otherwise; a file whose name looks like a
+setting is therefore taken as a file. After "--" every argument is a path."""
+
+EXIT_CODES = (
+    "Exit codes: 0 done; 2 something to correct, told in one line; 1 a fault of autods; 130 interrupted."
+)
+
+#: Options that take a value, and what it is.
+OPTIONS = {
+    "--out": ("DIR", "the folder for the results"),
+    "--truth": ("FILE", "the table of true positions"),
+    "--beads": ("FILE", "a bead stack"),
+    "--psf": ("FILE", "a psf.h5 from `autods calibrate`"),
+    "--run": ("DIR", "the run folder of an earlier training"),
+}
+
+OPTICS_KEYS = (
+    ("optics.pixel_size_nm", "camera pixel in the sample, nm"),
+    ("optics.wavelength_nm", "emission wavelength, nm"),
+    ("optics.na", "numerical aperture"),
+)
+CAMERA_KEYS = (
+    ("camera.offset_adu", "dark level, ADU, or the file of a map"),
+    ("camera.e_per_adu", "electrons per ADU"),
+    ("camera.em_gain", "gain of the EM register; null: the camera has none"),
+    ("camera.qe", "quantum efficiency, 0 to 1"),
+    ("camera.read_noise_e", "read noise, electrons, or the file of a map"),
+)
+MOVIE_KEYS = (
+    ("frames", "START:STOP, counted from 0, STOP excluded"),
+    ("roi", "Y0:X0:Y1:X1, pixels, Y1 and X1 excluded"),
+)
+
+
+@dataclass(frozen=True)
+class Command:
+    """One command.
+
+    Parameters
+    ----------
+    name
+        As typed.
+    summary
+        One line for the list of commands.
+    usage
+        Its arguments, after the name.
+    module
+        Module that holds ``run(arguments) -> int``.
+    config
+        Name of its Hydra configuration; None when it takes no settings.
+    options
+        Options it takes beside ``--help``.
+    paths
+        Fewest and most plain arguments; None for no upper limit.
+    keys
+        Main settings with units.
+    details
+        Further lines of its help.
+    overrides_only
+        Whether everything that is no option goes to Hydra as it is (research commands).
+    """
+
+    name: str
+    summary: str
+    usage: str
+    module: str
+    config: str | None = None
+    options: tuple[str, ...] = ()
+    paths: tuple[int, int | None] = (0, 0)
+    keys: tuple[tuple[str, str], ...] = ()
+    details: str = ""
+    overrides_only: bool = False
+
+
+COMMANDS = {
+    command.name: command
+    for command in (
+        Command(
+            name="doctor",
+            summary="check the installation: versions, device, memory, models; says what to fix",
+            usage="",
+            module="autods.cli.doctor",
+        ),
+        Command(
+            name="demo",
+            summary="simulate a small movie with truth, localize it, print the score, write the report",
+            usage="[--out DIR] [key=value ...]",
+            module="autods.cli.demo",
+            config="demo",
+            options=("--out",),
+            keys=(
+                ("simulate.n_frames", "frames of the movie"),
+                ("simulate.seed", "of the simulation"),
+                ("device", "auto, cpu, cuda, cuda:1, mps"),
+            ),
+            details="Without --out the results go to autods_demo/ in the current folder.",
+        ),
+        Command(
+            name="localize",
+            summary="2D one-click: movie in, localizations, super-resolved image and report out",
+            usage="MOVIE... [--out DIR] [key=value ...]",
+            module="autods.cli.localize",
+            config="localize",
+            options=("--out",),
+            paths=(1, None),
+            keys=(
+                *OPTICS_KEYS,
+                *CAMERA_KEYS,
+                *MOVIE_KEYS,
+                ("selection", "how a model is chosen: average, density, snr, nearest, fixed:NAME"),
+                ("tiling.patch_um", "side of a patch that gets its own model, um"),
+                ("rescale", "fit the movie to the model's optics: true or false"),
+                ("decode.threshold", "least confidence of a localization; null: the model's own"),
+                ("device", "auto, cpu, cuda, cuda:1, mps"),
+            ),
+            details=(
+                "What is not given is read from the file, else measured from the movie, else has a default;\n"
+                "the report says which. One movie goes to --out (default: NAME_autods/ in the current\n"
+                "folder); of a folder or several movies each gets its own folder there, and a movie that\n"
+                "fails does not stop the others. Repeating an interrupted command goes on where it stopped."
+            ),
+        ),
+        Command(
+            name="profile",
+            summary="what the movie tells: density, SNR, background, PSF width, whole and per patch",
+            usage="MOVIE [--out DIR] [key=value ...]",
+            module="autods.cli.profile",
+            config="profile",
+            options=("--out",),
+            paths=(1, 1),
+            keys=(*OPTICS_KEYS, *CAMERA_KEYS, *MOVIE_KEYS, ("tiling.patch_um", "side of a patch, um")),
+            details=(
+                "Writes profile.json to --out (default: NAME_autods/ in the current folder)\n"
+                "and prints a summary."
+            ),
+        ),
+        Command(
+            name="simulate",
+            summary="simulate a blinking movie with truth: movie.tif, truth.csv",
+            usage="--out DIR [key=value ...]",
+            module="autods.cli.simulate",
+            config="simulate",
+            options=("--out",),
+            keys=(
+                ("simulate.n_frames", "frames"),
+                ("simulate.size_px", "side of the frame, pixels"),
+                ("simulate.seed", "of the random numbers"),
+                *OPTICS_KEYS,
+                *CAMERA_KEYS,
+            ),
+        ),
+        Command(
+            name="evaluate",
+            summary="compare localizations with truth: detection and image metrics as JSON",
+            usage="PRED --truth TRUTH [--out DIR] [key=value ...]",
+            module="autods.cli.evaluate",
+            config="evaluate",
+            options=("--truth", "--out"),
+            paths=(1, 1),
+            keys=(
+                ("radius_nm", "farthest a localization may lie from its emitter, nm"),
+                ("axial_radius_nm", "the same along z, nm; null: do not look at z"),
+                ("pixel_size_nm", "pixel of the images that are compared, nm"),
+            ),
+            details="PRED and TRUTH: ThunderSTORM or Picasso tables, a truth.csv, or a run folder.",
+        ),
+        Command(
+            name="train",
+            summary="train a network (-m sweeps); TensorBoard logs",
+            usage="experiment=NAME [-m] [key=value ...]",
+            module="autods.cli.train",
+            config="train",
+            keys=(
+                ("experiment", "which training, for instance zoo/diff_1"),
+                ("trainer.max_minutes", "stop after so many minutes, keeping the best"),
+            ),
+            details="Settings go to Hydra as they are, sweeps and +key=value included.",
+            overrides_only=True,
+        ),
+    )
+}
+
+
+def overview() -> str:
+    """Return the text of ``autods --help``."""
+    width = max(len(name) for name in COMMANDS)
+    lines = [f"  autods {name:<{width}}  {command.summary}" for name, command in COMMANDS.items()]
+    return "\n".join(
+        [
+            "Usage: autods COMMAND [paths] [--out DIR] [key=value ...]",
+            "",
+            "One-click deep-learning single-molecule localization microscopy.",
+            "",
+            *lines,
+            "",
+            "autods COMMAND --help shows the settings of a command; autods --version the version.",
+            "",
+            RULE,
+            "",
+            EXIT_CODES,
+        ]
+    )
+
+
+def command_help(command: Command) -> str:
+    """Return the text of ``autods COMMAND --help``."""
+    summary = f"{command.summary[0].upper()}{command.summary[1:]}."
+    lines = [f"Usage: autods {command.name} {command.usage}".rstrip(), "", summary]
+    if command.details:
+        lines += ["", command.details]
+    if command.options:
+        lines += ["", "Options:"]
+        lines += [f"  {name} {OPTIONS[name][0]:<6} {OPTIONS[name][1]}" for name in command.options]
+    if command.keys:
+        width = max(len(key) for key, _ in command.keys)
+        lines += ["", "Main settings (key=value):"]
+        lines += [f"  {key:<{width}}  {text}" for key, text in command.keys]
+    if command.config:
+        lines += ["", f"All settings with their defaults: conf/{command.config}.yaml."]
+    return "\n".join([*lines, "", RULE, "", EXIT_CODES])

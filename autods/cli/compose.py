@@ -1,0 +1,200 @@
+"""Settings of a command: its Hydra configuration with the ``key=value`` words of the command line, checked.
+
+The YAML files in ``conf/`` hold the defaults, the dataclasses in `autods.cli.schema` the types.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import re
+import types
+import typing
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeVar
+
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from autods.cli.arguments import Arguments
+from autods.core import UserError
+from autods.core.resources import conf_dir
+
+Schema = TypeVar("Schema")
+
+#: How a type is named to people.
+_TYPE_NAMES = {float: "a number", int: "a whole number", bool: "true or false", str: "a text"}
+
+
+def settings(arguments: Arguments, schema: type[Schema]) -> Schema:
+    """Return the settings of a command as an instance of its schema.
+
+    Parameters
+    ----------
+    arguments
+        The command line.
+    schema
+        Dataclass with the types of all keys.
+
+    Raises
+    ------
+    UserError
+        Naming the key, if a setting is unknown (with the nearest known one) or of a wrong type.
+    """
+    assert arguments.command.config is not None
+    return load(arguments.command.config, arguments.overrides, schema)
+
+
+def load(config: str, overrides: Sequence[str], schema: type[Schema]) -> Schema:
+    """Compose a configuration of ``conf/`` with overrides and check it against a schema.
+
+    Raises
+    ------
+    UserError
+        As for `settings`.
+    """
+    merged = OmegaConf.structured(schema)
+    for key, value in _leaves(compose_checked(config, overrides)):
+        if value == "???":
+            raise UserError(f"{key} is not given: write {key}=VALUE")
+        _assign(merged, key, value, schema)
+    result = OmegaConf.to_object(merged)
+    assert isinstance(result, schema)
+    return result
+
+
+def _assign(merged: DictConfig, key: str, value: object, schema: type) -> None:
+    try:
+        OmegaConf.update(merged, key, value)
+    except OmegaConfBaseException as error:
+        raise UserError(f"{key}={value} does not fit: it must be {_expected(schema, key)}") from error
+
+
+def compose_checked(config: str, overrides: Sequence[str]) -> DictConfig:
+    """Compose a configuration, every override checked to name an existing key or group.
+
+    Raises
+    ------
+    UserError
+        If an override cannot be read, names no key (the nearest is told), or no choice of its group.
+    """
+    parsed = [_parse(word) for word in _expand_shorthands(overrides)]
+    for item in parsed:
+        if item.is_sweep_override():
+            raise UserError(f"{_line(item)} gives several values: give one, or quote it if it is a text")
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        groups = [item for item in parsed if _choices(item) is not None]
+        for item in groups:
+            _check_choice(item)
+        known = [key for key, _ in _leaves(_compose(config, [_line(item) for item in groups]))]
+        for item in parsed:
+            if item not in groups and not item.is_add():
+                _check_key(item, known)
+        return _compose(config, [_line(item) for item in parsed])
+
+
+def _compose(config: str, lines: list[str]) -> DictConfig:
+    try:
+        return compose(config, lines)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise UserError(f"the settings do not fit together: {error}") from error
+
+
+def _expand_shorthands(overrides: Sequence[str]) -> Iterator[str]:
+    """Write ``selection=fixed:NAME`` as the group choice and the value that it means."""
+    for word in overrides:
+        fixed = re.fullmatch(r"selection=fixed:(.*)", word)
+        if fixed:
+            yield "selection=fixed"
+            yield f"selection.model={fixed[1]}"
+        else:
+            yield word
+
+
+def _parse(word: str) -> Override:
+    """Read one override; a value that Hydra's grammar cannot read (a path with spaces, say) is a text."""
+    parser = OverridesParser.create()
+    try:
+        return parser.parse_override(word)
+    except HydraException as error:
+        key, equals, value = word.partition("=")
+        if not equals:
+            raise UserError(f"cannot read the setting {word!r}: write key=value") from error
+    quoted = value.replace("\\", "\\\\").replace("'", "\\'")
+    try:
+        return parser.parse_override(f"{key}='{quoted}'")
+    except HydraException as error:
+        raise UserError(f"cannot read the setting {word!r}: write key=value") from error
+
+
+def _line(item: Override) -> str:
+    assert item.input_line is not None
+    return item.input_line
+
+
+def _choices(item: Override) -> list[str] | None:
+    """Return the choices of the group that an override names; None when it names no group."""
+    folder = conf_dir().joinpath(*item.key_or_group.split("/"))
+    if "." in item.key_or_group or not folder.is_dir():
+        return None
+    return sorted(str(path.relative_to(folder).with_suffix("")) for path in folder.rglob("*.yaml"))
+
+
+def _check_choice(item: Override) -> None:
+    choices = _choices(item) or []
+    value = item.value()
+    for choice in map(str, value if isinstance(value, list) else [value]):
+        if choice not in choices:
+            raise UserError(f"{item.key_or_group}={choice} is no choice: use one of {', '.join(choices)}")
+
+
+def _check_key(item: Override, known: list[str]) -> None:
+    key = item.key_or_group
+    inner = [name for name in known if name.startswith(f"{key}.")]
+    if inner and not isinstance(item.value(), dict):
+        raise UserError(f"{key} is a group of settings: give one of them, for instance {inner[0]}=...")
+    if inner or key in known:
+        return
+    near = max(known, key=lambda name: _likeness(key, name))
+    raise UserError(f"there is no setting {key!r} and no file {_line(item)!r}: the nearest setting is {near}")
+
+
+def _likeness(typed: str, known: str) -> float:
+    """Compare two keys, 0 to 1: whole, and by their last words, for a prefix left out or mistaken."""
+    whole = difflib.SequenceMatcher(None, typed, known).ratio()
+    last = difflib.SequenceMatcher(None, typed.rpartition(".")[2], known.rpartition(".")[2]).ratio()
+    return max(whole, 0.95 * last)
+
+
+def _leaves(config: DictConfig, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the dotted keys and values; lists and empty mappings count as values."""
+    for name in config:
+        key = f"{prefix}{name}"
+        if OmegaConf.is_missing(config, name):
+            yield key, "???"
+            continue
+        value = config[name]
+        if isinstance(value, DictConfig) and value:
+            yield from _leaves(value, f"{key}.")
+        else:
+            yield key, value
+
+
+def _expected(schema: type, key: str) -> str:
+    """Name the type that a key of a schema must have."""
+    hint: Any = schema
+    for name in key.split("."):
+        if not dataclasses.is_dataclass(hint):
+            return "a known setting"
+        hint = typing.get_type_hints(hint).get(name)
+    options = typing.get_args(hint) if typing.get_origin(hint) in {typing.Union, types.UnionType} else (hint,)
+    names = [_TYPE_NAMES.get(option, "null" if option is type(None) else str(option)) for option in options]
+    if float in options and int in options:
+        names.remove(_TYPE_NAMES[int])
+    return " or ".join(names)

@@ -1,0 +1,95 @@
+"""Types of the settings in ``conf/``: a wrong type on the command line is met here.
+
+Defaults live in the YAML files; a field without a value there is an error that the tests find.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from omegaconf import MISSING
+
+
+@dataclass
+class OpticsConfig:
+    """``conf/optics``."""
+
+    pixel_size_nm: float | None = MISSING
+    wavelength_nm: float | None = MISSING
+    na: float | None = MISSING
+    n_immersion: float = MISSING
+    n_sample: float = MISSING
+    nfp_nm: float = MISSING
+
+
+@dataclass
+class CameraConfig:
+    """``conf/camera``: a text is the file of a map."""
+
+    offset_adu: int | float | str | None = MISSING
+    e_per_adu: float | None = MISSING
+    em_gain: float | None = MISSING
+    qe: float | None = MISSING
+    read_noise_e: int | float | str | None = MISSING
+
+
+@dataclass
+class SelectionConfig:
+    """``conf/selection``."""
+
+    rule: str = MISSING
+    scope: str = MISSING
+    model: str | None = MISSING
+
+
+@dataclass
+class TilingConfig:
+    """Patches of the field."""
+
+    patch_um: float = MISSING
+
+
+@dataclass
+class DecodeConfig:
+    """Reading of the network's output."""
+
+    threshold: float | None = MISSING
+
+
+@dataclass
+class RenderConfig:
+    """The reconstructed image."""
+
+    pixel_size_nm: float = MISSING
+
+
+@dataclass
+class ProfileConfig:
+    """``conf/profile.yaml``."""
+
+    optics: OpticsConfig = field(default_factory=OpticsConfig)
+    camera: CameraConfig = field(default_factory=CameraConfig)
+    frames: str | None = MISSING
+    roi: str | None = MISSING
+    tiling: TilingConfig = field(default_factory=TilingConfig)
+
+
+@dataclass
+class LocalizeConfig(ProfileConfig):
+    """``conf/localize.yaml``."""
+
+    selection: SelectionConfig = field(default_factory=SelectionConfig)
+    rescale: bool = MISSING
+    decode: DecodeConfig = field(default_factory=DecodeConfig)
+    render: RenderConfig = field(default_factory=RenderConfig)
+    zoo: str | None = MISSING
+    device: str = MISSING
+
+
+@dataclass
+class EvaluateConfig:
+    """``conf/evaluate.yaml``."""
+
+    radius_nm: float = MISSING
+    axial_radius_nm: float | None = MISSING
+    pixel_size_nm: float = MISSING
