@@ -1,0 +1,148 @@
+"""Figures of the report, drawn to PNG bytes; each function takes plain arrays."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Floats = NDArray[np.float64]
+
+_DPI = 110
+_BLUE, _ORANGE, _GREY = "#2a6f97", "#d9822b", "#9aa5b1"
+#: Colours of the models, from the easiest to the hardest, readable by colour-blind eyes.
+_MODEL_COLOURS = ("#3b7ea1", "#5aae61", "#e6b035", "#c2553d", "#7b5aa6", "#4d4d4d")
+
+
+@dataclass(frozen=True)
+class PatchRow:
+    """One patch of the field, as the report shows it.
+
+    Parameters
+    ----------
+    core
+        ``(y0, x0, y1, x1)`` pixels of the full frame, ends excluded.
+    model
+        Name of the model that most of its frames got; None for a patch without emitters.
+    reason
+        Why that model, in one line.
+    density_per_um2, snr
+        What was measured; NaN when nothing was found.
+    out_of_range
+        One line for each quantity outside what the models were trained for.
+    """
+
+    core: tuple[int, int, int, int]
+    model: str | None
+    reason: str
+    density_per_um2: float
+    snr: float
+    out_of_range: tuple[str, ...] = ()
+
+
+def model_map(patches: Sequence[PatchRow]) -> bytes:
+    """Draw which model each patch got, density and SNR written in; hatched: outside the trained range."""
+    from matplotlib.patches import Patch, Rectangle
+
+    names = sorted({patch.model for patch in patches if patch.model is not None})
+    colours = {name: _MODEL_COLOURS[index % len(_MODEL_COLOURS)] for index, name in enumerate(names)}
+    height = max(patch.core[2] for patch in patches) - min(patch.core[0] for patch in patches)
+    width = max(patch.core[3] for patch in patches) - min(patch.core[1] for patch in patches)
+    figure, axes = _figure(1, (6.2, 0.9 + 4.6 * min(max(height / width, 0.3), 1.6)))
+    for patch in patches:
+        y0, x0, y1, x1 = patch.core
+        colour = colours[patch.model] if patch.model is not None else "#eceff1"
+        hatch = "//" if patch.out_of_range else None
+        axes[0].add_patch(
+            Rectangle((x0, y0), x1 - x0, y1 - y0, facecolor=colour, edgecolor="white", hatch=hatch)
+        )
+        if len(patches) <= 64 and patch.model is not None:
+            text = f"{patch.density_per_um2:.2f}/µm²\nSNR {patch.snr:.1f}"
+            axes[0].text((x0 + x1) / 2, (y0 + y1) / 2, text, ha="center", va="center", color="white", size=7)
+    axes[0].set_aspect("equal")
+    axes[0].autoscale()
+    axes[0].invert_yaxis()
+    axes[0].set(xlabel="x, px", ylabel="y, px")
+    handles = [Patch(facecolor=colours[name], label=name) for name in names]
+    if any(patch.model is None for patch in patches):
+        handles.append(Patch(facecolor="#eceff1", label="no emitters"))
+    figure.legend(handles=handles, loc="outside upper center", ncols=len(handles) or 1, frameon=False)
+    return _png(figure)
+
+
+def measured_histograms(density_per_um2: Floats, snr: Floats) -> bytes:
+    """Draw histograms of density and SNR over the patches."""
+    figure, axes = _figure(2, (8, 2.6))
+    _histogram(axes[0], density_per_um2, "density, emitters per µm² and frame")
+    _histogram(axes[1], snr, "signal-to-noise ratio")
+    for axis in axes:
+        axis.set_ylabel("patches")
+    return _png(figure)
+
+
+def subpixel_histograms(x_px: Floats, y_px: Floats) -> bytes:
+    """Draw where in the camera pixel the localizations lie: flat unless the localizer prefers a place."""
+    figure, axes = _figure(2, (8, 2.6))
+    for axis, position, name in zip(axes, (x_px, y_px), "xy", strict=True):
+        counts, edges = np.histogram(position % 1, bins=40, range=(0, 1))
+        axis.stairs(counts, edges, fill=True, color=_BLUE)
+        axis.axhline(len(position) / 40, color=_ORANGE, lw=1, label="flat")
+        axis.set(xlim=(0, 1), xlabel=f"{name} within the camera pixel, px", ylabel="localizations")
+    axes[0].legend(frameon=False, loc="lower right")
+    return _png(figure)
+
+
+def quality_histograms(photons: Floats, uncertainty_nm: Floats, frame: NDArray[np.int64]) -> bytes:
+    """Draw photons, expected uncertainty, and localizations over time."""
+    figure, axes = _figure(3, (10, 2.7))
+    _histogram(axes[0], photons, "photons")
+    _histogram(axes[1], uncertainty_nm, "uncertainty, nm")
+    for axis in axes[:2]:
+        axis.set_ylabel("localizations")
+    first, stop = int(frame.min()), int(frame.max()) + 1
+    counts, edges = np.histogram(frame, bins=min(stop - first, 100), range=(first, stop))
+    axes[2].stairs(counts / np.diff(edges), edges, fill=True, color=_BLUE)
+    axes[2].set(xlabel="frame", ylabel="localizations a frame", xlim=(first, stop), ylim=(0, None))
+    return _png(figure)
+
+
+def _histogram(axis: Axes, values: Floats, label: str) -> None:
+    """Draw a histogram of the finite values up to their 99th percentile, the median marked."""
+    axis.set_xlabel(label)
+    finite = values[np.isfinite(values)]
+    if not len(finite):
+        axis.text(0.5, 0.5, "none measured", ha="center", transform=axis.transAxes, color=_GREY)
+        return
+    top = max(float(np.percentile(finite, 99)), float(finite.min()) + 1e-9)
+    axis.hist(np.minimum(finite, top), bins=min(50, max(10, int(np.sqrt(len(finite))))), color=_BLUE)
+    median = float(np.median(finite))
+    axis.axvline(median, color=_ORANGE, lw=1.2)
+    axis.set_title(f"median {median:.3g}", size=9, color=_ORANGE, loc="right")
+
+
+def _figure(columns: int, size: tuple[float, float]) -> tuple[Figure, list[Axes]]:
+    """Make a figure that belongs to no window system."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=size, layout="constrained")
+    axes = [figure.add_subplot(1, columns, index + 1) for index in range(columns)]
+    for axis in axes:
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.tick_params(labelsize=8)
+        axis.xaxis.label.set_fontsize(9)
+        axis.yaxis.label.set_fontsize(9)
+    return figure, axes
+
+
+def _png(figure: Figure) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=_DPI)
+    return buffer.getvalue()
