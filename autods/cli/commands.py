@@ -52,8 +52,8 @@ class Command:
         One line for the list of commands.
     usage
         Its arguments, after the name.
-    module
-        Module that holds ``run(arguments) -> int``.
+    entry
+        ``module:function`` of ``function(arguments) -> int``.
     config
         Name of its Hydra configuration; None when it takes no settings.
     options
@@ -71,7 +71,7 @@ class Command:
     name: str
     summary: str
     usage: str
-    module: str
+    entry: str
     config: str | None = None
     options: tuple[str, ...] = ()
     paths: tuple[int, int | None] = (0, 0)
@@ -87,13 +87,13 @@ COMMANDS = {
             name="doctor",
             summary="check the installation: versions, device, memory, models; says what to fix",
             usage="",
-            module="autods.cli.doctor",
+            entry="autods.cli.doctor:run",
         ),
         Command(
             name="demo",
             summary="simulate a small movie with truth, localize it, print the score, write the report",
             usage="[--out DIR] [key=value ...]",
-            module="autods.cli.demo",
+            entry="autods.cli.demo:run",
             config="demo",
             options=("--out",),
             keys=(
@@ -107,7 +107,7 @@ COMMANDS = {
             name="localize",
             summary="2D one-click: movie in, localizations, super-resolved image and report out",
             usage="MOVIE... [--out DIR] [key=value ...]",
-            module="autods.cli.localize",
+            entry="autods.cli.localize:run",
             config="localize",
             options=("--out",),
             paths=(1, None),
@@ -132,7 +132,7 @@ COMMANDS = {
             name="profile",
             summary="what the movie tells: density, SNR, background, PSF width, whole and per patch",
             usage="MOVIE [--out DIR] [key=value ...]",
-            module="autods.cli.profile",
+            entry="autods.cli.profile:run",
             config="profile",
             options=("--out",),
             paths=(1, 1),
@@ -146,7 +146,7 @@ COMMANDS = {
             name="simulate",
             summary="simulate a blinking movie with truth: movie.tif, truth.csv",
             usage="--out DIR [key=value ...]",
-            module="autods.cli.simulate",
+            entry="autods.cli.simulate:run",
             config="simulate",
             options=("--out",),
             keys=(
@@ -161,7 +161,7 @@ COMMANDS = {
             name="evaluate",
             summary="compare localizations with truth: detection and image metrics as JSON",
             usage="PRED --truth TRUTH [--out DIR] [key=value ...]",
-            module="autods.cli.evaluate",
+            entry="autods.cli.evaluate:run",
             config="evaluate",
             options=("--truth", "--out"),
             paths=(1, 1),
@@ -176,7 +176,7 @@ COMMANDS = {
             name="train",
             summary="train a network (-m sweeps); TensorBoard logs",
             usage="experiment=NAME [-m] [key=value ...]",
-            module="autods.cli.train",
+            entry="autods.cli.train:command",
             config="train",
             keys=(
                 ("experiment", "which training, for instance zoo/diff_1"),
@@ -225,4 +225,6 @@ def command_help(command: Command) -> str:
         lines += [f"  {key:<{width}}  {text}" for key, text in command.keys]
     if command.config:
         lines += ["", f"All settings with their defaults: conf/{command.config}.yaml."]
-    return "\n".join([*lines, "", RULE, "", EXIT_CODES])
+    if not command.overrides_only:
+        lines += ["", RULE]
+    return "\n".join([*lines, "", EXIT_CODES])

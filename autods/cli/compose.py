@@ -148,7 +148,7 @@ def _choices(item: Override) -> list[str] | None:
 
 def _check_choice(item: Override) -> None:
     choices = _choices(item) or []
-    value = item.value()
+    value: Any = item.value()
     for choice in map(str, value if isinstance(value, list) else [value]):
         if choice not in choices:
             raise UserError(f"{item.key_or_group}={choice} is no choice: use one of {', '.join(choices)}")

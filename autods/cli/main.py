@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
@@ -58,12 +58,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Arguments) -> int:
-    module = importlib.import_module(arguments.command.module)
+    module, _, function = arguments.command.entry.partition(":")
+    command: Callable[[Arguments], int] = getattr(importlib.import_module(module), function)
     with _warnings_on_stderr(), _termination_interrupts():
-        code = module.run(arguments)
-    if not isinstance(code, int):
-        raise TypeError(f"{arguments.command.module}.run returned {code!r}, not an exit code")
-    return code
+        return command(arguments)
 
 
 class _OneLineHandler(logging.Handler):

@@ -7,7 +7,15 @@ from pathlib import Path
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
+from autods.cli.arguments import Arguments
 from autods.io.atomic import atomic_path
+
+
+def command(arguments: Arguments) -> int:
+    """Run ``autods train``."""
+    from autods.cli.research import run_hydra
+
+    return run_hydra(arguments, run)
 
 
 def run(config: DictConfig) -> float:
