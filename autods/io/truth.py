@@ -1,0 +1,84 @@
+"""True emitters as CSV: ``frame,x_nm,y_nm[,z_nm],photons``, frames from 0, origin at the outer corner."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autods.core.emitters import EmitterBatch
+from autods.core.errors import UserError
+from autods.core.table import LocalizationTable
+from autods.io.atomic import atomic_path
+from autods.io.csv import format_rows, read_columns, read_header
+
+
+class TruthWriter:
+    """Writes the emitters of a long movie batch by batch.
+
+    Parameters
+    ----------
+    path
+        File to write; it appears when the ``with`` block ends without an error.
+    is_3d
+        Whether to write z.
+
+    Raises
+    ------
+    UserError
+        If the file cannot be written.
+    """
+
+    def __init__(self, path: str | Path, *, is_3d: bool = False) -> None:
+        self._target = atomic_path(path)
+        self._is_3d = is_3d
+        self._n_frames = 0
+
+    def __enter__(self) -> TruthWriter:
+        self._part = self._target.__enter__()
+        self._file = self._part.open("wb")
+        self._file.write(b"frame,x_nm,y_nm,z_nm,photons\n" if self._is_3d else b"frame,x_nm,y_nm,photons\n")
+        return self
+
+    def append(self, emitters: EmitterBatch) -> None:
+        """Write the emitters of the next frames."""
+        frame, xyz, photons = (tensor.detach().cpu().numpy() for tensor in emitters.flat())
+        columns = {"frame": frame + self._n_frames, "x_nm": xyz[:, 0], "y_nm": xyz[:, 1]}
+        if self._is_3d:
+            columns["z_nm"] = xyz[:, 2]
+        columns["photons"] = photons
+        self._file.writelines(format_rows(columns, {name: 0 if name == "frame" else 2 for name in columns}))
+        self._n_frames += len(emitters)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+        self._target.__exit__(kind, error, trace)
+
+
+def write_truth(emitters: EmitterBatch, path: str | Path, *, is_3d: bool = False) -> None:
+    """Write the emitters of all frames at once; see `TruthWriter`."""
+    with TruthWriter(path, is_3d=is_3d) as writer:
+        writer.append(emitters)
+
+
+def read_truth(path: str | Path) -> LocalizationTable:
+    """Read a truth table; only frame, positions and photons are known, the rest is NaN.
+
+    Raises
+    ------
+    UserError
+        If a needed column is missing or the file is no table.
+    """
+    path = Path(path)
+    columns = read_columns(path, read_header(path))
+    missing = [name for name in ("frame", "x_nm", "y_nm") if name not in columns]
+    if missing:
+        raise UserError(f"{path} has no column {missing[0]}: a truth table needs frame, x_nm, y_nm")
+    known: dict[str, NDArray[np.generic]] = {
+        name: columns[name] for name in ("z_nm", "photons") if name in columns
+    }
+    return LocalizationTable.build(columns["frame"], columns["x_nm"], columns["y_nm"], **known)
