@@ -35,7 +35,7 @@ class ImageMetrics:
     ms_ssim
         Multi-scale structural similarity, at most 1; NaN when the image is under 11 pixels a side.
     ms_ssim_scales
-        Scales used: 5, or fewer where the image is too small for them (under 176 pixels), with the exponents of
+        Scales used: 5, or fewer where the image is too small (under 176 pixels), with the exponents of
         those left scaled to the same sum. Numbers from different scales do not compare.
     """
 

@@ -1,0 +1,225 @@
+"""Fourier ring correlation: the image resolution that two halves of the localizations agree on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import fft
+from scipy.signal.windows import tukey
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial import cKDTree
+
+from autods.core import LocalizationTable
+from autods.metrics.image import density_image
+
+Floats = NDArray[np.float64]
+Threshold = Literal["fixed", "half-bit"]
+
+#: Rings are averaged over this relative width on either side, so that smoothing acts alike at all scales.
+_SMOOTHING = 0.1
+#: A curve that crosses the threshold in its first rings says nothing: they hold too few pixels.
+_FIRST_USEFUL_RING = 5
+
+
+@dataclass(frozen=True)
+class RingCorrelation:
+    """Fourier ring correlation and where it crosses its threshold.
+
+    Parameters
+    ----------
+    resolution_nm
+        Inverse of the frequency at which the smoothed curve falls below the threshold, nm; NaN where it does
+        not.
+    frequency_per_nm, correlation, smoothed, threshold
+        (R,) ring frequencies, the correlation in each ring, its smoothed version and the threshold.
+    reason
+        Why there is no resolution; empty when there is one.
+    """
+
+    resolution_nm: float
+    frequency_per_nm: Floats
+    correlation: Floats
+    smoothed: Floats
+    threshold: Floats
+    reason: str = ""
+
+
+def frc_resolution(
+    table: LocalizationTable,
+    shape_nm: tuple[float, float],
+    *,
+    pixel_size_nm: float = 10.0,
+    half: NDArray[np.bool_] | None = None,
+    threshold: Threshold = "fixed",
+) -> RingCorrelation:
+    """Resolution of the density image of a table, from the agreement of two halves of it.
+
+    A molecule localized repeatedly puts the same position with independent errors into both halves when they
+    are drawn at random; the correlation then tells of the molecules' repeats, not of the structure, and the
+    resolution comes out too good. Blocks of frames (the default) keep a blink together; `split_linked` also
+    keeps the blinks that straddle a block's edge.
+
+    Parameters
+    ----------
+    table
+        The localizations.
+    shape_nm
+        Height and width of the field, nm.
+    pixel_size_nm
+        Pixel of the images, nm; at most a quarter of the resolution expected.
+    half
+        (N,) which half each localization belongs to; default `split_blocks`.
+    threshold
+        "fixed" (1/7) or "half-bit".
+    """
+    half = split_blocks(table.frame) if half is None else half
+    first, second = (density_image(table.select(rows), shape_nm, pixel_size_nm) for rows in (half, ~half))
+    return ring_correlation(first, second, pixel_size_nm, threshold)
+
+
+def split_random(n: int, rng: np.random.Generator) -> NDArray[np.bool_]:
+    """Draw two halves (N,) localization by localization (repeats of a molecule fall into both)."""
+    return rng.permutation(n) < n // 2
+
+
+def split_blocks(frame: NDArray[np.integer], n_blocks: int = 20) -> NDArray[np.bool_]:
+    """Put alternate blocks of consecutive frames into the two halves (N,).
+
+    Parameters
+    ----------
+    frame
+        (N,) frame of each localization.
+    n_blocks
+        Number of blocks; the number of frames gives odd against even frames.
+    """
+    if not len(frame):
+        return np.zeros(0, bool)
+    since = frame - frame.min()
+    block: NDArray[np.bool_] = since * n_blocks // (since.max() + 1) % 2 == 1
+    return block
+
+
+def split_linked(
+    table: LocalizationTable,
+    rng: np.random.Generator,
+    *,
+    radius_nm: float = 50.0,
+    max_gap: int = 1,
+) -> NDArray[np.bool_]:
+    """Draw two halves (N,) so that repeated localizations of a molecule fall into the same one.
+
+    Localizations within ``radius_nm`` of one another and at most ``max_gap`` frames apart (1: consecutive
+    frames) are linked; each linked group is drawn as one.
+
+    Parameters
+    ----------
+    table
+        The localizations.
+    rng
+        Source of the draw.
+    radius_nm
+        About 3 localization precisions, nm.
+    max_gap
+        Largest difference of frames.
+    """
+    # Frames are scaled so that the cylinder around a localization lies within the search sphere.
+    step = radius_nm / max_gap
+    points = np.column_stack([table.x_nm, table.y_nm, table.frame * step])
+    pairs = cKDTree(points).query_pairs(radius_nm * np.sqrt(2) * (1 + 1e-9), output_type="ndarray")
+    delta = np.abs(points[pairs[:, 0]] - points[pairs[:, 1]])
+    lateral, gap = np.hypot(delta[:, 0], delta[:, 1]), np.rint(delta[:, 2] / step)
+    pairs = pairs[(lateral <= radius_nm) & (gap <= max_gap) & (gap > 0)]
+    shape = (len(table), len(table))
+    graph = coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=shape)
+    n_groups, group = connected_components(graph, directed=False)
+    return split_random(n_groups, rng)[group]
+
+
+def ring_correlation(
+    first: NDArray[np.floating],
+    second: NDArray[np.floating],
+    pixel_size_nm: float,
+    threshold: Threshold = "fixed",
+) -> RingCorrelation:
+    """Fourier ring correlation of two independent images (Y, X) of the same object.
+
+    ``FRC(q) = sum F1 F2* / sqrt(sum |F1|^2 sum |F2|^2)`` over the ring of radius q, after subtraction of the
+    mean and a Tukey window over an eighth of each side (Nieuwenhuizen et al., Nature Methods 10, 557 (2013)).
+    Half-bit: ``(0.2071 + 1.9102 / sqrt(n)) / (1.2071 + 0.9102 / sqrt(n))`` for rings of n pixels (van Heel &
+    Schatz, J. Struct. Biol. 151, 250 (2005)).
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ.
+    """
+    if first.shape != second.shape:
+        raise ValueError(f"the halves have shapes {first.shape} and {second.shape}")
+    cross, power_a, power_b, n_pixels = _ring_sums(first, second)
+    norm = np.sqrt(power_a * power_b)
+    correlation = np.divide(cross, norm, out=np.zeros_like(cross), where=norm > 0)
+    frequency = np.arange(len(cross)) / (max(first.shape) * pixel_size_nm)
+    smoothed = _smooth(correlation, n_pixels)
+    level = np.full(len(cross), 1 / 7)
+    if threshold == "half-bit":
+        root = np.sqrt(np.maximum(n_pixels, 1))
+        level = (0.2071 + 1.9102 / root) / (1.2071 + 0.9102 / root)
+    crossing, reason = _crossing(smoothed, level)
+    resolution = float("nan") if reason else 1 / (crossing * frequency[1])
+    return RingCorrelation(resolution, frequency, correlation, smoothed, level, reason)
+
+
+def _ring_sums(first: NDArray[np.floating], second: NDArray[np.floating]) -> tuple[Floats, ...]:
+    """Sum cross power, both powers and pixels over rings one frequency step of the longer side wide."""
+    height, width = first.shape
+    window = np.outer(tukey(height, 0.25), tukey(width, 0.25)).astype(np.float32)
+    spectra = [fft.rfft2((image - image.mean()).astype(np.float32) * window) for image in (first, second)]
+    longest = max(first.shape)
+    radius = np.hypot(fft.fftfreq(height)[:, None], fft.rfftfreq(width)[None]) * longest
+    ring = np.rint(radius).astype(np.int32).ravel()
+    # The half plane of a real transform holds the columns between the first and the Nyquist one once only.
+    weight = np.full((1, width // 2 + 1), 2.0)
+    weight[0, 0] = 1.0
+    if width % 2 == 0:
+        weight[0, -1] = 1.0
+    terms = (
+        (spectra[0] * spectra[1].conj()).real,
+        np.abs(spectra[0]) ** 2,
+        np.abs(spectra[1]) ** 2,
+        np.ones_like(radius),
+    )
+    n_rings = longest // 2
+    return tuple(
+        np.bincount(ring, weights=(term * weight).ravel(), minlength=n_rings)[:n_rings].astype(np.float64)
+        for term in terms
+    )
+
+
+def _smooth(correlation: Floats, n_pixels: Floats) -> Floats:
+    """Average a curve over a window proportional to the frequency, weighted with the pixels of each ring."""
+    ring = np.arange(len(correlation))
+    low = np.ceil(ring * (1 - _SMOOTHING)).astype(int)
+    high = np.minimum(np.floor(ring * (1 + _SMOOTHING)).astype(int), 2 * ring - low)
+    high = np.minimum(high, len(ring) - 1) + 1
+    total = np.concatenate([[0.0], np.cumsum(correlation * n_pixels)])
+    weight = np.concatenate([[0.0], np.cumsum(n_pixels)])
+    smoothed: Floats = (total[high] - total[low]) / (weight[high] - weight[low])
+    return smoothed
+
+
+def _crossing(curve: Floats, level: Floats) -> tuple[float, str]:
+    """Return the (fractional) ring where the curve falls below the level for good, or why there is none."""
+    above = curve > level
+    for ring in np.flatnonzero(~above[1:]) + 1:
+        # A dip narrower than the smoothing window is noise.
+        if above[ring : int(ring * (1 + 2 * _SMOOTHING)) + 1].any():
+            continue
+        if ring < _FIRST_USEFUL_RING:
+            return float("nan"), "the two halves do not correlate"
+        before, after = curve[ring - 1] - level[ring - 1], curve[ring] - level[ring]
+        return float(ring - 1 + before / (before - after)), ""
+    return float("nan"), "the correlation stays above the threshold up to the smallest detail of the pixels"
