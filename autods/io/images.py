@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 
@@ -62,13 +63,16 @@ class MovieWriter:
     """
 
     def __init__(self, path: str | Path, pixel_size_nm: float, n_bytes: int | None = None) -> None:
-        self._target = atomic_path(path)
+        self._path = path
         self._is_plain = n_bytes is not None and n_bytes <= _PLAIN_TIFF_BYTES
         self._pixel_size_nm = pixel_size_nm
 
     def __enter__(self) -> MovieWriter:
-        part = self._target.__enter__()
-        self._writer = tifffile.TiffWriter(part, bigtiff=not self._is_plain, imagej=self._is_plain)
+        with ExitStack() as stack:
+            part = stack.enter_context(atomic_path(self._path))
+            writer = tifffile.TiffWriter(part, bigtiff=not self._is_plain, imagej=self._is_plain)
+            self._writer = stack.enter_context(writer)
+            self._open = stack.pop_all()
         return self
 
     def append(self, frames: Frames) -> None:
@@ -76,27 +80,23 @@ class MovieWriter:
         pixels = frames
         if frames.dtype != np.uint16:
             pixels = np.clip(np.rint(frames), 0, 65535).astype(np.uint16)
-        if not len(pixels):
-            return
-        per_cm = 1e7 / self._pixel_size_nm
-        if self._is_plain:
-            resolution, unit = (per_cm / 1e4, per_cm / 1e4), None
-        else:
-            resolution, unit = (per_cm, per_cm), "CENTIMETER"
-        self._writer.write(
-            pixels,
-            photometric="minisblack",
-            contiguous=True,
-            resolution=resolution,
-            resolutionunit=unit,
-            metadata={"axes": "TYX", "unit": "um"} if self._is_plain else {"axes": "TYX"},
-        )
+        per_um = 1e3 / self._pixel_size_nm
+        density, unit = (per_um, None) if self._is_plain else (per_um * 1e4, "CENTIMETER")
+        for frame in pixels:
+            # Frame by frame, as a block would fix the size of all later ones; the axes before are Z and C.
+            self._writer.write(
+                frame[None, None] if self._is_plain else frame,
+                photometric="minisblack",
+                contiguous=True,
+                resolution=(density, density),
+                resolutionunit=unit,
+                metadata={"unit": "um"} if self._is_plain else {},
+            )
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._writer.close()
-        self._target.__exit__(kind, error, trace)
+        self._open.__exit__(kind, error, trace)
 
 
 def write_movie_tiff(frames: Frames, path: str | Path, pixel_size_nm: float) -> None:

@@ -67,9 +67,8 @@ def write_picasso(
     with atomic_path(path) as part, atomic_path(path.with_suffix(".yaml")) as side:
         with h5py.File(part, "w") as file:
             file.create_dataset("locs", data=locs)
-        side.write_text(
-            yaml.safe_dump_all([info, step], sort_keys=False, allow_unicode=True), encoding="utf-8"
-        )
+        text = yaml.safe_dump_all([info, step], sort_keys=False, allow_unicode=True)
+        side.write_text(text, encoding="utf-8")
 
 
 def _to_locs(table: LocalizationTable, pixel_size_nm: float) -> tuple[NDArray[Any], list[str]]:

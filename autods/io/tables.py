@@ -63,5 +63,5 @@ def read_table(path: str | Path, pixel_size_nm: float | None = None) -> Localiza
     if "x_nm" in names:
         return read_truth(path)
     raise UserError(
-        f"{path} is no localization table: autods reads ThunderSTORM CSV, Picasso HDF5 and frame,x_nm,y_nm CSV"
+        f"{path} is no localization table: give ThunderSTORM CSV, Picasso HDF5 or CSV with frame,x_nm,y_nm"
     )

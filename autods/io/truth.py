@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 
@@ -32,14 +33,17 @@ class TruthWriter:
     """
 
     def __init__(self, path: str | Path, *, is_3d: bool = False) -> None:
-        self._target = atomic_path(path)
+        self._path = path
         self._is_3d = is_3d
         self._n_frames = 0
 
     def __enter__(self) -> TruthWriter:
-        self._part = self._target.__enter__()
-        self._file = self._part.open("wb")
-        self._file.write(b"frame,x_nm,y_nm,z_nm,photons\n" if self._is_3d else b"frame,x_nm,y_nm,photons\n")
+        header = "frame,x_nm,y_nm,z_nm,photons\n" if self._is_3d else "frame,x_nm,y_nm,photons\n"
+        with ExitStack() as stack:
+            part = stack.enter_context(atomic_path(self._path))
+            self._file = stack.enter_context(part.open("wb"))
+            self._file.write(header.encode())
+            self._open = stack.pop_all()
         return self
 
     def append(self, emitters: EmitterBatch) -> None:
@@ -55,8 +59,7 @@ class TruthWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._file.close()
-        self._target.__exit__(kind, error, trace)
+        self._open.__exit__(kind, error, trace)
 
 
 def write_truth(emitters: EmitterBatch, path: str | Path, *, is_3d: bool = False) -> None:
