@@ -174,7 +174,7 @@ def _likeness(typed: str, known: str) -> float:
 
 def _leaves(config: DictConfig, prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Yield the dotted keys and values; lists and empty mappings count as values."""
-    for name in config:
+    for name in map(str, config):
         key = f"{prefix}{name}"
         if OmegaConf.is_missing(config, name):
             yield key, "???"

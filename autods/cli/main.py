@@ -58,10 +58,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Arguments) -> int:
-    module, _, function = arguments.command.entry.partition(":")
-    command: Callable[[Arguments], int] = getattr(importlib.import_module(module), function)
+    command = _entry(arguments.command.entry)
     with _warnings_on_stderr(), _termination_interrupts():
         return command(arguments)
+
+
+def _entry(name: str) -> Callable[[Arguments], int]:
+    module, _, function = name.partition(":")
+    command: Callable[[Arguments], int] = getattr(importlib.import_module(module), function)
+    return command
 
 
 class _OneLineHandler(logging.Handler):

@@ -1,0 +1,65 @@
+"""Settings: defaults from the files, types from the schema, a mistake named in one line."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from autods.cli.compose import load
+from autods.cli.schema import LocalizeConfig
+from autods.core import UserError
+
+
+def localize(*overrides: str) -> LocalizeConfig:
+    return load("localize", overrides, LocalizeConfig)
+
+
+def get(config: LocalizeConfig, key: str) -> Any:
+    value: Any = config
+    for name in key.split("."):
+        value = getattr(value, name)
+    return value
+
+
+@pytest.mark.parametrize(
+    ("override", "key", "value"),
+    [
+        ("optics.na=1.4", "optics.na", 1.4),
+        ("optics.pixel_size_nm=100", "optics.pixel_size_nm", 100.0),
+        ("camera.em_gain=null", "camera.em_gain", None),
+        ("camera.offset_adu=100.5", "camera.offset_adu", 100.5),
+        ("camera.offset_adu=/my maps (1)/a=b,c.npy", "camera.offset_adu", "/my maps (1)/a=b,c.npy"),
+        ("frames=10:20", "frames", "10:20"),
+        ("frames=:20", "frames", ":20"),
+        ("roi=0:0:32:64", "roi", "0:0:32:64"),
+        ("rescale=false", "rescale", False),
+        ("selection=density", "selection.rule", "density"),
+        ("selection.scope=frame", "selection.scope", "frame"),
+        ("selection=fixed:diff_2", "selection.model", "diff_2"),
+        ("device=cuda:1", "device", "cuda:1"),
+    ],
+)
+def test_settings_are_taken(override: str, key: str, value: object) -> None:
+    assert get(localize(override), key) == value
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("optics.nna=1.4", "no setting 'optics.nna'.*nearest setting is optics.na"),
+        ("pixel_size_nm=100", "nearest setting is optics.pixel_size_nm"),
+        ("optics.pixelsize=100", "nearest setting is optics.pixel_size_nm"),
+        ("optics.na=large", "optics.na=large does not fit: it must be a number or null"),
+        ("rescale=maybe", "rescale=maybe does not fit: it must be true or false"),
+        ("selection=best", "selection=best is no choice: use one of average"),
+        ("selection=fixed", "selection.model is not given"),
+        ("tiling=5", "tiling is a group of settings.*tiling.patch_um"),
+        ("tiling.patch_um=5,10", "gives several values"),
+        ("camera.em_gain=[1,2]", "camera.em_gain.*must be a number or null"),
+    ],
+)
+def test_a_mistake_is_named(override: str, said: str) -> None:
+    with pytest.raises(UserError, match=said) as caught:
+        localize(override)
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,58 @@
+"""Every configuration composes, and the help of each command names settings that exist."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from omegaconf import DictConfig, OmegaConf
+
+from autods.cli import schema
+from autods.cli.commands import COMMANDS
+from autods.cli.compose import compose_checked, load
+from autods.core.resources import conf_dir
+
+SCHEMAS: dict[str, type] = {
+    "localize": schema.LocalizeConfig,
+    "profile": schema.ProfileConfig,
+    "evaluate": schema.EvaluateConfig,
+}
+GROUPS = sorted(
+    (str(folder.relative_to(conf_dir())), path.stem)
+    for folder in conf_dir().iterdir()
+    if folder.is_dir() and folder.name != "experiment"
+    for path in folder.glob("*.yaml")
+)
+EXPERIMENTS = sorted(
+    str(path.relative_to(conf_dir() / "experiment").with_suffix(""))
+    for path in (conf_dir() / "experiment").rglob("*.yaml")
+)
+WITH_SETTINGS = [command for command in COMMANDS.values() if command.config is not None]
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_file_and_schema_agree(name: str) -> None:
+    config = load(name, (), SCHEMAS[name])
+    assert OmegaConf.missing_keys(OmegaConf.structured(config)) == set()
+
+
+@pytest.mark.parametrize("command", WITH_SETTINGS, ids=lambda command: command.name)
+def test_the_main_settings_exist(command: Any) -> None:
+    assert (conf_dir() / f"{command.config}.yaml").is_file()
+    composed = compose_checked(command.config, ())
+    absent = object()
+    for key, _ in command.keys:
+        if key != "experiment":
+            assert OmegaConf.select(composed, key, default=absent) is not absent, key
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_every_experiment_composes(experiment: str) -> None:
+    composed = compose_checked("train", [f"experiment={experiment}"])
+    assert isinstance(composed, DictConfig)
+    OmegaConf.resolve(composed)
+
+
+@pytest.mark.parametrize(("group", "name"), GROUPS)
+def test_every_file_of_a_group_is_valid(group: str, name: str) -> None:
+    assert isinstance(OmegaConf.load(conf_dir() / group / f"{name}.yaml"), DictConfig)
