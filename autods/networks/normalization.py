@@ -10,6 +10,7 @@ from torch import Tensor
 
 _MAD_TO_STD = 1.4826
 _EPSILON = 1e-6
+_KNEE = 20.0
 
 
 def standard(frames: Tensor) -> Tensor:
@@ -22,10 +23,11 @@ def noise_units(frames: Tensor) -> Tensor:
     """Subtract each frame's median and divide by its noise, so that amplitudes read as signal-to-noise ratios.
 
     Dividing by the total standard deviation amplifies the noise of a frame with few emitters until it looks
-    like emitters; the noise itself does not depend on how many there are.
+    like emitters; the noise itself does not depend on how many there are. Ratios beyond 20 are compressed
+    (20 asinh(x / 20)), which keeps very bright emitters near the range that a network was trained for.
     """
     median = frames.flatten(-2).median(-1).values[..., None, None]
-    return (frames - median) / noise_std(frames)
+    return _KNEE * torch.asinh((frames - median) / (_KNEE * noise_std(frames)))
 
 
 def noise_std(frames: Tensor) -> Tensor:

@@ -24,7 +24,7 @@ class SubpixelNet(nn.Module):
     """
 
     def __init__(
-        self, width: int = 56, pairs: int = 3, upsampling: int = 8, amplitude: float = 100.0
+        self, width: int = 48, pairs: int = 3, upsampling: int = 8, amplitude: float = 100.0
     ) -> None:
         super().__init__()
         self.trunk = Trunk(width, pairs)
@@ -53,7 +53,7 @@ class PixelNet(nn.Module):
         Numbers per pixel, as the representation asks for.
     """
 
-    def __init__(self, width: int = 56, pairs: int = 3, channels: int = 5) -> None:
+    def __init__(self, width: int = 48, pairs: int = 3, channels: int = 5) -> None:
         super().__init__()
         self.trunk = Trunk(width, pairs)
         self.head = nn.Conv2d(width, channels, 1)

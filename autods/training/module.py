@@ -54,7 +54,8 @@ class LocalizationModule(pl.LightningModule):
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
-        self.network = build_network(network, **network_args)
+        # Channels last is the faster memory layout for these convolutions, on CPU and GPU alike.
+        self.network = build_network(network, **network_args).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.representation = build_representation(representation, **representation_args)
         self.normalization = normalization
         self.learning_rate = learning_rate

@@ -1,0 +1,142 @@
+"""One training run: logger, checkpoints, resume, time limit."""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback, EarlyStopping, LearningRateMonitor, ModelCheckpoint
+from pytorch_lightning.loggers import TensorBoardLogger
+from safetensors.torch import load_file
+from torch import nn
+
+from autods.core import UserError
+from autods.training.data import SimulatedDataModule
+from autods.training.examples import ExampleFigure
+from autods.training.module import LocalizationModule
+
+_LOG = logging.getLogger(__name__)
+
+#: What the best checkpoint and early stopping look at; larger is better.
+MONITOR = "val/jaccard"
+
+
+def fit(
+    module: LocalizationModule,
+    data: SimulatedDataModule,
+    out: Path,
+    *,
+    max_steps: int,
+    max_minutes: float | None = None,
+    patience: int | None = None,
+    accelerator: str = "auto",
+    devices: int | str = 1,
+    num_nodes: int = 1,
+    strategy: str = "auto",
+    precision: str = "32-true",
+    gradient_clip: float = 1.0,
+    resume: bool = True,
+    fast_dev_run: bool = False,
+    progress_bar: bool = True,
+) -> LocalizationModule:
+    """Train until the steps, the minutes or the patience run out; return the module with its best weights.
+
+    Parameters
+    ----------
+    module, data
+        What to train, and on what.
+    out
+        Run folder: ``checkpoints/`` and TensorBoard's files.
+    max_steps
+        Optimizer steps; also the length of the learning-rate schedule.
+    max_minutes
+        Time limit of this call; None for none.
+    patience
+        Validations without a better Jaccard index before stopping; None never stops early.
+    accelerator, devices, num_nodes, strategy, precision
+        As in Lightning's ``Trainer``.
+    gradient_clip
+        Largest norm of the gradient.
+    resume
+        Continue from ``checkpoints/last.ckpt`` if it is there.
+    fast_dev_run
+        Run one batch of everything and write nothing.
+    progress_bar
+        Show Lightning's progress bar.
+    """
+    checkpoints = out / "checkpoints"
+    best = ModelCheckpoint(checkpoints, "best", monitor=MONITOR, mode="max", save_last=True)
+    trainer = pl.Trainer(
+        default_root_dir=out,
+        logger=TensorBoardLogger(out, name=None, version="tensorboard"),
+        callbacks=_callbacks(best, patience),
+        max_steps=max_steps,
+        max_time=None if max_minutes is None else timedelta(minutes=max_minutes),
+        accelerator=accelerator,
+        devices=devices,
+        num_nodes=num_nodes,
+        strategy=strategy,
+        precision=precision,  # type: ignore[arg-type]
+        gradient_clip_val=gradient_clip,
+        reload_dataloaders_every_n_epochs=1,
+        enable_progress_bar=progress_bar,
+        log_every_n_steps=min(20, data.batches_per_epoch),
+        fast_dev_run=fast_dev_run,
+    )
+    last = checkpoints / "last.ckpt"
+    trainer.fit(module, data, ckpt_path=str(last) if resume and last.is_file() else None, weights_only=True)
+    if best.best_model_path:
+        state = torch.load(best.best_model_path, map_location="cpu", weights_only=True)
+        module.load_state_dict(state["state_dict"])
+    return module
+
+
+def _callbacks(best: ModelCheckpoint, patience: int | None) -> list[Callback]:
+    callbacks: list[Callback] = [best, LearningRateMonitor("epoch"), ExampleFigure()]
+    if patience is not None:
+        callbacks.append(EarlyStopping(MONITOR, patience=patience, mode="max"))
+    return callbacks
+
+
+def warm_start(network: nn.Module, path: Path) -> int:
+    """Copy the weights that fit from an earlier training of a similar network.
+
+    Parameters
+    ----------
+    network
+        Receives the weights in place.
+    path
+        ``weights.safetensors`` of a model, its folder, or a checkpoint of a training.
+
+    Returns
+    -------
+    int
+        Number of tensors copied.
+
+    Raises
+    ------
+    UserError
+        If the file is missing or nothing in it fits.
+    """
+    file = path / "weights.safetensors" if path.is_dir() else path
+    if not file.is_file():
+        raise UserError(f"{file}: there are no weights to start from: give a model's folder or a checkpoint")
+    source = _read_state(file)
+    own = network.state_dict()
+    fitting = {k: v for k, v in source.items() if k in own and own[k].shape == v.shape}
+    if not fitting:
+        raise UserError(f"{file}: none of its weights fit this network: choose another warm start")
+    network.load_state_dict({**own, **fitting})
+    _LOG.info("warm start: %d of %d tensors from %s", len(fitting), len(own), file)
+    return len(fitting)
+
+
+def _read_state(file: Path) -> dict[str, Any]:
+    if file.suffix == ".safetensors":
+        return dict(load_file(file))
+    state = torch.load(file, map_location="cpu", weights_only=True)["state_dict"]
+    return {k.removeprefix("network."): v for k, v in state.items()}
