@@ -1,1 +1,22 @@
 """From frames to localizations: tiling and stitching, rescaling between optical systems, the localizers."""
+
+from autods.inference.amplitudes import Amplitudes, fit_amplitudes
+from autods.inference.localizer import Localizer, pick_device
+from autods.inference.rescaling import Rescaling, plan_rescaling
+from autods.inference.stitching import Found, stitch
+from autods.inference.tiling import Tile, cut, patch_size_px, tile_field
+
+__all__ = [
+    "Amplitudes",
+    "Found",
+    "Localizer",
+    "Rescaling",
+    "Tile",
+    "cut",
+    "fit_amplitudes",
+    "patch_size_px",
+    "pick_device",
+    "plan_rescaling",
+    "stitch",
+    "tile_field",
+]

@@ -1,0 +1,159 @@
+"""A trained network that localizes: network, normaliser and decoder in one, for frames of any size."""
+
+from __future__ import annotations
+
+import copy
+import logging
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from autods.core import UserError
+from autods.inference.rescaling import Rescaling
+from autods.networks import normalize
+from autods.representation import Detections, Representation, build_representation
+from autods.zoo import ModelCard, load_model
+
+logger = logging.getLogger(__name__)
+
+#: Pixels that go through the network at once. On a CPU, activations that stay in the cache are up to
+#: twice as fast as large batches (measured with 116 px patches); a GPU wants to be filled.
+CPU_BATCH_PX, GPU_BATCH_PX = 32_768, 2_097_152
+
+
+def pick_device(name: str = "auto") -> torch.device:
+    """Return the device called ``name``; ``auto`` is the first of cuda, mps, cpu that works.
+
+    Raises
+    ------
+    UserError
+        If there is no such device.
+    """
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise UserError(
+            f"device={name} cannot be used here: use auto, cpu, or a device of `autods doctor`"
+        ) from error
+    return device
+
+
+class Localizer:
+    """Finds emitters in frames of any size and any linear unit.
+
+    Parameters
+    ----------
+    network
+        Maps normalised frames (B, 1, Y, X) to what the representation decodes; it is copied. Its attribute
+        ``margin_px`` is how far an output pixel looks, its optional ``multiple`` what the sides must be a
+        multiple of.
+    representation
+        Decoder of the output.
+    normalization
+        Kind for :func:`autods.networks.normalize`.
+    threshold
+        Smallest confidence of a detection.
+    device
+        Where to compute.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        representation: Representation,
+        normalization: str,
+        threshold: float,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.device = torch.device(device)
+        self.representation = representation
+        self.normalization = normalization
+        self.threshold = threshold
+        self.margin_px = int(getattr(network, "margin_px", 0))
+        self.multiple = int(getattr(network, "multiple", 1))
+        fused = fuse_batch_norms(copy.deepcopy(network).eval())
+        self.network = fused.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._batch_px = CPU_BATCH_PX if self.device.type == "cpu" else GPU_BATCH_PX
+
+    @classmethod
+    def from_card(
+        cls, card: ModelCard, *, threshold: float | None = None, device: torch.device | str = "cpu"
+    ) -> Localizer:
+        """Load a model of the zoo; its weights are verified.
+
+        Parameters
+        ----------
+        card
+            From :func:`autods.zoo.load_card`.
+        threshold
+            Smallest confidence; None for the card's own.
+
+        Raises
+        ------
+        UserError
+            If the weights are missing, corrupted or do not fit.
+        """
+        representation = build_representation(card.representation.name, **card.representation.args)
+        wanted = card.threshold if threshold is None else threshold
+        return cls(load_model(card), representation, card.normalization, wanted, device)
+
+    @torch.inference_mode()
+    def localize(self, frames: Tensor, rescaling: Rescaling | None = None) -> Detections:
+        """Find the emitters.
+
+        Parameters
+        ----------
+        frames
+            (B, Y, X) of any type, on any device.
+        rescaling
+            How the frames are brought to the network's optics; None for as they are.
+
+        Returns
+        -------
+        Detections
+            On the CPU, by frame; positions (and uncertainties) in corner pixels of the frames given.
+        """
+        rescaling = rescaling or Rescaling()
+        scaled_px = frames.shape[-2] * frames.shape[-1] * rescaling.zoom**2
+        per_batch = max(1, int(self._batch_px / max(scaled_px, 1.0)))
+        parts = []
+        starts = list(range(0, len(frames), per_batch))
+        for start in starts:
+            batch = frames[start : start + per_batch].to(self.device, torch.float32)
+            scaled = rescaling.apply(batch, multiple=self.multiple)[:, None]
+            normal = normalize(scaled, self.normalization).contiguous(memory_format=torch.channels_last)
+            found = self.representation.decode(self.network(normal), self.threshold)
+            parts.append(_to_cpu(found, 1 / rescaling.zoom))
+        return Detections.concatenate(parts, starts)
+
+
+def _to_cpu(found: Detections, scale: float) -> Detections:
+    return Detections(
+        found.frame.cpu(),
+        found.x_px.cpu().double() * scale,
+        found.y_px.cpu().double() * scale,
+        found.confidence.cpu(),
+        None if found.uncertainty_px is None else found.uncertainty_px.cpu().double() * scale,
+    )
+
+
+def fuse_batch_norms(module: nn.Module) -> nn.Module:
+    """Fold each batch norm into the convolution before it in a Sequential; changes and returns the module.
+
+    The result is the same up to rounding; with channels-last memory it is 1.2 to 1.7 times faster on a CPU.
+    """
+    for child in module.children():
+        fuse_batch_norms(child)
+    if isinstance(module, nn.Sequential):
+        for index in range(len(module) - 1):
+            first, second = module[index], module[index + 1]
+            if isinstance(first, nn.Conv2d) and isinstance(second, nn.BatchNorm2d):
+                module[index] = fuse_conv_bn_eval(first, second)
+                module[index + 1] = nn.Identity()
+    return module

@@ -1,0 +1,103 @@
+import copy
+
+import numpy as np
+import pytest
+import torch
+
+from autods.core import UserError
+from autods.inference.localizer import Localizer, fuse_batch_norms, pick_device
+from autods.inference.rescaling import Rescaling
+from autods.networks import build_network
+from autods.zoo import CardOptics, Component, ModelCard, Span, load_card, save_model
+from tests.inference.networks import matched_filter_parts
+from tests.inference.test_amplitudes import expected_image
+
+
+def make_localizer(threshold=1.0):
+    network, representation = matched_filter_parts()
+    return Localizer(network, representation, "noise", threshold)
+
+
+def spots(shape, x, y, rng, background=50.0):
+    clean = expected_image(shape, np.array([x]), np.array([y]), np.array([5000.0]), background)
+    return torch.from_numpy(rng.poisson(clean))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.int32, torch.float64])
+def test_a_known_emitter_is_found_where_it_is(dtype):
+    """Off-centre in x only, not a square, any number type."""
+    frames = torch.stack([spots((24, 37), 7.3, 12.0, np.random.default_rng(0))] * 2).to(dtype)
+    found = make_localizer().localize(frames)
+    assert found.frame.tolist() == [0, 1]
+    assert found.x_px.numpy() == pytest.approx([7.3, 7.3], abs=0.15)
+    assert found.y_px.numpy() == pytest.approx([12.0, 12.0], abs=0.15)
+
+
+@pytest.mark.parametrize("zoom", [0.5, 0.73])
+def test_positions_come_back_in_the_movies_pixels(zoom):
+    rng = np.random.default_rng(1)
+    y, x = np.mgrid[:40, :61] + 0.5
+    wide = 1.1 / zoom
+    image = 650 * np.exp(-0.5 * ((x - 17.3) ** 2 + (y - 25.0) ** 2) / wide**2) + 50
+    found = make_localizer().localize(torch.from_numpy(rng.poisson(image))[None], Rescaling(zoom=zoom))
+    assert len(found) == 1
+    assert float(found.x_px[0]) == pytest.approx(17.3, abs=0.3)
+    assert float(found.y_px[0]) == pytest.approx(25.0, abs=0.3)
+
+
+def test_batches_do_not_change_the_result(monkeypatch):
+    rng = np.random.default_rng(2)
+    frames = torch.stack([spots((20, 20), *rng.uniform(4, 16, 2), rng) for _ in range(7)])
+    whole = make_localizer().localize(frames)
+    monkeypatch.setattr("autods.inference.localizer.CPU_BATCH_PX", 900)
+    parts = make_localizer().localize(frames)
+    assert torch.equal(whole.frame, parts.frame)
+    assert torch.allclose(whole.x_px, parts.x_px, atol=1e-4)
+
+
+def test_no_frames_give_no_detections():
+    assert len(make_localizer().localize(torch.zeros(0, 8, 8))) == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "args"), [("pixel", {"width": 8}), ("subpixel", {"width": 8}), ("deepstorm", {})]
+)
+def test_fused_networks_compute_the_same(name, args):
+    torch.manual_seed(0)
+    network = build_network(name, **args).train()
+    network(torch.randn(4, 1, 16, 16))  # running statistics other than 0 and 1
+    network.eval()
+    frames = torch.randn(2, 1, 16, 20)
+    fused = fuse_batch_norms(copy.deepcopy(network))
+    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in fused.modules())
+    with torch.no_grad():
+        assert torch.allclose(fused(frames), network(frames), atol=1e-3, rtol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("family", "network", "width"), [("heatmap", "subpixel", 8), ("mixture", "pixel", 8)]
+)
+def test_from_card_of_each_family(tmp_path, family, network, width):
+    card = ModelCard(
+        name="tiny",
+        family=family,
+        network=Component(network, {"width": width}),
+        representation=Component(family, {"pixel_size_nm": 100.0}),
+        normalization="noise",
+        optics=CardOptics(100.0, 110.0),
+        density_per_um2=Span(1, 0.5, 2),
+        snr=Span(4, 2, 8),
+        threshold=0.3,
+    )
+    save_model(card, build_network(network, width=width), tmp_path / "tiny")
+    localizer = Localizer.from_card(load_card("tiny", tmp_path), threshold=1e-6)
+    assert localizer.threshold == 1e-6
+    assert Localizer.from_card(load_card("tiny", tmp_path)).threshold == 0.3
+    found = localizer.localize(torch.randint(0, 200, (3, 17, 23)))
+    assert (found.uncertainty_px is not None) == (family == "mixture")
+
+
+def test_an_unknown_device_is_refused():
+    with pytest.raises(UserError, match="device=nonsense"):
+        pick_device("nonsense")
+    assert pick_device("cpu").type == "cpu"
