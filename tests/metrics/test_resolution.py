@@ -4,6 +4,8 @@ from scipy.optimize import brentq
 from scipy.signal.windows import tukey
 
 from autods.core import LocalizationTable
+from autods.metrics.decorrelation import decorrelation_resolution
+from autods.metrics.image import density_image
 from autods.metrics.resolution import (
     frc_resolution,
     ring_correlation,
@@ -109,6 +111,18 @@ def test_filaments_give_the_expected_resolution(sigma_nm):
     signal = n / 2 * precision * np.array([filament_power(q) for q in frequencies])
     crossing = frequencies[np.flatnonzero(signal / (1 + signal) < 1 / 7)[0]]
     assert result.resolution_nm == pytest.approx(1 / crossing, rel=0.15)
+
+
+@pytest.mark.parametrize("sigma_nm", [25.0, 40.0])
+def test_agrees_with_decorrelation_analysis(sigma_nm):
+    """Two methods that share nothing but the table; they define resolution differently, hence the margin."""
+    n, rng = 100_000, np.random.default_rng(0)
+    line, along = rng.integers(0, 8, n), rng.random((n, 1))
+    xy = SEGMENTS_NM[line, 0] * (1 - along) + SEGMENTS_NM[line, 1] * along + rng.normal(0, sigma_nm, (n, 2))
+    table = LocalizationTable.build(rng.integers(0, 2000, n), xy[:, 0], xy[:, 1])
+    rings = frc_resolution(table, (SIDE_NM, SIDE_NM))
+    image = density_image(table, (SIDE_NM, SIDE_NM), 10.0)
+    assert decorrelation_resolution(image, 10.0).resolution_nm == pytest.approx(rings.resolution_nm, rel=0.25)
 
 
 def test_equal_and_shifted_images():
