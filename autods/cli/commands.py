@@ -168,9 +168,15 @@ COMMANDS = {
             keys=(
                 ("radius_nm", "farthest a localization may lie from its emitter, nm"),
                 ("axial_radius_nm", "the same along z, nm; null: do not look at z"),
-                ("pixel_size_nm", "pixel of the images that are compared, nm"),
+                ("frames", "START:STOP of the frames that count; null: all"),
+                ("field_nm", "HEIGHT:WIDTH of the field, nm; null: the smallest that holds both"),
+                ("image_pixel_size_nm", "pixel of the images that are compared, nm"),
+                ("optics.pixel_size_nm", "camera pixel, nm; for Picasso tables without their .yaml"),
             ),
-            details="PRED and TRUTH: ThunderSTORM or Picasso tables, a truth.csv, or a run folder.",
+            details=(
+                "PRED and TRUTH: ThunderSTORM or Picasso tables, a truth.csv, or a run folder.\n"
+                "With --out the JSON is also written to DIR/evaluation.json."
+            ),
         ),
         Command(
             name="train",

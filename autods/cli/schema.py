@@ -87,9 +87,21 @@ class LocalizeConfig(ProfileConfig):
 
 
 @dataclass
+class TableOpticsConfig:
+    """What a table may not state."""
+
+    pixel_size_nm: float | None = MISSING
+
+
+@dataclass
 class EvaluateConfig:
     """``conf/evaluate.yaml``."""
 
     radius_nm: float = MISSING
     axial_radius_nm: float | None = MISSING
-    pixel_size_nm: float = MISSING
+    remove_axial_offset: bool = MISSING
+    frames: str | None = MISSING
+    field_nm: str | None = MISSING
+    image_pixel_size_nm: float = MISSING
+    resolution_pixel_size_nm: float = MISSING
+    optics: TableOpticsConfig = field(default_factory=TableOpticsConfig)

@@ -1,0 +1,77 @@
+"""``autods evaluate``: localizations against truth, as JSON on standard output."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+from autods.cli.arguments import Arguments
+from autods.cli.compose import settings
+from autods.cli.faults import DONE
+from autods.cli.schema import EvaluateConfig
+from autods.cli.texts import parse_frames, parse_size
+from autods.core import LocalizationTable, UserError
+from autods.io.atomic import atomic_path
+from autods.io.tables import read_table
+
+logger = logging.getLogger(__name__)
+
+
+def run(arguments: Arguments) -> int:
+    """Print the metrics; their names are those of `DetectionMetrics` and `ImageMetrics`."""
+    config = settings(arguments, EvaluateConfig)
+    truth_path = arguments.options.get("--truth")
+    if truth_path is None:
+        raise UserError("autods evaluate needs the truth: give --truth FILE")
+    text = json.dumps(score_files(arguments.paths[0], truth_path, config), indent=2)
+    if arguments.out is not None:
+        with atomic_path(arguments.out / "evaluation.json") as part:
+            part.write_text(text + "\n", encoding="utf-8")
+    print(text)
+    return DONE
+
+
+def score_files(found_path: Path, truth_path: Path, config: EvaluateConfig) -> dict[str, Any]:
+    """Score a table of localizations against a table of true positions.
+
+    Returns
+    -------
+    dict
+        Detection and image metrics side by side, then ``resolution``, ``settings`` and ``warnings``.
+
+    Raises
+    ------
+    UserError
+        If a table cannot be read or a setting is out of range.
+    """
+    from autods.metrics.report import evaluate
+
+    if not config.radius_nm > 0:
+        raise UserError(f"radius_nm is {config.radius_nm}: it must be greater than 0")
+    pixel_size_nm = config.optics.pixel_size_nm
+    frames = parse_frames(config.frames) or slice(None)
+    report = evaluate(
+        _in_frames(read_table(truth_path, pixel_size_nm), frames),
+        _in_frames(read_table(found_path, pixel_size_nm), frames),
+        radius_nm=config.radius_nm,
+        axial_radius_nm=config.axial_radius_nm,
+        remove_axial_offset=config.remove_axial_offset,
+        shape_nm=parse_size(config.field_nm),
+        image_pixel_size_nm=config.image_pixel_size_nm,
+        resolution_pixel_size_nm=config.resolution_pixel_size_nm,
+    )
+    for warning in report["warnings"]:
+        logger.warning("%s", warning)
+    return {
+        **report["detection"],
+        **report["image"],
+        **{name: report[name] for name in ("resolution", "settings", "warnings")},
+    }
+
+
+def _in_frames(table: LocalizationTable, frames: slice) -> LocalizationTable:
+    start = 0 if frames.start is None else frames.start
+    inside = table.frame >= start
+    return table.select(inside if frames.stop is None else inside & (table.frame < frames.stop))
