@@ -53,6 +53,20 @@ class Rescaling:
         kernel = 3.0 * self.blur_sigma_px if self.zoom == 1.0 else 2.0 / self.zoom
         return math.ceil(network_margin_px / self.zoom + (0.0 if self.is_identity else kernel))
 
+    def snr_factor(self, psf_sigma_px: float) -> float:
+        """Return by how much the filter raises an emitter's peak over the noise's standard deviation.
+
+        Parameters
+        ----------
+        psf_sigma_px
+            PSF standard deviation of the movie, px.
+        """
+        if self.is_identity:
+            return 1.0
+        row = _axis_matrix(65, max(1, round(65 * self.zoom)), self.zoom, self.blur_sigma_px)
+        noise = float((row[len(row) // 2] ** 2).sum())  # the square root of the sum over both axes
+        return psf_sigma_px**2 / (psf_sigma_px**2 + self.blur_sigma_px**2) / noise
+
     def apply(self, frames: Tensor, *, multiple: int = 1) -> Tensor:
         """Bring frames to the network's scale.
 

@@ -118,6 +118,19 @@ def test_downsampling_averages_the_noise():
     assert float(Rescaling(zoom=0.5).apply(noise).std()) < 0.6
 
 
+@pytest.mark.parametrize(
+    "rescaling", [Rescaling(zoom=0.45), Rescaling(zoom=0.8), Rescaling(blur_sigma_px=0.8)]
+)
+def test_snr_factor_is_what_happens_to_peak_and_noise(rescaling):
+    sigma = 1.3 / rescaling.zoom
+    rng = np.random.default_rng(0)
+    noise = torch.from_numpy(rng.normal(size=(10, 120, 120)))
+    peak = float(rescaling.apply(spot((81, 81), 40.5, 40.5, sigma)[None]).max())
+    before = float(spot((81, 81), 40.5, 40.5, sigma).max())
+    factor = peak / before / float(rescaling.apply(noise).std())
+    assert rescaling.snr_factor(sigma) == pytest.approx(factor, rel=0.1)
+
+
 def test_padding_continues_by_the_mirror_image():
     frames = torch.rand(1, 1, 10, 13)
     out = Rescaling().apply(frames, multiple=8)

@@ -1,0 +1,132 @@
+"""What is known of a movie's microscope and camera, and where each number came from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autods.core import Camera, OpticalSystem, UserError
+from autods.io.movie import Movie, MovieMetadata
+from autods.pipelines.report import SettingRow
+from autods.pipelines.settings import CameraSettings, OpticsSettings
+
+_UNITS = {
+    "pixel_size_nm": "nm",
+    "wavelength_nm": "nm",
+    "offset_adu": "ADU",
+    "e_per_adu": "e/ADU",
+    "read_noise_e": "e",
+}
+_DEFAULTS = {"offset_adu": 0.0, "e_per_adu": 1.0, "em_gain": None, "qe": 1.0, "read_noise_e": 0.0}
+
+
+@dataclass(frozen=True)
+class Instrument:
+    """The resolved instrument.
+
+    Parameters
+    ----------
+    optics, camera
+        The numbers that the run uses.
+    rows
+        Each with its source, for the plan and the report.
+    gain_known
+        Whether ADU can be turned into photons; if not, "photons" are ADU above the assumed offset and the
+        noise is scaled to what the residuals show.
+    """
+
+    optics: OpticalSystem
+    camera: Camera
+    rows: tuple[SettingRow, ...]
+    gain_known: bool
+
+
+def resolve_instrument(movie: Movie, optics: OpticsSettings, camera: CameraSettings) -> Instrument:
+    """Take each number from the user, else from the file, else a default that is stated.
+
+    Parameters
+    ----------
+    movie
+        The movie, uncropped: maps must have its frames' shape.
+    optics, camera
+        What the user gave.
+
+    Raises
+    ------
+    UserError
+        If the pixel size is not known, or a number or a map does not fit.
+    """
+    rows: list[SettingRow] = []
+    metadata = movie.metadata
+
+    def take(group: str, name: str, given: float | NDArray[np.float32] | None) -> object:
+        value, source = _find(name, given, metadata)
+        rows.append(SettingRow(f"{group}.{name}", _text(name, value), source))
+        return value
+
+    optical = {
+        name: take("optics", name, getattr(optics, name)) for name in ("pixel_size_nm", "wavelength_nm", "na")
+    }
+    if optical["pixel_size_nm"] is None:
+        raise UserError(
+            f"the pixel size of {movie.path} is not known: give optics.pixel_size_nm=NM"
+            " (camera pixel divided by magnification)"
+        )
+    numbers = {name: take("camera", name, getattr(camera, name)) for name in _DEFAULTS}
+    for name in ("offset_adu", "read_noise_e"):
+        value = numbers[name]
+        if isinstance(value, np.ndarray) and value.shape != movie.shape[1:]:
+            raise UserError(
+                f"camera.{name} is a map of shape {value.shape}, the frames of {movie.path} are"
+                f" {movie.shape[1:]}: give a map of the frame's shape"
+            )
+    sources = {row.key: row.source for row in rows}
+    return Instrument(
+        OpticalSystem(
+            **optical,  # type: ignore[arg-type]
+            n_immersion=optics.n_immersion,
+            n_sample=optics.n_sample,
+            nfp_nm=optics.nfp_nm,
+        ),
+        Camera(**numbers),  # type: ignore[arg-type]
+        tuple(rows),
+        gain_known=sources["camera.e_per_adu"] != "default" and sources["camera.offset_adu"] != "default",
+    )
+
+
+def _find(name: str, given: object, metadata: MovieMetadata) -> tuple[object, str]:
+    if given is not None:
+        return given, "given"
+    stated = metadata.known().get(name)
+    if stated is not None:
+        return stated, f"metadata ({metadata.source})"
+    return _DEFAULTS.get(name), "default"
+
+
+def _text(name: str, value: object) -> str:
+    if isinstance(value, np.ndarray):
+        return (
+            f"map of {value.shape[0]} x {value.shape[1]} px, mean {value.mean():.4g} {_UNITS.get(name, '')}"
+        )
+    if value is None:
+        return "none" if name == "em_gain" else "not known"
+    return f"{value:g} {_UNITS.get(name, '')}".strip()
+
+
+def crop_camera(camera: Camera, roi: tuple[int, int, int, int]) -> Camera:
+    """Cut a camera's maps to a region of the frame."""
+    y0, x0, y1, x1 = roi
+
+    def cut(value: float | NDArray[np.generic]) -> float | NDArray[np.generic]:
+        return value[y0:y1, x0:x1] if isinstance(value, np.ndarray) else value
+
+    return Camera(
+        offset_adu=cut(camera.offset_adu),
+        e_per_adu=camera.e_per_adu,
+        em_gain=camera.em_gain,
+        qe=camera.qe,
+        read_noise_e=cut(camera.read_noise_e),
+        spurious_charge_e=camera.spurious_charge_e,
+    )

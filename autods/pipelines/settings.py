@@ -1,0 +1,145 @@
+"""What a user may set for the 2D pipeline; None everywhere means: find out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autods.core import UserError
+
+Scope = Literal["movie", "frame"]
+
+
+@dataclass(frozen=True)
+class OpticsSettings:
+    """What is known of the microscope, as in `autods.core.OpticalSystem`."""
+
+    pixel_size_nm: float | None = None
+    wavelength_nm: float | None = None
+    na: float | None = None
+    n_immersion: float = 1.518
+    n_sample: float = 1.33
+    nfp_nm: float = 0.0
+
+
+@dataclass(frozen=True)
+class CameraSettings:
+    """What is known of the camera, as in `autods.core.Camera`; maps have the shape of the full frame."""
+
+    offset_adu: float | NDArray[np.float32] | None = None
+    e_per_adu: float | None = None
+    em_gain: float | None = None
+    qe: float | None = None
+    read_noise_e: float | NDArray[np.float32] | None = None
+
+
+@dataclass(frozen=True)
+class LocalizeSettings:
+    """Settings of one localization run.
+
+    Parameters
+    ----------
+    optics, camera
+        What is known of the instrument.
+    selection
+        Rule that chooses a model: ``average``, ``density``, ``snr``, ``nearest`` or ``fixed:<model>``.
+    scope
+        ``movie``: one model per patch; ``frame``: one per patch and frame.
+    family
+        Kind of models to choose from, ``mixture`` or ``heatmap``; None for the better one that is there.
+    patch_um
+        Side of a patch, um.
+    rescale
+        Whether the movie is fitted to the optics that the models were trained for.
+    frames
+        Range of frames; None for all.
+    roi
+        ``(y0, x0, y1, x1)``, pixels, ends excluded; None for the whole field.
+    threshold
+        Smallest confidence of a localization; None for the model's own.
+    max_uncertainty_nm
+        Localizations of larger lateral uncertainty are dropped; None keeps all.
+    render_pixel_size_nm
+        Pixel of the reconstruction, nm.
+    zoo
+        Folder of the models; None for those shipped.
+    device
+        ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
+
+    Raises
+    ------
+    UserError
+        If a value is out of its range.
+    """
+
+    optics: OpticsSettings = field(default_factory=OpticsSettings)
+    camera: CameraSettings = field(default_factory=CameraSettings)
+    selection: str = "average"
+    scope: Scope = "movie"
+    family: Literal["mixture", "heatmap"] | None = None
+    patch_um: float = 10.0
+    rescale: bool = True
+    frames: slice | None = None
+    roi: tuple[int, int, int, int] | None = None
+    threshold: float | None = None
+    max_uncertainty_nm: float | None = None
+    render_pixel_size_nm: float = 10.0
+    zoo: Path | None = None
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        if self.scope not in ("movie", "frame"):
+            raise UserError(f"selection.scope is {self.scope!r}: use movie or frame")
+        if self.family not in (None, "mixture", "heatmap"):
+            raise UserError(f"selection.family is {self.family!r}: use mixture, heatmap or null")
+        positive = {
+            "decode.threshold": self.threshold,
+            "decode.max_uncertainty_nm": self.max_uncertainty_nm,
+            "render.pixel_size_nm": self.render_pixel_size_nm,
+        }
+        for name, value in positive.items():
+            if value is not None and not value > 0:
+                raise UserError(f"{name} is {value}: it must be greater than 0")
+
+
+def parse_frames(text: str | None) -> slice | None:
+    """Read ``START:STOP`` (either may be left out); None and ``:`` mean all.
+
+    Raises
+    ------
+    UserError
+        If the text has another form.
+    """
+    if text is None:
+        return None
+    start, colon, stop = text.partition(":")
+    try:
+        values = [int(part) if part.strip() else None for part in (start, stop)]
+    except ValueError:
+        colon = ""
+    if not colon:
+        raise UserError(f"frames={text} cannot be read: give START:STOP, counted from 0, STOP excluded")
+    return slice(*values)
+
+
+def parse_roi(text: str | None) -> tuple[int, int, int, int] | None:
+    """Read ``Y0:X0:Y1:X1``; None means the whole field.
+
+    Raises
+    ------
+    UserError
+        If the text has another form.
+    """
+    if text is None:
+        return None
+    try:
+        y0, x0, y1, x1 = (int(part) for part in text.split(":"))
+    except ValueError as error:
+        raise UserError(
+            f"roi={text} cannot be read: give Y0:X0:Y1:X1 in pixels, Y1 and X1 excluded"
+        ) from error
+    return y0, x0, y1, x1
