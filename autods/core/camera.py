@@ -15,7 +15,9 @@ ArrayLike = TypeVar("ArrayLike", np.ndarray, torch.Tensor)
 
 @dataclass(frozen=True)
 class Camera:
-    """Linear camera model: ``electrons = (adu - offset_adu) * e_per_adu / em_gain``, ``photons = electrons / qe``.
+    """Linear camera model.
+
+    ``electrons = (adu - offset_adu) * e_per_adu / em_gain`` and ``photons = electrons / qe``.
 
     Parameters
     ----------
@@ -50,7 +52,9 @@ class Camera:
         if not self.e_per_adu > 0:
             raise UserError(f"camera.e_per_adu is {self.e_per_adu}: it must be greater than 0")
         if self.em_gain is not None and not self.em_gain > 0:
-            raise UserError(f"camera.em_gain is {self.em_gain}: give a gain above 0, or null for no EM register")
+            raise UserError(
+                f"camera.em_gain is {self.em_gain}: give a gain above 0, or null for no EM register"
+            )
         if not 0 < self.qe <= 1:
             raise UserError(f"camera.qe is {self.qe}: it must lie in (0, 1]")
         if np.any(np.asarray(self.read_noise_e) < 0):
@@ -90,4 +94,6 @@ class Camera:
         if isinstance(adu, torch.Tensor):
             shift = torch.as_tensor(offset, dtype=torch.float32, device=adu.device)
             return (adu.to(torch.float32) - shift) * self.photons_per_adu
-        return (np.asarray(adu, np.float32) - np.asarray(offset, np.float32)) * np.float32(self.photons_per_adu)
+        return (np.asarray(adu, np.float32) - np.asarray(offset, np.float32)) * np.float32(
+            self.photons_per_adu
+        )

@@ -88,7 +88,9 @@ class LocalizationTable:
         values = {name: np.full(len(frame), np.nan) for name in known if not name.endswith("z_nm")}
         values.update({name: column for name, column in columns.items() if column is not None})
         values.update(x_nm=x_nm, y_nm=y_nm)
-        converted = {name: np.asarray(column, np.float64) for name, column in values.items() if name != "frame"}
+        converted = {
+            name: np.asarray(column, np.float64) for name, column in values.items() if name != "frame"
+        }
         return cls(frame=np.asarray(frame, np.int64), **converted)
 
     @classmethod
@@ -111,4 +113,4 @@ class LocalizationTable:
         if not tables:
             return cls.empty()
         names = tables[0].columns()
-        return cls(**{name: np.concatenate([t.columns()[name] for t in tables]) for name in names})  # type: ignore[arg-type]
+        return cls(**{name: np.concatenate([t.columns()[name] for t in tables]) for name in names})

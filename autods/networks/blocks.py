@@ -8,7 +8,9 @@ from torch import Tensor, nn
 def conv_bn_relu(n_in: int, n_out: int, kernel: int = 3) -> nn.Sequential:
     """Return convolution, batch norm and ReLU that keep the image size."""
     return nn.Sequential(
-        nn.Conv2d(n_in, n_out, kernel, padding=kernel // 2, bias=False), nn.BatchNorm2d(n_out), nn.ReLU(inplace=True)
+        nn.Conv2d(n_in, n_out, kernel, padding=kernel // 2, bias=False),
+        nn.BatchNorm2d(n_out),
+        nn.ReLU(inplace=True),
     )
 
 

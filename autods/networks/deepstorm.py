@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 from torch import Tensor, nn
@@ -34,7 +35,7 @@ class DeepStorm(nn.Module):
         if steps < 1 or 2**steps != upsampling:
             raise ValueError(f"upsampling must be 4, 8 or 16, got {upsampling}")
         widths = [1, 32, 64, 128, 256, 128, 64]
-        self.encoder = nn.Sequential(*(conv_bn_relu(a, b) for a, b in zip(widths, widths[1:], strict=False)))
+        self.encoder = nn.Sequential(*(conv_bn_relu(a, b) for a, b in itertools.pairwise(widths)))
         self.decoder = nn.Sequential(
             *(
                 nn.Sequential(

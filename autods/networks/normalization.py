@@ -20,7 +20,7 @@ def standard(frames: Tensor) -> Tensor:
 
 
 def noise_units(frames: Tensor) -> Tensor:
-    """Subtract each frame's median and divide by its noise, so that amplitudes read as signal-to-noise ratios.
+    """Subtract each frame's median and divide by its noise: amplitudes read as signal-to-noise ratios.
 
     Dividing by the total standard deviation amplifies the noise of a frame with few emitters until it looks
     like emitters; the noise itself does not depend on how many there are. Ratios beyond 20 are compressed
@@ -33,9 +33,9 @@ def noise_units(frames: Tensor) -> Tensor:
 def noise_std(frames: Tensor) -> Tensor:
     """Measure the standard deviation of the pixel noise of each frame.
 
-    The response to the mask [[1, -2, 1], [-2, 4, -2], [1, -2, 1]] vanishes on smooth structure and has 6 times
-    the noise's standard deviation (Immerkaer, Comput. Vis. Image Underst. 64, 300 (1996)); its median absolute
-    value is insensitive to emitters as long as they fill less than half of the frame.
+    The response to the mask [[1, -2, 1], [-2, 4, -2], [1, -2, 1]] vanishes on smooth structure and has 6
+    times the noise's standard deviation (Immerkaer, Comput. Vis. Image Underst. 64, 300 (1996)); its median
+    absolute value is insensitive to emitters as long as they fill less than half of the frame.
 
     Parameters
     ----------

@@ -10,8 +10,9 @@ from autods.networks.trunk import Trunk
 class SubpixelNet(nn.Module):
     """Heatmap network: a trunk at camera resolution and a sub-pixel output layer.
 
-    The heatmap's u x u pixels of a camera pixel are channels of the last convolution, rearranged as in Shi et
-    al., CVPR 2016. The contract is :class:`~autods.networks.deepstorm.DeepStorm`'s, at a fraction of its cost.
+    The heatmap's u x u pixels of a camera pixel are channels of the last convolution, rearranged as in Shi
+    et al., CVPR 2016. The contract is :class:`~autods.networks.deepstorm.DeepStorm`'s, at a fraction of its
+    cost.
 
     Parameters
     ----------
@@ -28,13 +29,12 @@ class SubpixelNet(nn.Module):
     ) -> None:
         super().__init__()
         self.trunk = Trunk(width, pairs)
-        self.head = nn.Conv2d(width, upsampling**2, 1)
+        self.head = nn.Conv2d(width, upsampling**2, 1, bias=False)
         self.shuffle = nn.PixelShuffle(upsampling)
         self.amplitude = amplitude
         self.margin_px = self.trunk.margin_px
         # Heatmaps are nearly empty: start near zero rather than with noise of the target's amplitude.
         nn.init.normal_(self.head.weight, std=1e-3)
-        nn.init.zeros_(self.head.bias)
 
     def forward(self, frames: Tensor) -> Tensor:
         """Map normalised frames (B, 1, Y, X) to heatmaps (B, 1, uY, uX)."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Protocol
 
 import torch
@@ -39,8 +39,10 @@ class Detections:
 
     def select(self, rows: Tensor) -> Detections:
         """Return the rows given by a mask or an index."""
-        columns = {field.name: getattr(self, field.name) for field in fields(self)}
-        return Detections(**{name: None if c is None else c[rows] for name, c in columns.items()})
+        uncertainty = None if self.uncertainty_px is None else self.uncertainty_px[rows]
+        return Detections(
+            self.frame[rows], self.x_px[rows], self.y_px[rows], self.confidence[rows], uncertainty
+        )
 
     @staticmethod
     def concatenate(parts: list[Detections], first_frames: list[int]) -> Detections:

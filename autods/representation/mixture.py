@@ -1,7 +1,7 @@
-"""Mixture-density localization: each camera pixel tells whether and where it holds an emitter, and how surely.
+"""Mixture-density localization: each camera pixel tells whether and where it holds an emitter.
 
-The output of a pixel is a probability and a normal density of position and brightness; the true emitters are a
-sample of the mixture of all pixels (Speiser et al., Nature Methods 18, 1082 (2021), "DECODE").
+The output of a pixel is a probability and a normal density of the position; the true emitters are a sample of
+the mixture of all pixels (Speiser et al., Nature Methods 18, 1082 (2021), "DECODE").
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class MixtureRepresentation:
         exists = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
         flat = (rows.clamp(0, height - 1) * width + columns.clamp(0, width - 1)).flatten(1)
         picked = output.flatten(2).gather(2, flat.unsqueeze(1).expand(-1, CHANNELS, -1))
-        picked = picked.unflatten(2, (*x.shape[1:], -1))
+        picked = picked.view(len(output), CHANNELS, x.shape[1], -1)
         log_p = F.logsigmoid(picked[:, 0] + _RARE_LOGIT)
         mean_x, mean_y, std_x, std_y = _positions(picked, rows, columns)
         deviation_x = (x[..., None] - mean_x) / std_x
@@ -171,7 +171,7 @@ def _probability(output: Tensor) -> Tensor:
 
 
 def _positions(output: Tensor, rows: Tensor, columns: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return x, y and their standard deviations in corner pixels from channels 1-4 of pixels at rows, columns."""
+    """Return x, y and their standard deviations, corner pixels, of the pixels at rows and columns."""
     x = columns + 0.5 + _MAX_OFFSET_PX * torch.tanh(output[:, 1])
     y = rows + 0.5 + _MAX_OFFSET_PX * torch.tanh(output[:, 2])
     return x, y, F.softplus(output[:, 3]) + _MIN_STD_PX, F.softplus(output[:, 4]) + _MIN_STD_PX

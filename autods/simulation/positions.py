@@ -34,9 +34,9 @@ def filament_positions(
 ) -> Tensor:
     """Draw positions on a few gently bent filaments a frame, so that the local density varies as in a cell.
 
-    Each frame gets ``n_filaments`` parabolic arcs through the square [low_nm, high_nm)^2; an emitter takes one
-    of them, with weights that differ from filament to filament, and a lateral deviation of standard deviation
-    ``width_nm``. Positions outside the square are folded back by reflection.
+    Each frame gets ``n_filaments`` parabolic arcs through the square [low_nm, high_nm)^2; an emitter takes
+    one of them, with weights that differ from filament to filament, and a lateral deviation of standard
+    deviation ``width_nm``. Positions outside the square are folded back by reflection.
 
     Returns
     -------

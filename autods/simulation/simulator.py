@@ -24,7 +24,7 @@ class Simulator:
     cameras
         Cameras; each call takes one of them at random.
     gradient, blobs
-        Strength of the background's non-uniformity, see :func:`~autods.simulation.background.background_maps`.
+        Strength of the background's non-uniformity, see :func:`background_maps`.
     """
 
     def __init__(
@@ -39,18 +39,41 @@ class Simulator:
         self.gradient = gradient
         self.blobs = blobs
 
-    def __call__(self, scenes: Scenes, shape: tuple[int, int], generator: torch.Generator) -> Tensor:
-        """Return (B, Y, X) float32 camera values in ADU.
+    def __call__(
+        self,
+        scenes: Scenes,
+        shape: tuple[int, int],
+        generator: torch.Generator,
+        background: Tensor | None = None,
+    ) -> Tensor:
+        """Expose the camera to scenes.
 
-        ``generator`` must live on the scenes' device.
+        Parameters
+        ----------
+        scenes
+            B scenes.
+        shape
+            Rows and columns.
+        generator
+            Source of randomness, on the scenes' device.
+        background
+            (B, Y, X) photons per pixel; None draws a map for each scene.
+
+        Returns
+        -------
+        Tensor
+            (B, Y, X) float32 camera values, ADU.
         """
         renderer = self.renderers[_choose(len(self.renderers), generator)]
         camera = self.cameras[_choose(len(self.cameras), generator)]
         light = renderer(scenes, shape, generator)
-        light = light + background_maps(
-            scenes.background, shape, generator, gradient=self.gradient, blobs=self.blobs
-        )
-        return expose(light, camera, generator)
+        if background is None:
+            background = self.background(scenes.background, shape, generator)
+        return expose(light + background, camera, generator)
+
+    def background(self, level: Tensor, shape: tuple[int, int], generator: torch.Generator) -> Tensor:
+        """Draw background maps (B, Y, X) of the mean levels (B,), photons per pixel."""
+        return background_maps(level, shape, generator, gradient=self.gradient, blobs=self.blobs)
 
 
 def _choose(n: int, generator: torch.Generator) -> int:

@@ -10,6 +10,9 @@ from autods.core.grid import px_to_nm
 from autods.metrics.matching import match_arrays
 from autods.representation import Detections
 
+#: Confidences from 0.05 to 0.9.
+THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(1, 19))
+
 
 class ThresholdScore:
     """Collects detections and truth, and finds the threshold of the highest Jaccard index.
@@ -25,7 +28,7 @@ class ThresholdScore:
     def __init__(
         self,
         match_radius_nm: float = 200.0,
-        thresholds: tuple[float, ...] = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6, 0.7, 0.8),
+        thresholds: tuple[float, ...] = THRESHOLDS,
     ) -> None:
         self.match_radius_nm = match_radius_nm
         self.thresholds = thresholds
@@ -68,14 +71,18 @@ class ThresholdScore:
         self._n_frames += len(emitters)
 
     def compute(self) -> dict[str, float]:
-        """Return Jaccard index, precision, recall, lateral RMSE (nm) and threshold where Jaccard is highest."""
+        """Return Jaccard index, precision, recall, lateral RMSE (nm) and threshold of the best Jaccard."""
         truth, found = np.concatenate(self._truth), np.concatenate(self._found)
-        scores = [self._at(threshold, truth, found[found[:, 3] >= threshold]) for threshold in self.thresholds]
+        scores = [self._at(level, truth, found[found[:, 3] >= level]) for level in self.thresholds]
         return max(scores, key=lambda score: score["jaccard"])
 
     def _at(self, threshold: float, truth: np.ndarray, found: np.ndarray) -> dict[str, float]:
         a, b = match_arrays(
-            truth[:, 0].astype(np.int64), truth[:, 1:], found[:, 0].astype(np.int64), found[:, 1:3], self.match_radius_nm
+            truth[:, 0].astype(np.int64),
+            truth[:, 1:],
+            found[:, 0].astype(np.int64),
+            found[:, 1:3],
+            self.match_radius_nm,
         )
         n = len(a)
         error = truth[a, 1:] - found[b, 1:3]
