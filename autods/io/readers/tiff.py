@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import lzma
 import struct
 import threading
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -25,7 +27,10 @@ _log = logging.getLogger(__name__)
 #: A TiffPage or TiffFrame; tifffile annotates their attributes differently from release to release.
 _Page = Any
 #: What tifffile raises on files that do not follow the format.
-_DAMAGED = (TiffFileError, struct.error, ValueError, IndexError, KeyError, TypeError, ZeroDivisionError)
+_DAMAGED = (
+    *(TiffFileError, struct.error, zlib.error, lzma.LZMAError),
+    *(ValueError, IndexError, KeyError, TypeError, ZeroDivisionError),
+)
 
 
 def open_tiff(path: Path) -> BaseMovie:
@@ -78,8 +83,9 @@ def _build(tif: TiffFile, path: Path) -> BaseMovie:
         _check_length(path, tif.filehandle.size, offsets, page.nbytes)
         where = np.zeros(n_frames, np.int64)
         return BlockMovie(path, [path], where, offsets, frame_shape, _stored_type(tif, page), metadata)
+    if series.kind not in ("mmstack", "ndtiff"):  # these have an index instead of a chain
+        _check_chain(tif, path)
     pages = _present_pages(series, n_frames, path)
-    _check_chain(tif, path, pages)
     if all(_is_one_block(frame) for frame in pages):
         return _block_movie(tif, path, pages, frame_shape, metadata)
     return PagedMovie(path, pages, frame_shape, metadata)
@@ -162,7 +168,10 @@ def _block_movie(
 
 def _check_first_page(tif: TiffFile, path: Path) -> None:
     """Refuse what the first page already tells: colour, no image, a chain of pages that leaves the file."""
-    page: _Page = tif.pages.first
+    try:
+        page: _Page = tif.pages.first
+    except IndexError as error:
+        raise UserError(f"{path} is a TIFF file without a whole image: copy or save it again") from error
     if not isinstance(page, TiffPage) or page.dtype is None:
         raise UserError(f"{path} holds no readable image: save it as a grey-level TIFF of 8, 16 or 32 bits")
     if page.samplesperpixel > 1:
@@ -221,11 +230,13 @@ def _present_pages(series: TiffPageSeries, n_frames: int, path: Path) -> list[_P
     return present
 
 
-def _check_chain(tif: TiffFile, path: Path, pages: Sequence[_Page]) -> None:
+def _check_chain(tif: TiffFile, path: Path) -> None:
     """Refuse a file whose list of pages points beyond its end."""
-    own = [page for page in pages if page.parent is tif and page.offset]
-    if own and _next_page(tif, own[-1]) > tif.filehandle.size:
-        raise UserError(f"{path} is truncated: only {len(own)} frames are whole; copy or save it again")
+    pages: Sequence[_Page] = tif.pages
+    size = tif.filehandle.size
+    if _next_page(tif, pages[-1]) > size:
+        ends = [page.dataoffsets[-1] + page.databytecounts[-1] for page in pages]
+        raise _truncated(path, sum(end <= size for end in ends), _shaped_count(pages[0]))
 
 
 def _check_length(path: Path, size: int, offsets: np.ndarray[Any, Any], frame_bytes: int) -> None:
