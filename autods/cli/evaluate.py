@@ -11,10 +11,10 @@ from autods.cli.arguments import Arguments
 from autods.cli.compose import settings
 from autods.cli.faults import DONE
 from autods.cli.schema import EvaluateConfig
-from autods.cli.texts import parse_frames, parse_size
 from autods.core import LocalizationTable, UserError
 from autods.io.atomic import atomic_path
 from autods.io.tables import read_table
+from autods.pipelines.settings import parse_frames
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ def score_files(found_path: Path, truth_path: Path, config: EvaluateConfig) -> d
         radius_nm=config.radius_nm,
         axial_radius_nm=config.axial_radius_nm,
         remove_axial_offset=config.remove_axial_offset,
-        shape_nm=parse_size(config.field_nm),
+        shape_nm=_parse_size(config.field_nm),
         image_pixel_size_nm=config.image_pixel_size_nm,
         resolution_pixel_size_nm=config.resolution_pixel_size_nm,
     )
@@ -75,3 +75,16 @@ def _in_frames(table: LocalizationTable, frames: slice) -> LocalizationTable:
     start = 0 if frames.start is None else frames.start
     inside = table.frame >= start
     return table.select(inside if frames.stop is None else inside & (table.frame < frames.stop))
+
+
+def _parse_size(text: str | None) -> tuple[float, float] | None:
+    """Read ``HEIGHT:WIDTH`` in nm."""
+    if text is None:
+        return None
+    try:
+        height, width = (float(part) for part in text.split(":"))
+    except ValueError as error:
+        raise UserError(f"field_nm={text} is no size: write field_nm=HEIGHT:WIDTH in nm") from error
+    if not (height > 0 and width > 0):
+        raise UserError(f"field_nm={text} is no size: both sides must be greater than 0")
+    return height, width

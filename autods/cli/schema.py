@@ -39,6 +39,7 @@ class SelectionConfig:
 
     rule: str = MISSING
     scope: str = MISSING
+    family: str | None = MISSING
     model: str | None = MISSING
 
 
@@ -54,6 +55,7 @@ class DecodeConfig:
     """Reading of the network's output."""
 
     threshold: float | None = MISSING
+    max_uncertainty_nm: float | None = MISSING
 
 
 @dataclass
@@ -83,6 +85,34 @@ class LocalizeConfig(ProfileConfig):
     decode: DecodeConfig = field(default_factory=DecodeConfig)
     render: RenderConfig = field(default_factory=RenderConfig)
     zoo: str | None = MISSING
+    device: str = MISSING
+
+
+@dataclass
+class SimulateConfig:
+    """``conf/simulate.yaml``."""
+
+    n_frames: int = MISSING
+    size_px: int = MISSING
+    structure: str = MISSING
+    density_per_um2: float = MISSING
+    photons: float = MISSING
+    background: float = MISSING
+    on_frames: float = MISSING
+    gradient: float = MISSING
+    blobs: float = MISSING
+    seed: int = MISSING
+    optics: OpticsConfig = field(default_factory=OpticsConfig)
+    camera: CameraConfig = field(default_factory=CameraConfig)
+
+
+@dataclass
+class DemoConfig:
+    """``conf/demo.yaml``."""
+
+    simulate: SimulateConfig = field(default_factory=SimulateConfig)
+    selection: SelectionConfig = field(default_factory=SelectionConfig)
+    radius_nm: float = MISSING
     device: str = MISSING
 
 

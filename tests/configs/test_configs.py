@@ -16,6 +16,8 @@ SCHEMAS: dict[str, type] = {
     "localize": schema.LocalizeConfig,
     "profile": schema.ProfileConfig,
     "evaluate": schema.EvaluateConfig,
+    "simulate": schema.SimulateConfig,
+    "demo": schema.DemoConfig,
 }
 GROUPS = sorted(
     (str(folder.relative_to(conf_dir())), path.stem)

@@ -1,0 +1,108 @@
+"""From the settings of the command line to the typed arguments of the pipelines."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autods.cli.schema import (
+    CameraConfig,
+    LocalizeConfig,
+    OpticsConfig,
+    SelectionConfig,
+    SimulateConfig,
+)
+from autods.core import Camera, OpticalSystem, UserError
+from autods.io.movie import open_movie
+from autods.pipelines.settings import (
+    CameraSettings,
+    LocalizeSettings,
+    OpticsSettings,
+    parse_frames,
+    parse_roi,
+)
+from autods.pipelines.simulate import SimulationSettings
+
+
+def localize_settings(config: LocalizeConfig) -> LocalizeSettings:
+    """Return the settings of the 2D pipeline.
+
+    Raises
+    ------
+    UserError
+        If a value is out of range or the file of a camera map cannot be read.
+    """
+    return LocalizeSettings(
+        optics=optics_settings(config.optics),
+        camera=camera_settings(config.camera),
+        **selection_arguments(config.selection),
+        patch_um=config.tiling.patch_um,
+        rescale=config.rescale,
+        frames=parse_frames(config.frames),
+        roi=parse_roi(config.roi),
+        threshold=config.decode.threshold,
+        max_uncertainty_nm=config.decode.max_uncertainty_nm,
+        render_pixel_size_nm=config.render.pixel_size_nm,
+        zoo=None if config.zoo is None else Path(config.zoo),
+        device=config.device,
+    )
+
+
+def selection_arguments(config: SelectionConfig) -> dict[str, Any]:
+    """Return rule, scope and family as `LocalizeSettings` names them."""
+    rule = f"fixed:{config.model}" if config.rule == "fixed" else config.rule
+    return {"selection": rule, "scope": config.scope, "family": config.family}
+
+
+def optics_settings(config: OpticsConfig) -> OpticsSettings:
+    """Return what was said about the microscope."""
+    return OpticsSettings(**asdict(config))
+
+
+def camera_settings(config: CameraConfig) -> CameraSettings:
+    """Return what was said about the camera, maps read from their files.
+
+    Raises
+    ------
+    UserError
+        If the file of a map cannot be read.
+    """
+    return CameraSettings(
+        offset_adu=_number_or_map("camera.offset_adu", config.offset_adu),
+        e_per_adu=config.e_per_adu,
+        em_gain=config.em_gain,
+        qe=config.qe,
+        read_noise_e=_number_or_map("camera.read_noise_e", config.read_noise_e),
+    )
+
+
+def simulation_settings(config: SimulateConfig) -> SimulationSettings:
+    """Return the settings of a simulation; what is null there has no meaning but `em_gain`.
+
+    Raises
+    ------
+    UserError
+        If a value is missing or out of range.
+    """
+    values = {key: value for key, value in vars(config).items() if key not in ("optics", "camera")}
+    if config.optics.pixel_size_nm is None:
+        raise UserError("a simulation needs optics.pixel_size_nm: give it in nm")
+    given = {name: value for name, value in vars(camera_settings(config.camera)).items() if value is not None}
+    return SimulationSettings(optics=OpticalSystem(**asdict(config.optics)), camera=Camera(**given), **values)
+
+
+def _number_or_map(key: str, value: float | str | None) -> float | NDArray[np.float32] | None:
+    """Return a number as it is, and a text as the one-frame image of the file that it names."""
+    if not isinstance(value, str):
+        return None if value is None else float(value)
+    if not Path(value).exists():
+        raise UserError(f"{key}={value}: there is no such file: give a number or the file of a map")
+    with open_movie(value) as image:
+        if image.shape[0] != 1:
+            raise UserError(f"{key}={value} has {image.shape[0]} frames: a map has one")
+        values: NDArray[np.float32] = image.read(0, 1)[0].astype(np.float32)
+    return values

@@ -1,0 +1,160 @@
+"""A simulated blinking movie with its truth on disk."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from autods.core import Camera, OpticalSystem, UserError
+from autods.io.images import MovieWriter
+from autods.io.tables import TruthWriter
+from autods.pipelines.record import Progress, RunRecord, no_progress
+from autods.simulation import STRUCTURES, GaussianRenderer, Simulator, blink, simulate_movie
+
+MOVIE_FILE = "movie.tif"
+TRUTH_FILE = "truth.csv"
+_CHUNK_FRAMES = 50
+
+
+@dataclass(frozen=True)
+class SimulationSettings:
+    """What is simulated.
+
+    Parameters
+    ----------
+    optics
+        Microscope; wavelength and aperture give the PSF's width.
+    camera
+        Camera.
+    n_frames
+        Length of the movie.
+    size_px
+        Side of the square frame.
+    structure
+        One of :data:`autods.simulation.STRUCTURES`.
+    density_per_um2
+        Mean emitters per um^2 and frame.
+    photons
+        Mean photons of an emitter in a frame.
+    background
+        Mean background, photons per pixel.
+    on_frames
+        Mean time that a molecule stays on, frames.
+    gradient, blobs
+        Strength of the background's non-uniformity, 0 to 1.
+    seed
+        Of all random numbers.
+
+    Raises
+    ------
+    UserError
+        If a setting is out of range.
+    """
+
+    optics: OpticalSystem
+    camera: Camera
+    n_frames: int = 200
+    size_px: int = 64
+    structure: str = "filaments"
+    density_per_um2: float = 0.5
+    photons: float = 2000.0
+    background: float = 20.0
+    on_frames: float = 2.0
+    gradient: float = 0.3
+    blobs: float = 0.3
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.structure not in STRUCTURES:
+            raise UserError(f"structure={self.structure} is not known: use one of {', '.join(STRUCTURES)}")
+        for name in ("n_frames", "size_px", "photons", "on_frames"):
+            if not getattr(self, name) > 0:
+                raise UserError(f"{name}={getattr(self, name)} is not possible: it must be greater than 0")
+        for name in ("density_per_um2", "background", "gradient", "blobs"):
+            if not getattr(self, name) >= 0:
+                raise UserError(f"{name}={getattr(self, name)} is not possible: it must be at least 0")
+        if self.optics.airy_sigma_nm is None:
+            raise UserError("the PSF needs optics.wavelength_nm and optics.na: give both")
+
+    @property
+    def side_nm(self) -> float:
+        """Side of the field, nm."""
+        return self.size_px * self.optics.pixel_size_nm
+
+
+def simulate_to_folder(
+    settings: SimulationSettings, folder: Path, *, command: str = "", progress: Progress = no_progress
+) -> Path:
+    """Simulate a movie into a folder: ``movie.tif``, ``truth.csv``, ``run.json`` and ``log.txt``.
+
+    Frames are drawn and written piece by piece, so that the length of the movie needs no memory.
+
+    Parameters
+    ----------
+    settings
+        What to simulate.
+    folder
+        Made when absent.
+    command
+        The command line that repeats the run.
+    progress
+        Told of each piece.
+
+    Returns
+    -------
+    Path
+        The movie.
+
+    Raises
+    ------
+    UserError
+        If the files cannot be written.
+    """
+    with RunRecord(folder, "simulate", command=command, progress=progress) as record:
+        n_pieces = math.ceil(settings.n_frames / _CHUNK_FRAMES)
+        with record.stage("simulate", total=n_pieces) as stage:
+            n_emitters = _write(settings, folder, stage.advance)
+        record.add_results(n_emitters=n_emitters, n_frames=settings.n_frames, settings=settings)
+    return folder / MOVIE_FILE
+
+
+def _write(settings: SimulationSettings, folder: Path, advance: Callable[[], None]) -> int:
+    optics, side_nm = settings.optics, settings.side_nm
+    sigma_nm = optics.airy_sigma_nm
+    assert sigma_nm is not None
+    generator = torch.Generator().manual_seed(settings.seed)
+    sample = STRUCTURES[settings.structure](side_nm, side_nm, generator)
+    per_frame = settings.density_per_um2 * (side_nm / 1000) ** 2
+    blinks = blink(
+        sample, settings.n_frames, per_frame, settings.photons, generator, on_frames=settings.on_frames
+    )
+    simulator = Simulator(
+        [GaussianRenderer(optics.pixel_size_nm)], [settings.camera], settings.gradient, settings.blobs
+    )
+    pieces = simulate_movie(
+        sample,
+        blinks,
+        settings.n_frames,
+        (settings.size_px, settings.size_px),
+        simulator,
+        generator,
+        background=settings.background,
+        psf_sigma_nm=sigma_nm,
+        pixel_size_nm=optics.pixel_size_nm,
+        chunk=_CHUNK_FRAMES,
+    )
+    n_emitters, n_bytes = 0, 2 * settings.n_frames * settings.size_px**2
+    with (
+        MovieWriter(folder / MOVIE_FILE, optics.pixel_size_nm, n_bytes) as movie,
+        TruthWriter(folder / TRUTH_FILE) as truth,
+    ):
+        for frames, emitters in pieces:
+            movie.append(frames.numpy())
+            truth.append(emitters)
+            n_emitters += int(emitters.mask.sum())
+            advance()
+    return n_emitters
