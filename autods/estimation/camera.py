@@ -1,0 +1,131 @@
+"""Rough camera calibration from the movie itself, by photon transfer."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autods.estimation.noise import pixel_noise
+from autods.estimation.spots import dilate, local_maxima, matched_filter
+
+#: Groups of pixels of similar brightness.
+_BINS = 24
+#: Fewer background samples than this a group are not trusted.
+_MIN_SAMPLES = 200
+#: Filtered height, in noise units, from which a pixel's surroundings are left out.
+_EMITTER_LEVEL = 3.5
+#: Median of the squared standard normal variable.
+_NORMAL_SQUARE_MEDIAN = 0.454936
+#: Largest relative standard error of the slope that is still reported.
+_MAX_SLOPE_ERROR = 0.2
+
+
+@dataclass(frozen=True)
+class CameraEstimate:
+    """What the background's mean and variance say about the camera.
+
+    Parameters
+    ----------
+    adu_per_photoelectron
+        Slope of the variance over the mean, ADU: gain times excess noise factor; None when the background
+        does not vary enough to tell it.
+    zero_variance_adu
+        Level at which the fitted variance vanishes, ADU: the offset if there were no read noise, else below
+        it; None with the slope.
+    background_adu, noise_adu
+        Median level and standard deviation of the background, ADU.
+    reason
+        One line for people: how far to trust it.
+    """
+
+    adu_per_photoelectron: float | None
+    zero_variance_adu: float | None
+    background_adu: float
+    noise_adu: float
+    reason: str
+
+    def to_dict(self) -> dict[str, float | str | None]:
+        """Return plain values for JSON; NaN becomes None."""
+        return {
+            name: None if isinstance(value, float) and not math.isfinite(value) else value
+            for name, value in asdict(self).items()
+        }
+
+
+def estimate_camera(pairs: NDArray[np.generic], psf_sigma_px: float) -> CameraEstimate:
+    """Estimate gain and offset from pairs of consecutive frames.
+
+    In pixels away from emitters in both frames, half the squared difference estimates the variance, without
+    the pixels' fixed pattern; grouped by the pair's mean it follows the photon transfer line
+    ``variance = g F (mean - offset) + read^2`` with gain g (ADU per electron) and excess noise factor F
+    (Janesick, Photon Transfer, 2007). Offset and read noise enter its constant together, gain and excess
+    noise its slope: neither pair can be separated.
+
+    Parameters
+    ----------
+    pairs
+        (2 N, Y, X) in ADU; frames 2 i and 2 i + 1 are consecutive.
+    psf_sigma_px
+        PSF standard deviation to find the emitters with, pixels.
+    """
+    frames = np.asarray(pairs, np.float32)
+    frames = frames[: len(frames) // 2 * 2]
+    noise = pixel_noise(frames) if len(frames) else np.zeros(1)
+    if not noise.mean() > 0:
+        level = float(np.median(frames)) if frames.size else math.nan
+        return CameraEstimate(None, None, level, 0.0, "needs at least two frames with noise")
+    filtered = matched_filter(frames, psf_sigma_px) / np.float32(noise.mean())
+    free = ~dilate(local_maxima(filtered, _EMITTER_LEVEL), math.ceil(3 * psf_sigma_px))
+    free = free[::2] & free[1::2]
+    # Blurred, so that a pixel's own noise does not choose its group and tilt the line.
+    mean = _smooth_mean(frames)[free]
+    squared = (0.5 * (frames[::2] - frames[1::2]) ** 2)[free]
+    level = float(np.median(mean)) if len(mean) else float(np.median(frames))
+    if len(mean) < 4 * _MIN_SAMPLES:
+        return CameraEstimate(None, None, level, float(noise.mean()), "too few pixels are free of emitters")
+    return _fit_line(mean, squared, level)
+
+
+def _smooth_mean(frames: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Local background of each pair, from the other pixels around: (N, Y, X)."""
+    both = 0.5 * (frames[::2] + frames[1::2])
+    total = np.zeros_like(both)
+    padded = np.pad(both, ((0, 0), (2, 2), (2, 2)), mode="reflect")
+    height, width = both.shape[1:]
+    for dy in range(5):
+        for dx in range(5):
+            total += padded[:, dy : dy + height, dx : dx + width]
+    return np.asarray((total - both) / 24, np.float32)
+
+
+def _fit_line(mean: NDArray[np.float32], squared: NDArray[np.float32], level: float) -> CameraEstimate:
+    n_bins = min(_BINS, len(mean) // _MIN_SAMPLES)
+    order = np.argsort(mean)
+    groups = np.array_split(order, n_bins)
+    x = np.array([mean[group].mean(dtype=np.float64) for group in groups])
+    # The median ignores the emitters that were overlooked; for half a squared normal difference its ratio to
+    # the variance is known.
+    y = np.array([float(np.median(squared[group])) for group in groups]) / _NORMAL_SQUARE_MEDIAN
+    # Standard error of the median of a squared normal variable, relative to its median: 1.8 / sqrt(n).
+    error = 1.8 * y / np.sqrt([len(group) for group in groups])
+    noise = math.sqrt(float(np.median(y)))
+    weight = 1 / np.maximum(error, 1e-9 * y.max() + 1e-12) ** 2
+    centre = (weight * x).sum() / weight.sum()
+    spread = (weight * (x - centre) ** 2).sum()
+    if not spread > 0:
+        return CameraEstimate(None, None, level, noise, "the background is uniform: gain cannot be told")
+    slope = float((weight * (x - centre) * y).sum() / spread)
+    constant = float((weight * y).sum() / weight.sum()) - slope * float(centre)
+    scatter = float((weight * (y - constant - slope * x) ** 2).sum()) / max(n_bins - 2, 1)
+    slope_error = math.sqrt(max(scatter, 1.0) / float(spread))
+    if slope <= 0 or slope_error > _MAX_SLOPE_ERROR * slope:
+        reason = "the background varies too little to tell the gain from the read noise and the offset"
+        return CameraEstimate(None, None, level, noise, reason)
+    reason = (
+        f"slope known to {100 * slope_error / slope:.0f} %; it includes the excess noise of an EM register,"
+        " and the zero level lies below the offset by read noise^2 / slope"
+    )
+    return CameraEstimate(slope, -constant / slope, level, noise, reason)

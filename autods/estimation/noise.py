@@ -1,0 +1,64 @@
+"""Background level and noise of each frame."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autods.estimation.spots import dilate
+
+#: Quantile of the noise mask's absolute response; below the median, so that a third of the frame under
+#: emitters hardly changes it.
+_QUANTILE = 0.3
+#: That quantile of the absolute value of a standard normal variable.
+_NORMAL_QUANTILE = 0.38532
+
+
+def candidate_background(
+    frames: NDArray[np.floating], candidates: NDArray[np.bool_]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean and standard deviation of the pixels outside the 5 x 5 neighbourhoods of all candidates.
+
+    Parameters
+    ----------
+    frames
+        (T, Y, X) in any unit.
+    candidates
+        (T, Y, X) bool.
+
+    Returns
+    -------
+    mean, std
+        (T,) each, in the frames' unit; NaN in frames that the neighbourhoods cover.
+    """
+    free = ~dilate(candidates, 2)
+    count = free.sum(axis=(-2, -1)).astype(np.float64)
+    count[count == 0] = np.nan
+    mean = np.where(free, frames, 0).sum(axis=(-2, -1), dtype=np.float64) / count
+    residual = np.where(free, frames - mean[:, None, None], 0)
+    return mean, np.sqrt((residual**2).sum(axis=(-2, -1), dtype=np.float64) / count)
+
+
+def pixel_noise(frames: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Standard deviation of the pixel noise of each frame, from its finest structure.
+
+    The response to the mask [[1, -2, 1], [-2, 4, -2], [1, -2, 1]] vanishes on smooth structure and has 6
+    times the noise's standard deviation (Immerkaer, Comput. Vis. Image Underst. 64, 300 (1996)). A low
+    quantile of its absolute value stands for the pixels without emitters.
+
+    Parameters
+    ----------
+    frames
+        (T, Y, X) in any unit, at least 3 x 3 pixels.
+
+    Returns
+    -------
+    ndarray
+        (T,) in the frames' unit; 0 for a constant frame.
+    """
+    values = np.asarray(frames, np.float32)
+    rows = values[:, :-2] - 2 * values[:, 1:-1] + values[:, 2:]
+    response = rows[:, :, :-2] - 2 * rows[:, :, 1:-1] + rows[:, :, 2:]
+    magnitude = np.abs(response).reshape(len(values), -1)
+    index = int(_QUANTILE * (magnitude.shape[1] - 1))
+    return np.partition(magnitude, index, axis=1)[:, index].astype(np.float64) / (6 * _NORMAL_QUANTILE)

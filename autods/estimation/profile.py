@@ -1,0 +1,252 @@
+"""What a movie tells, whole and per tile, from an evenly spread part of its frames."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autods.core import OpticalSystem, UserError
+from autods.estimation.camera import CameraEstimate, estimate_camera
+from autods.estimation.patch import TYPICAL_PSF_SIGMA_PX, PatchProfile, summarize
+from autods.estimation.psf_width import measure_psf_width
+from autods.estimation.statistics import FrameStatistics, frame_statistics
+from autods.io.base import Movie
+
+logger = logging.getLogger(__name__)
+
+#: Frames read at once.
+_CHUNK = 8
+#: Frames, and side of the central region, from which PSF width and camera are measured.
+_WIDTH_FRAMES = 40
+_WIDTH_SIDE_PX = 384
+#: Measured and nominal PSF width may differ by this factor before a note is made.
+_WIDTH_TOLERANCE = 1.5
+
+#: Rows and columns (y0, x0, y1, x1), half open.
+Box = tuple[int, int, int, int]
+
+
+@dataclass(frozen=True)
+class TileProfile:
+    """The profile of one tile; ``core`` is (y0, x0, y1, x1) in pixels of the full frame."""
+
+    core: Box
+    profile: PatchProfile
+
+
+@dataclass(frozen=True)
+class MovieProfile:
+    """What was measured on a movie.
+
+    Parameters
+    ----------
+    shape
+        (T, Y, X) of the movie.
+    n_measured
+        Frames that were looked at.
+    pixel_size_nm
+        Camera pixel, nm.
+    psf_sigma_px
+        PSF standard deviation that the measurement used, pixels.
+    psf_source
+        ``fits`` or ``autocorrelation`` (measured), ``optics`` (from wavelength and aperture) or ``typical``.
+    whole
+        The whole field: density, SNR and the rest averaged over the tiles.
+    tiles
+        The tiles.
+    camera
+        Photon transfer.
+    notes
+        What people should know, a line each.
+    """
+
+    shape: tuple[int, int, int]
+    n_measured: int
+    pixel_size_nm: float
+    psf_sigma_px: float
+    psf_source: str
+    whole: PatchProfile
+    tiles: tuple[TileProfile, ...]
+    camera: CameraEstimate
+    notes: tuple[str, ...]
+
+    @property
+    def measured_psf_sigma_px(self) -> float | None:
+        """PSF standard deviation if it was measured on the movie, pixels."""
+        return self.psf_sigma_px if self.psf_source in ("fits", "autocorrelation") else None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        return {
+            "shape": list(self.shape),
+            "n_measured": self.n_measured,
+            "pixel_size_nm": self.pixel_size_nm,
+            "psf_sigma_px": self.psf_sigma_px,
+            "psf_source": self.psf_source,
+            "whole": self.whole.to_dict(),
+            "tiles": [{"core": list(tile.core), **tile.profile.to_dict()} for tile in self.tiles],
+            "camera": self.camera.to_dict(),
+            "notes": list(self.notes),
+        }
+
+
+def profile_movie(
+    movie: Movie, optics: OpticalSystem, tiles: Sequence[Box] = (), max_frames: int = 200
+) -> MovieProfile:
+    """Measure a movie, whole and per tile, reading a few frames at a time.
+
+    Parameters
+    ----------
+    movie
+        The movie.
+    optics
+        Its pixel size; wavelength and aperture stand in where the PSF's width cannot be measured.
+    tiles
+        Cores (y0, x0, y1, x1) of the tiles, pixels; none means one tile for the whole field.
+    max_frames
+        Frames to look at, as pairs of consecutive frames spread evenly over the movie.
+
+    Raises
+    ------
+    UserError
+        If the frames hold no finite value or are too small to measure.
+    """
+    n_frames, height, width = movie.shape
+    if min(height, width) < 5:
+        raise UserError(f"{movie.path}: frames of {height} x {width} px are too small to measure: need 5 x 5")
+    runs = sampled_runs(n_frames, max_frames)
+    pairs = _central_pairs(movie, runs)
+    notes = _check_values(pairs, movie)
+    psf_sigma_px, source = _psf_width(pairs, optics, notes)
+    boxes = list(tiles) or [(0, 0, height, width)]
+    chunks: list[list[FrameStatistics]] = [[] for _ in boxes]
+    for frames in _read_runs(movie, runs):
+        for box, collected in zip(boxes, chunks, strict=True):
+            y0, x0, y1, x1 = box
+            collected.append(frame_statistics(frames[:, y0:y1, x0:x1], psf_sigma_px))
+    profiles = tuple(
+        TileProfile(
+            box,
+            summarize(FrameStatistics.concatenate(collected), _area(box), optics.pixel_size_nm, psf_sigma_px),
+        )
+        for box, collected in zip(boxes, chunks, strict=True)
+    )
+    logger.info("measured %d frames in %d tiles", sum(b - a for a, b in runs), len(boxes))
+    return MovieProfile(
+        shape=movie.shape,
+        n_measured=sum(stop - start for start, stop in runs),
+        pixel_size_nm=optics.pixel_size_nm,
+        psf_sigma_px=psf_sigma_px,
+        psf_source=source,
+        whole=average_profile(profiles),
+        tiles=profiles,
+        camera=estimate_camera(pairs, psf_sigma_px),
+        notes=tuple(notes),
+    )
+
+
+def sampled_runs(n_frames: int, max_frames: int) -> list[tuple[int, int]]:
+    """Return half-open ranges of frames: all, or pairs spread evenly from the first frame to the last."""
+    if n_frames <= max_frames:
+        return [(0, n_frames)]
+    n_pairs = max(max_frames // 2, 1)
+    starts = np.linspace(0, n_frames - 2, n_pairs).round().astype(int)
+    return [(int(start), int(start) + 2) for start in starts]
+
+
+def average_profile(tiles: Sequence[TileProfile]) -> PatchProfile:
+    """Average tiles: by area; SNR and PSF width by the number of emitters."""
+    profiles = [tile.profile for tile in tiles]
+    area = np.array([_area(tile.core) for tile in tiles], np.float64)
+
+    def mean(name: str, weight: NDArray[np.float64]) -> float:
+        values = np.array([getattr(profile, name) for profile in profiles], np.float64)
+        known = np.isfinite(values) & (weight > 0)
+        return float(np.average(values[known], weights=weight[known])) if known.any() else math.nan
+
+    emitters = area * np.array([profile.density_per_um2 for profile in profiles])
+    candidates = np.array([profile.n_candidates for profile in profiles], np.float64)
+    width = mean("psf_sigma_px", area)
+    return PatchProfile(
+        density_per_um2=mean("density_per_um2", area),
+        density_published_per_um2=mean("density_published_per_um2", area),
+        snr=mean("snr", emitters),
+        snr_published=mean("snr_published", candidates),
+        noise_std=mean("noise_std", area),
+        background=mean("background", area),
+        psf_sigma_px=width if math.isfinite(width) else None,
+        n_candidates=int(candidates.sum()),
+        n_frames=profiles[0].n_frames,
+        is_empty=all(profile.is_empty for profile in profiles),
+        empty_fraction=mean("empty_fraction", area),
+    )
+
+
+def _read_runs(movie: Movie, runs: list[tuple[int, int]]) -> Iterator[NDArray[Any]]:
+    """Read the runs in chunks of a few frames."""
+    waiting: list[NDArray[Any]] = []
+    for start, stop in runs:
+        for first in range(start, stop, _CHUNK):
+            waiting.append(movie.read(first, min(first + _CHUNK, stop)))
+            if sum(map(len, waiting)) >= _CHUNK:
+                yield np.concatenate(waiting)
+                waiting = []
+    if waiting:
+        yield np.concatenate(waiting)
+
+
+def _central_pairs(movie: Movie, runs: list[tuple[int, int]]) -> NDArray[np.float32]:
+    """Consecutive frames in pairs (2 N, Y, X), evenly spread, of the field's middle; or the only frame."""
+    starts = [first for start, stop in runs for first in range(start, stop - 1, 2)] or [0]
+    chosen = np.unique(np.linspace(0, len(starts) - 1, _WIDTH_FRAMES // 2).round().astype(int))
+    y0, x0 = (max((side - _WIDTH_SIDE_PX) // 2, 0) for side in movie.shape[1:])
+    region = (slice(y0, y0 + _WIDTH_SIDE_PX), slice(x0, x0 + _WIDTH_SIDE_PX))
+    parts = [movie.read(starts[i], starts[i] + 2)[:, region[0], region[1]] for i in chosen]
+    return np.concatenate(parts).astype(np.float32)
+
+
+def _check_values(pairs: NDArray[np.float32], movie: Movie) -> list[str]:
+    valid = np.isfinite(pairs)
+    if not valid.any():
+        raise UserError(f"{movie.path}: no pixel has a finite value: save the movie again from its source")
+    notes = []
+    if not valid.all():
+        notes.append(
+            f"{100 * (1 - valid.mean()):.2g} % of the pixels are not finite; each counts as the median"
+        )
+        pairs[~valid] = np.median(pairs[valid])
+    if np.ptp(pairs) == 0:
+        notes.append(f"the movie is constant (every pixel looked at is {pairs.flat[0]:g})")
+    if movie.shape[0] == 1:
+        notes.append("a single frame: nothing can be told about changes in time")
+    return notes
+
+
+def _psf_width(pairs: NDArray[np.float32], optics: OpticalSystem, notes: list[str]) -> tuple[float, str]:
+    """Measure the PSF's width, else take it from the optics, else a typical one; notes are appended."""
+    nominal = optics.airy_sigma_px
+    measured = measure_psf_width(pairs, nominal or TYPICAL_PSF_SIGMA_PX)
+    if measured is None:
+        if nominal is not None:
+            return nominal, "optics"
+        notes.append(
+            "the PSF's width could not be measured: a typical one is assumed; give wavelength and NA"
+        )
+        return TYPICAL_PSF_SIGMA_PX, "typical"
+    ratio = measured.sigma_px / nominal if nominal else 1.0
+    if not 1 / _WIDTH_TOLERANCE < ratio < _WIDTH_TOLERANCE:
+        notes.append(
+            f"the measured PSF width, {measured.sigma_px * optics.pixel_size_nm:.0f} nm, differs from the"
+            f" {optics.airy_sigma_nm:.0f} nm of wavelength and NA: check these and the pixel size"
+        )
+    return measured.sigma_px, measured.method
+
+
+def _area(box: Box) -> int:
+    return (box[2] - box[0]) * (box[3] - box[1])
