@@ -9,7 +9,7 @@ frames are continued by their mirror image, an estimate just outside stands for 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +35,8 @@ class Found:
         Larger is surer.
     tile
         Index of the tile that found it.
+    uncertainty_px
+        Standard error per axis that the network predicts; NaN where it does not.
     """
 
     frame: NDArray[np.int64]
@@ -42,6 +44,7 @@ class Found:
     y_px: NDArray[np.float64]
     confidence: NDArray[np.float64]
     tile: NDArray[np.int64]
+    uncertainty_px: NDArray[np.float64]
 
     def __len__(self) -> int:
         """Count the estimates."""
@@ -55,7 +58,7 @@ class Found:
     def concatenate(cls, parts: Sequence[Found]) -> Found:
         """Join parts; an empty list gives no estimates."""
         whole, none = np.zeros(0, np.int64), np.zeros(0)
-        parts = [cls(whole, none, none, none, whole), *parts]
+        parts = [cls(whole, none, none, none, whole, none), *parts]
         return cls(
             *(np.concatenate([getattr(part, name) for part in parts]) for name in cls.__dataclass_fields__)
         )
@@ -96,7 +99,7 @@ def stitch(
     near = np.flatnonzero(np.abs(inside) <= tolerance_px)
     keep = own.copy()
     folded_own = (fold > 0) & (x >= x0) & (x < x1) & (y >= y0) & (y < y1)
-    moved = Found(found.frame, x, y, found.confidence, found.tile)
+    moved = replace(found, x_px=x, y_px=y)
     strip = moved.select(near)
     keep[near] = _one_of_each(strip, own[near], folded_own[near], fold[near], tolerance_px)
     kept = moved.select(keep)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from autods.core import Camera, OpticalSystem, UserError
+from autods.estimation.profile import MovieProfile
 from autods.io.movie import Movie, MovieMetadata
 from autods.pipelines.report import SettingRow
 from autods.pipelines.settings import CameraSettings, OpticsSettings
@@ -113,6 +115,35 @@ def _text(name: str, value: object) -> str:
     if value is None:
         return "none" if name == "em_gain" else "not known"
     return f"{value:g} {_UNITS.get(name, '')}".strip()
+
+
+def with_measured(instrument: Instrument, profile: MovieProfile) -> Instrument:
+    """Put measured numbers in the place of defaults.
+
+    Photon transfer gives the gain together with the excess noise, and the level of zero variance together
+    with the read noise; both stand in only where neither the user nor the file says anything.
+
+    Parameters
+    ----------
+    instrument
+        From `resolve_instrument`.
+    profile
+        What was measured on the movie.
+    """
+    estimate, camera = profile.camera, instrument.camera
+    slope, zero = estimate.adu_per_photoelectron, estimate.zero_variance_adu
+    unknown = {row.key for row in instrument.rows if row.source == "default"}
+    if slope is None or zero is None or not {"camera.e_per_adu", "camera.offset_adu"} <= unknown:
+        return instrument
+    found = {"e_per_adu": camera.excess_noise_factor * (camera.em_gain or 1.0) / slope, "offset_adu": zero}
+    rows = tuple(
+        SettingRow(row.key, _text(name, found[name]), "measured") if name in found else row
+        for row in instrument.rows
+        for name in [row.key.removeprefix("camera.")]
+    )
+    return dataclasses.replace(
+        instrument, camera=dataclasses.replace(camera, **found), rows=rows, gain_known=True
+    )
 
 
 def crop_camera(camera: Camera, roi: tuple[int, int, int, int]) -> Camera:

@@ -26,6 +26,7 @@ def views(truth, tiles, shape, jitter, rng):
                         y[inside],
                         rng.uniform(1, 2, len(inside)),
                         np.full(len(inside), tile.index),
+                        np.full(len(inside), np.nan),
                     )
                 )
     return Found.concatenate(parts)
@@ -68,19 +69,22 @@ def _crowded(emitter, others):
     return len(same) > 0 and np.hypot(*(same[:, :2] - emitter[:2]).T).min() < 1.5
 
 
+def estimates(x, tile, frame=None):
+    n = len(x)
+    frame = np.zeros(n, np.int64) if frame is None else np.array(frame)
+    y, unknown = np.full(n, 10.0), np.full(n, np.nan)
+    return Found(frame, np.array(x), y, np.ones(n), np.array(tile), unknown)
+
+
 def test_two_near_molecules_of_one_tile_stay_two():
     tiles = tile_field((20, 40), 20, 5)
-    x = np.array([19.9, 20.1, 19.95, 20.15])
-    found = Found(np.zeros(4, np.int64), x, np.full(4, 10.0), np.ones(4), np.array([0, 0, 1, 1], np.int64))
+    found = estimates([19.9, 20.1, 19.95, 20.15], [0, 0, 1, 1])
     assert len(stitch(found, tiles, (20, 40))) == 2
 
 
 def test_an_estimate_in_the_neighbours_core_is_the_neighbours_business():
     tiles = tile_field((20, 40), 20, 5)
-    found = Found(
-        np.zeros(2, np.int64), np.array([20.2, 23.0]), np.full(2, 10.0), np.ones(2), np.zeros(2, np.int64)
-    )
-    assert len(stitch(found, tiles, (20, 40))) == 0
+    assert len(stitch(estimates([20.2, 23.0], [0, 0]), tiles, (20, 40))) == 0
 
 
 def test_nothing_found_gives_nothing():
@@ -90,7 +94,4 @@ def test_nothing_found_gives_nothing():
 
 def test_molecules_of_different_frames_are_never_joined():
     tiles = tile_field((20, 40), 20, 5)
-    found = Found(
-        np.array([0, 1]), np.array([19.95, 20.05]), np.full(2, 10.0), np.ones(2), np.array([0, 1], np.int64)
-    )
-    assert len(stitch(found, tiles, (20, 40))) == 2
+    assert len(stitch(estimates([19.95, 20.05], [0, 1], frame=[0, 1]), tiles, (20, 40))) == 2

@@ -1,0 +1,84 @@
+"""The 2D pipeline for Python users: plain keyword arguments instead of settings objects."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autods.core import LocalizationTable
+from autods.io.movie import Movie
+from autods.pipelines.autods import localize as run
+from autods.pipelines.settings import CameraSettings, LocalizeSettings, OpticsSettings, Scope
+
+
+def localize(
+    movie: str | Path | Movie | NDArray[Any],
+    out: str | Path | None = None,
+    *,
+    pixel_size_nm: float | None = None,
+    wavelength_nm: float | None = None,
+    na: float | None = None,
+    offset_adu: float | NDArray[np.float32] | None = None,
+    e_per_adu: float | None = None,
+    em_gain: float | None = None,
+    qe: float | None = None,
+    read_noise_e: float | NDArray[np.float32] | None = None,
+    selection: str = "average",
+    scope: Scope = "movie",
+    family: Literal["mixture", "heatmap"] | None = None,
+    patch_um: float = 10.0,
+    rescale: bool = True,
+    frames: slice | None = None,
+    roi: tuple[int, int, int, int] | None = None,
+    threshold: float | None = None,
+    max_uncertainty_nm: float | None = None,
+    render_pixel_size_nm: float = 10.0,
+    zoo: str | Path | None = None,
+    device: str = "auto",
+) -> LocalizationTable:
+    """Localize the molecules of a movie.
+
+    Parameters
+    ----------
+    movie
+        A file, a folder, an open movie, or frames (T, Y, X).
+    out
+        Folder for tables, picture and report; None writes nothing.
+    pixel_size_nm, wavelength_nm, na
+        Microscope, see `autods.core.OpticalSystem`; None: from the file, else measured.
+    offset_adu, e_per_adu, em_gain, qe, read_noise_e
+        Camera, see `autods.core.Camera`; None: from the file, else measured, else a default.
+    selection, scope, family, patch_um, rescale, frames, roi, threshold, max_uncertainty_nm, \
+render_pixel_size_nm, zoo, device
+        See `autods.pipelines.settings.LocalizeSettings`.
+
+    Returns
+    -------
+    LocalizationTable
+        In coordinates of the full frame, ordered by frame, y, x.
+
+    Raises
+    ------
+    UserError
+        If something is missing or does not fit; the message says what to do.
+    """
+    settings = LocalizeSettings(
+        optics=OpticsSettings(pixel_size_nm, wavelength_nm, na),
+        camera=CameraSettings(offset_adu, e_per_adu, em_gain, qe, read_noise_e),
+        selection=selection,
+        scope=scope,
+        family=family,
+        patch_um=patch_um,
+        rescale=rescale,
+        frames=frames,
+        roi=roi,
+        threshold=threshold,
+        max_uncertainty_nm=max_uncertainty_nm,
+        render_pixel_size_nm=render_pixel_size_nm,
+        zoo=None if zoo is None else Path(zoo),
+        device=device,
+    )
+    return run(movie, settings, None if out is None else Path(out))

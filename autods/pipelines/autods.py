@@ -1,0 +1,294 @@
+"""The 2D one-click: from a movie to localizations, a picture and a report."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import logging
+from collections import Counter
+from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autods.core import Camera, LocalizationTable, UserError
+from autods.core.grid import px_to_nm
+from autods.inference import Localizer, pick_device
+from autods.io.movie import ArrayMovie, CroppedMovie, Movie, check_frames, open_movie
+from autods.io.tables import read_table
+from autods.pipelines import outputs
+from autods.pipelines.chunks import ChunkStore
+from autods.pipelines.inputs import Instrument, crop_camera, resolve_instrument, with_measured
+from autods.pipelines.plan import (
+    MIN_SIDE_PX,
+    Plan,
+    family_cards,
+    load_localizers,
+    make_plan,
+    patch_rows,
+    plan_to_dict,
+)
+from autods.pipelines.provenance import FileDigest, digest_file, fingerprint, versions
+from autods.pipelines.record import Progress, RunRecord, is_finished, no_progress
+from autods.pipelines.report import SettingRow
+from autods.pipelines.settings import LocalizeSettings
+from autods.pipelines.streaming import BlockLocalizer, block_length
+
+logger = logging.getLogger(__name__)
+
+#: Frames looked at to tell whether a movie carries any signal.
+_CHECKED_FRAMES = 16
+
+
+def localize(
+    movie: str | Path | Movie | NDArray[Any],
+    settings: LocalizeSettings | None = None,
+    out: Path | None = None,
+    *,
+    progress: Progress = no_progress,
+    command: str = "",
+) -> LocalizationTable:
+    """Localize one movie.
+
+    Parameters
+    ----------
+    movie
+        A file or folder, an open movie, or frames (T, Y, X).
+    settings
+        What is known and wanted; None for all defaults.
+    out
+        Run folder; None writes nothing. A folder with an interrupted run of the same movie and settings is
+        gone on with, a finished one is read.
+    progress
+        Told of each finished step.
+    command
+        The command line that repeats the run, for the record.
+
+    Returns
+    -------
+    LocalizationTable
+        In coordinates of the full frame and of the whole movie, ordered by frame, y, x.
+
+    Raises
+    ------
+    UserError
+        If the movie cannot be read or localized, the pixel size is not known, a setting does not fit, or the
+        folder cannot be written.
+    """
+    settings = settings or LocalizeSettings()
+    with ExitStack() as stack:
+        whole = stack.enter_context(_open(movie))
+        part = CroppedMovie(whole, settings.frames, settings.roi)
+        _check(part)
+        instrument = resolve_instrument(whole, settings.optics, settings.camera)
+        cards = family_cards(settings)
+        device = pick_device(settings.device)
+        digest = digest_file(whole.path) if whole.path.exists() else None
+        key = fingerprint(
+            digest.sha256 if digest else _digest_frames(whole),
+            _hashable(settings),
+            [card.weights_sha256 for card in cards],
+            versions(),
+            device.type,
+        )
+        if out is not None and is_finished(out, key, outputs.OUTPUT_FILES):
+            logger.info("%s already holds the result of this movie with these settings", out)
+            return read_table(out)
+        localizers = load_localizers(cards, settings, device)
+        folder = out or Path(stack.enter_context(TemporaryDirectory(prefix="autods-")))
+        record = stack.enter_context(
+            RunRecord(folder, "localize", command=command, fingerprint=key, progress=progress)
+        )
+        return _Run(record, whole, part, settings, instrument, localizers, digest).carry_out(
+            write=out is not None
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Run:
+    """One run of the pipeline: what its stages share."""
+
+    record: RunRecord
+    whole: Movie
+    part: CroppedMovie
+    settings: LocalizeSettings
+    instrument: Instrument
+    localizers: dict[str, Localizer]
+    digest: FileDigest | None
+
+    def carry_out(self, *, write: bool) -> LocalizationTable:
+        record, part = self.record, self.part
+        if self.digest is not None:
+            record.add_input(self.whole.path, self.digest)
+        with record.stage("measure the movie"):
+            cards = family_cards(self.settings)
+            plan = make_plan(part, self.instrument.optics, self.settings, cards, self.localizers)
+        instrument = with_measured(self.instrument, plan.profile)
+        for name in self.localizers:
+            record.add_weights(name, next(card.weights_sha256 for card in cards if card.name == name))
+        camera = crop_camera(instrument.camera, self._roi)
+        store = record.chunks()
+        used = self._localize_blocks(plan, camera, store, gain_known=instrument.gain_known)
+        with record.stage("merge"):
+            table = self._merge(store)
+        self._warn(plan, instrument, table, used)
+        record.add_results(localizations=len(table), frames=part.shape[0])
+        if write:
+            self._write(plan, instrument, table, used)
+        store.clear()
+        return table
+
+    @property
+    def _roi(self) -> tuple[int, int, int, int]:
+        y0, x0 = self.part.origin_px
+        return y0, x0, y0 + self.part.shape[1], x0 + self.part.shape[2]
+
+    def _localize_blocks(
+        self, plan: Plan, camera: Camera, store: ChunkStore, *, gain_known: bool
+    ) -> list[Counter[str]]:
+        """Localize all blocks that are not in the store; return how often each patch got each model."""
+        localizer = BlockLocalizer(
+            plan, self.localizers, camera, scope=self.settings.scope, calibrate_noise=not gain_known
+        )
+        n_frames, length = self.part.shape[0], block_length(self.part.shape)
+        used = np.zeros((len(plan.patches), len(plan.cards)), np.int64)
+        with self.record.stage("localize", n_frames) as stage:
+            for start in range(0, n_frames, length):
+                stop = min(start + length, n_frames)
+                block = store.load(_block_name(start))
+                if block is None:
+                    block = localizer(self.part.read(start, stop))
+                    block["frame"] = block["frame"] + start
+                    store.save(_block_name(start), block)
+                used += block["used"].astype(np.int64)
+                stage.advance(stop - start)
+        names = [card.name for card in plan.cards]
+        return [Counter({name: int(n) for name, n in zip(names, row, strict=True) if n}) for row in used]
+
+    def _merge(self, store: ChunkStore) -> LocalizationTable:
+        """Join the blocks, which are in order; positions and frames become those of the whole movie."""
+        starts = range(0, self.part.shape[0], block_length(self.part.shape))
+        blocks = [store.load(_block_name(start)) or {} for start in starts]
+        names = [name for name in blocks[0] if name != "used"]
+        # Popping keeps only one column twice in memory.
+        columns = {name: np.concatenate([block.pop(name) for block in blocks]) for name in names}
+        y0, x0 = self.part.origin_px
+        pixel_nm = self.instrument.optics.pixel_size_nm
+        columns["frame"] = columns["frame"] + self.part.first_frame
+        columns["x_nm"] = columns["x_nm"] + px_to_nm(float(x0), pixel_nm)
+        columns["y_nm"] = columns["y_nm"] + px_to_nm(float(y0), pixel_nm)
+        table = LocalizationTable.build(**columns)
+        limit = self.settings.max_uncertainty_nm
+        return table if limit is None else table.select(table.uncertainty_xy_nm <= limit)
+
+    def _warn(
+        self, plan: Plan, instrument: Instrument, table: LocalizationTable, used: list[Counter[str]]
+    ) -> None:
+        warn = self.record.warn
+        for note in plan.profile.notes:
+            warn(note)
+        if not instrument.gain_known:
+            warn(
+                "the camera's gain or offset is not known: photons are in arbitrary units;"
+                " give camera.offset_adu and camera.e_per_adu"
+            )
+        outside: Counter[str] = Counter()
+        for patch, counts in zip(plan.patches, used, strict=True):
+            if counts:
+                outside.update(line.split(" ")[0] for line in patch.choice.out_of_range)
+        for quantity, n in outside.items():
+            warn(f"{quantity} lies outside what the models were trained for in {n} of {len(used)} patches")
+        if not len(table):
+            warn("nothing was found: look at the movie, or lower decode.threshold")
+
+    def _write(
+        self, plan: Plan, instrument: Instrument, table: LocalizationTable, used: list[Counter[str]]
+    ) -> None:
+        record, folder = self.record, self.record.folder
+        region = outputs.Region(
+            movie=self.whole.path,
+            full_shape=self.whole.shape,
+            shape=self.part.shape,
+            origin_px=self.part.origin_px,
+            pixel_size_nm=instrument.optics.pixel_size_nm,
+        )
+        rows = [*instrument.rows, *_setting_rows(self.settings, plan)]
+        patches = patch_rows(plan, used, self.part.origin_px)
+        with record.stage("write tables"):
+            outputs.write_profile(plan.profile.to_dict(), folder)
+            outputs.write_plan(plan_to_dict(plan, self.settings, rows, patches), folder)
+            outputs.write_tables(table, region, folder)
+        with record.stage("render"):
+            image, pixel_nm = outputs.reconstruct(table, region, self.settings.render_pixel_size_nm)
+            preview = outputs.write_picture(image, pixel_nm, folder)
+        with record.stage("report"):
+            outputs.write_report(record, table, region, preview_png=preview, patches=patches, settings=rows)
+
+
+def _open(movie: str | Path | Movie | NDArray[Any]) -> Movie:
+    if isinstance(movie, np.ndarray):
+        return ArrayMovie(movie)
+    return open_movie(movie) if isinstance(movie, str | Path) else movie
+
+
+def _check(movie: Movie) -> None:
+    """Refuse a movie without signal, looking at a few frames spread over it."""
+    n_frames, height, width = movie.shape
+    if min(height, width) < MIN_SIDE_PX:
+        raise UserError(
+            f"{movie.path}: frames of {height} x {width} px are too small: give at least"
+            f" {MIN_SIDE_PX} x {MIN_SIDE_PX} px"
+        )
+    chosen = np.unique(np.linspace(0, n_frames - 1, _CHECKED_FRAMES).round().astype(int))
+    check_frames(np.concatenate([movie.read(int(t), int(t) + 1) for t in chosen]), movie.path)
+
+
+def _digest_frames(movie: Movie) -> str:
+    """Identify a movie that is no file by a few of its frames."""
+    digest = hashlib.sha256(repr(movie.shape).encode())
+    for t in np.unique(np.linspace(0, movie.shape[0] - 1, _CHECKED_FRAMES).round().astype(int)):
+        digest.update(np.ascontiguousarray(movie.read(int(t), int(t) + 1)).tobytes())
+    return digest.hexdigest()
+
+
+def _hashable(settings: LocalizeSettings) -> LocalizeSettings:
+    """Replace camera maps by their digests."""
+    camera = settings.camera
+    maps = {
+        name: hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()
+        for name in ("offset_adu", "read_noise_e")
+        if isinstance(value := getattr(camera, name), np.ndarray)
+    }
+    return dataclasses.replace(settings, camera=dataclasses.replace(camera, **maps))  # type: ignore[arg-type]
+
+
+def _setting_rows(settings: LocalizeSettings, plan: Plan) -> list[SettingRow]:
+    """Describe what was not a number of the instrument."""
+
+    def row(key: str, value: object, *, given: bool, source: str = "default") -> SettingRow:
+        return SettingRow(key, str(value), "given" if given else source)
+
+    usual = LocalizeSettings()
+    thresholds = sorted({card.threshold for card in plan.cards})
+    return [
+        SettingRow("PSF standard deviation", f"{plan.psf_sigma_px:.3f} px", plan.profile.psf_source),
+        row("selection", settings.selection, given=settings.selection != usual.selection),
+        row("selection.scope", settings.scope, given=settings.scope != usual.scope),
+        row("selection.family", plan.cards[0].family, given=settings.family is not None),
+        row("tiling.patch_um", f"{settings.patch_um:g} um", given=settings.patch_um != usual.patch_um),
+        row("rescale", str(settings.rescale).lower(), given=settings.rescale != usual.rescale),
+        row(
+            "decode.threshold",
+            settings.threshold or ", ".join(f"{value:g}" for value in thresholds),
+            given=settings.threshold is not None,
+            source="the models' cards",
+        ),
+        row("device", settings.device, given=settings.device != usual.device),
+    ]
+
+
+def _block_name(start: int) -> str:
+    return f"block_{start:09d}"

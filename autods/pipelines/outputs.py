@@ -1,0 +1,183 @@
+"""The files of a run folder."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+
+from autods.core import LocalizationTable
+from autods.core.grid import px_to_nm
+from autods.io.atomic import atomic_path
+from autods.io.images import write_image_tiff, write_png
+from autods.io.tables import write_picasso, write_thunderstorm
+from autods.pipelines.record import RunRecord
+from autods.pipelines.report import PatchRow, ReportContent, SettingRow, render_report
+from autods.rendering import render_gaussian, to_preview
+
+#: Files of a finished run.
+OUTPUT_FILES = (
+    "localizations.csv",
+    "localizations.hdf5",
+    "localizations.yaml",
+    "reconstruction.tif",
+    "preview.png",
+    "profile.json",
+    "plan.yaml",
+    "report.html",
+)
+#: Pixels of a reconstruction at most; larger fields get larger pixels.
+MAX_RENDER_PX = 64_000_000
+#: Spots are drawn at least this wide, in pixels of the reconstruction.
+_MIN_SPOT_PX = 0.5
+
+
+@dataclass(frozen=True)
+class Region:
+    """Where the localized part lies in the movie.
+
+    Parameters
+    ----------
+    movie
+        The movie's file.
+    full_shape
+        (T, Y, X) of the whole movie.
+    shape
+        (T, Y, X) of the part.
+    origin_px
+        ``(y0, x0)`` of the part.
+    pixel_size_nm
+        Camera pixel, nm.
+    """
+
+    movie: Path
+    full_shape: tuple[int, int, int]
+    shape: tuple[int, int, int]
+    origin_px: tuple[int, int]
+    pixel_size_nm: float
+
+
+def write_tables(table: LocalizationTable, region: Region, folder: Path) -> None:
+    """Write the localizations for ThunderSTORM and for Picasso.
+
+    Raises
+    ------
+    UserError
+        If a file cannot be written.
+    """
+    write_thunderstorm(table, folder / "localizations.csv")
+    write_picasso(
+        table,
+        folder / "localizations.hdf5",
+        region.pixel_size_nm,
+        region.full_shape,
+        movie=region.movie,
+    )
+
+
+def reconstruct(table: LocalizationTable, region: Region, pixel_size_nm: float) -> tuple[NDArray[Any], float]:
+    """Render the localized part of the field; each localization is as wide as its uncertainty.
+
+    Parameters
+    ----------
+    table
+        Localizations, coordinates of the full frame.
+    region
+        The part.
+    pixel_size_nm
+        Wanted pixel, nm.
+
+    Returns
+    -------
+    image, pixel_size_nm
+        (Y, X), and its pixel: larger than wanted where the image would be too large.
+    """
+    height, width = (px_to_nm(float(side), region.pixel_size_nm) for side in region.shape[1:])
+    pixel_size_nm = max(pixel_size_nm, math.sqrt(height * width / MAX_RENDER_PX))
+    y0, x0 = (px_to_nm(float(start), region.pixel_size_nm) for start in region.origin_px)
+    known = table.uncertainty_xy_nm[np.isfinite(table.uncertainty_xy_nm)]
+    typical = float(np.median(known)) if len(known) else pixel_size_nm
+    sigma = np.where(np.isfinite(table.uncertainty_xy_nm), table.uncertainty_xy_nm, typical)
+    # A few very uncertain ones would wash the picture out.
+    sigma = np.clip(sigma, _MIN_SPOT_PX * pixel_size_nm, max(3 * typical, pixel_size_nm))
+    image = render_gaussian(table.x_nm - x0, table.y_nm - y0, sigma, (height, width), pixel_size_nm)
+    return image, pixel_size_nm
+
+
+def write_picture(image: NDArray[Any], pixel_size_nm: float, folder: Path) -> bytes:
+    """Write ``reconstruction.tif`` and ``preview.png``; return the bytes of the preview.
+
+    Raises
+    ------
+    UserError
+        If a file cannot be written.
+    """
+    write_image_tiff(image, folder / "reconstruction.tif", pixel_size_nm)
+    preview = folder / "preview.png"
+    write_png(to_preview(image, pixel_size_nm), preview)
+    return preview.read_bytes()
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file whole or not at all.
+
+    Raises
+    ------
+    UserError
+        If it cannot be written.
+    """
+    with atomic_path(path) as part:
+        part.write_text(text, encoding="utf-8")
+
+
+def write_profile(profile: dict[str, Any], folder: Path) -> None:
+    """Write ``profile.json``."""
+    write_text(folder / "profile.json", json.dumps(profile, indent=2) + "\n")
+
+
+def write_plan(plan: dict[str, Any], folder: Path) -> None:
+    """Write ``plan.yaml``."""
+    stream = io.StringIO()
+    yaml.safe_dump(plan, stream, sort_keys=False, allow_unicode=True, width=110)
+    write_text(folder / "plan.yaml", stream.getvalue())
+
+
+def write_report(
+    record: RunRecord,
+    table: LocalizationTable,
+    region: Region,
+    *,
+    preview_png: bytes,
+    patches: Sequence[PatchRow],
+    settings: Sequence[SettingRow],
+) -> None:
+    """Write ``report.html`` of a run.
+
+    Raises
+    ------
+    UserError
+        If it cannot be written.
+    """
+    content = ReportContent(
+        title=f"Localization of {region.movie.name}",
+        movie=str(region.movie),
+        shape=region.shape,
+        pixel_size_nm=region.pixel_size_nm,
+        table=table,
+        preview_png=preview_png,
+        patches=patches,
+        warnings=record.warnings,
+        settings=settings,
+        stages=[(stage.name, stage.seconds) for stage in record.stages],
+        versions=record.to_dict()["versions"],
+        command=record.command,
+    )
+    write_text(record.folder / "report.html", render_report(content))

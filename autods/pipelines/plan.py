@@ -1,0 +1,276 @@
+"""What a run is going to do: the patches, the model of each with the reason, and how frames are rescaled."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from autods.core import OpticalSystem
+from autods.estimation.patch import PatchProfile
+from autods.estimation.profile import MovieProfile, profile_movie
+from autods.inference import Localizer, Rescaling, Tile, patch_size_px, plan_rescaling, tile_field
+from autods.io.movie import Movie
+from autods.pipelines.report import PatchRow
+from autods.pipelines.settings import LocalizeSettings
+from autods.zoo import Choice, ModelCard, find_rule, load_cards
+from autods.zoo.selection import Rule
+
+#: Families from the best on.
+FAMILIES = ("mixture", "heatmap")
+#: Least side of a movie that can be measured, px.
+MIN_SIDE_PX = 5
+
+
+@dataclass(frozen=True)
+class PatchPlan:
+    """One patch: its tile in the (cropped) movie, what was measured there, and the model it gets."""
+
+    tile: Tile
+    profile: PatchProfile
+    choice: Choice
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The decisions of a run.
+
+    Parameters
+    ----------
+    patches
+        All patches, in the order of the tiles.
+    profile
+        What was measured on the movie.
+    cards
+        The models to choose from.
+    rule
+        The selection rule, for choices per frame.
+    rescalings
+        By model: how frames are brought to its optics.
+    psf_sigma_px
+        PSF standard deviation for the fit of the photons.
+    optics
+        The movie's optics.
+    """
+
+    patches: tuple[PatchPlan, ...]
+    profile: MovieProfile
+    cards: tuple[ModelCard, ...]
+    rule: Rule
+    rescalings: Mapping[str, Rescaling]
+    psf_sigma_px: float
+    optics: OpticalSystem
+
+    @property
+    def tiles(self) -> tuple[Tile, ...]:
+        """The patches' tiles."""
+        return tuple(patch.tile for patch in self.patches)
+
+    def choose(self, profile: PatchProfile) -> Choice:
+        """Apply the selection rule to a patch as the networks will see it."""
+        card = self.cards[0]
+        return choose(
+            self.rule, self.cards, profile, self.rescalings[card.name], self.optics, self.psf_sigma_px
+        )
+
+
+def family_cards(settings: LocalizeSettings) -> tuple[ModelCard, ...]:
+    """Return the models to choose from: of the wanted family, else of the best one that the zoo holds.
+
+    Raises
+    ------
+    UserError
+        If the zoo holds none.
+    """
+    if settings.family is not None or settings.selection.startswith("fixed:"):
+        return tuple(load_cards(settings.zoo, settings.family))
+    cards = load_cards(settings.zoo)
+    family = next(family for family in FAMILIES if any(card.family == family for card in cards))
+    return tuple(card for card in cards if card.family == family)
+
+
+def rescale_for(card: ModelCard, profile: MovieProfile, optics: OpticalSystem, *, enabled: bool) -> Rescaling:
+    """Compare like with like: eq. 2 where movie and card state wavelength and aperture, else widths.
+
+    Parameters
+    ----------
+    card
+        The model.
+    profile, optics
+        What was measured on the movie, and what is known of its microscope.
+    enabled
+        False: no rescaling.
+    """
+    trained = card.optics
+    trained_system = OpticalSystem(trained.pixel_size_nm, trained.wavelength_nm, trained.na)
+    movie_sigma, model_sigma = optics.airy_sigma_px, trained_system.airy_sigma_px
+    if movie_sigma is None or model_sigma is None:
+        movie_sigma, model_sigma = profile.psf_sigma_px, trained.psf_sigma_px
+        # An assumed width is no reason to change the movie.
+        enabled = enabled and profile.psf_source != "typical"
+    return plan_rescaling(movie_sigma, model_sigma, enabled=enabled)
+
+
+def choose(
+    rule: Rule,
+    cards: Sequence[ModelCard],
+    profile: PatchProfile,
+    rescaling: Rescaling,
+    optics: OpticalSystem,
+    psf_sigma_px: float,
+) -> Choice:
+    """Choose a model for a patch as the networks will see it.
+
+    A network knows pixels, not um: emitters per network pixel, in units of its training set's pixel, decide
+    how crowded a patch looks to it, and rescaling changes the noise.
+    """
+    network_px_nm = optics.pixel_size_nm / rescaling.zoom
+    crowding = (network_px_nm / cards[0].optics.pixel_size_nm) ** 2
+    gain = rescaling.snr_factor(psf_sigma_px)
+    seen = dataclasses.replace(
+        profile, density_per_um2=profile.density_per_um2 * crowding, snr=profile.snr * gain
+    )
+    choice = rule(seen, cards)
+    if math.isclose(crowding, 1, rel_tol=0.02) and math.isclose(gain, 1, rel_tol=0.02):
+        return choice
+    return dataclasses.replace(choice, reason=f"{choice.reason} (at the model's scale)")
+
+
+def make_plan(
+    movie: Movie,
+    optics: OpticalSystem,
+    settings: LocalizeSettings,
+    cards: Sequence[ModelCard],
+    localizers: Mapping[str, Localizer],
+) -> Plan:
+    """Measure a movie and decide how it is localized.
+
+    Parameters
+    ----------
+    movie
+        The movie, cropped to what is localized.
+    optics
+        Its microscope.
+    settings
+        The user's settings.
+    cards
+        The models to choose from.
+    localizers
+        The loaded models by name.
+
+    Raises
+    ------
+    UserError
+        If the movie cannot be measured, or the rule does not exist.
+    """
+    rule = find_rule(settings.selection)
+    patch_px = patch_size_px(settings.patch_um, optics.pixel_size_nm)
+    shape = movie.shape[1:]
+    cores = [tile.core for tile in tile_field(shape, patch_px, 0)]
+    profile = profile_movie(movie, optics, cores)
+    rescalings = {card.name: rescale_for(card, profile, optics, enabled=settings.rescale) for card in cards}
+    margin = max(rescalings[name].margin_px(localizer.margin_px) for name, localizer in localizers.items())
+    tiles = tile_field(shape, patch_px, margin)
+    first = rescalings[cards[0].name]
+    patches = tuple(
+        PatchPlan(tile, part.profile, choose(rule, cards, part.profile, first, optics, profile.psf_sigma_px))
+        for tile, part in zip(tiles, profile.tiles, strict=True)
+    )
+    return Plan(patches, profile, tuple(cards), rule, rescalings, profile.psf_sigma_px, optics)
+
+
+def load_localizers(
+    cards: Sequence[ModelCard], settings: LocalizeSettings, device: torch.device
+) -> dict[str, Localizer]:
+    """Load the models that the rule can choose.
+
+    Raises
+    ------
+    UserError
+        If a model's weights are missing or corrupted.
+    """
+    fixed = settings.selection.removeprefix("fixed:") if settings.selection.startswith("fixed:") else None
+    wanted = [card for card in cards if fixed is None or card.name == fixed]
+    return {
+        card.name: Localizer.from_card(card, threshold=settings.threshold, device=device) for card in wanted
+    }
+
+
+def patch_rows(plan: Plan, used: Sequence[Counter[str]], origin_px: tuple[int, int]) -> list[PatchRow]:
+    """Describe the patches for the report.
+
+    Parameters
+    ----------
+    plan
+        The plan.
+    used
+        For each patch, how many frames each model was given; a frame without emitters counts for none.
+    origin_px
+        ``(y0, x0)`` of the cropped movie in the full frame.
+    """
+    y, x = origin_px
+    rows = []
+    for patch, counts in zip(plan.patches, used, strict=True):
+        y0, x0, y1, x1 = patch.tile.core
+        model = counts.most_common(1)[0][0] if counts else None
+        rows.append(
+            PatchRow(
+                core=(y0 + y, x0 + x, y1 + y, x1 + x),
+                model=model,
+                reason=patch.choice.reason if model else "no emission events",
+                density_per_um2=patch.profile.density_per_um2,
+                snr=patch.profile.snr,
+                out_of_range=patch.choice.out_of_range if model else (),
+            )
+        )
+    return rows
+
+
+def plan_to_dict(
+    plan: Plan, settings: LocalizeSettings, rows: Sequence[Any], patches: Sequence[PatchRow]
+) -> dict[str, Any]:
+    """Return the content of ``plan.yaml``: resolved settings with sources, and every decision.
+
+    Parameters
+    ----------
+    plan, settings
+        The plan and what the user asked for.
+    rows
+        `SettingRow` of each resolved number.
+    patches
+        From `patch_rows`.
+    """
+    return {
+        "settings": {row.key: {"value": row.value, "source": row.source} for row in rows},
+        "selection": {"rule": settings.selection, "scope": settings.scope, "family": plan.cards[0].family},
+        "psf_sigma_px": {"value": round(plan.psf_sigma_px, 4), "source": plan.profile.psf_source},
+        "models": {
+            card.name: {
+                "weights_sha256": card.weights_sha256,
+                "threshold": settings.threshold or card.threshold,
+                "blur_sigma_px": round(plan.rescalings[card.name].blur_sigma_px, 4),
+                "zoom": round(plan.rescalings[card.name].zoom, 4),
+            }
+            for card in plan.cards
+        },
+        "patches": [
+            {
+                "core_px": list(patch.core),
+                "model": patch.model,
+                "reason": patch.reason,
+                "density_per_um2": _number(patch.density_per_um2),
+                "snr": _number(patch.snr),
+                "out_of_range": list(patch.out_of_range),
+            }
+            for patch in patches
+        ],
+    }
+
+
+def _number(value: float) -> float | None:
+    return round(float(value), 4) if math.isfinite(value) else None

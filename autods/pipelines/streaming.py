@@ -1,0 +1,186 @@
+"""Localizing a movie block by block, in memory that does not depend on its length."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from autods.core import Camera
+from autods.core.grid import px_to_nm
+from autods.estimation.empty import noise_peak
+from autods.estimation.noise import pixel_noise
+from autods.estimation.patch import summarize
+from autods.estimation.spots import matched_filter
+from autods.estimation.statistics import FrameStatistics, frame_statistics
+from autods.inference import Found, Localizer, cut, fit_amplitudes, stitch
+from autods.pipelines.plan import MIN_SIDE_PX, PatchPlan, Plan
+from autods.pipelines.settings import Scope
+
+#: Pixels of a block: 64 MB as float32.
+BLOCK_PX = 16_000_000
+#: A block is at most this many frames, so that small movies show progress and resume too.
+BLOCK_FRAMES = 256
+
+Columns = dict[str, NDArray[Any]]
+
+
+def block_length(shape: tuple[int, int, int]) -> int:
+    """Return the frames of a block; depends on the frame's size only, so that a resumed run cuts alike."""
+    return int(np.clip(BLOCK_PX // (shape[1] * shape[2]), 1, BLOCK_FRAMES))
+
+
+def repair(frames: NDArray[Any]) -> NDArray[np.float32]:
+    """Return frames (T, Y, X) as float32, values that are not finite replaced by their frame's median."""
+    values = np.asarray(frames, np.float32)
+    valid = np.isfinite(values)
+    if valid.all():
+        return values
+    values = values.copy()
+    for frame, good in zip(values, valid, strict=True):
+        frame[~good] = np.median(frame[good]) if good.any() else 0.0
+    return values
+
+
+def find_events(frames: NDArray[np.float32], psf_sigma_px: float) -> NDArray[np.bool_]:
+    """Test which frames of a patch (T, Y, X) hold emission events: (T,) bool.
+
+    The highest matched-filtered pixel must exceed what noise alone reaches (see `autods.estimation.empty`); a
+    patch too small to tell counts as holding some.
+    """
+    if min(frames.shape[1:]) < MIN_SIDE_PX:
+        return np.ones(len(frames), bool)
+    noise = pixel_noise(frames)
+    peak = matched_filter(frames, psf_sigma_px).max(axis=(1, 2))
+    return np.asarray(peak > noise * noise_peak(frames[0].size, psf_sigma_px))
+
+
+def one_frame(statistics: FrameStatistics, index: int) -> FrameStatistics:
+    """Return the statistics of one frame."""
+    values = {field.name: getattr(statistics, field.name) for field in dataclasses.fields(statistics)}
+    return FrameStatistics(**{name: value[index : index + 1] for name, value in values.items()})
+
+
+class BlockLocalizer:
+    """Carries out a plan on blocks of frames.
+
+    Parameters
+    ----------
+    plan
+        The decisions.
+    localizers
+        The loaded models by name.
+    camera
+        The camera, its maps cut to the movie's region.
+    scope
+        Whether models are chosen per patch, or anew for each frame.
+    calibrate_noise
+        Whether the camera's noise is to be scaled to the residuals.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        localizers: Mapping[str, Localizer],
+        camera: Camera,
+        *,
+        scope: Scope,
+        calibrate_noise: bool,
+    ) -> None:
+        self._plan, self._localizers, self._camera = plan, localizers, camera
+        self._scope, self._calibrate_noise = scope, calibrate_noise
+        self._device = next(iter(localizers.values())).device
+
+    def __call__(self, frames: NDArray[Any]) -> Columns:
+        """Localize a block.
+
+        Parameters
+        ----------
+        frames
+            (T, Y, X) camera values.
+
+        Returns
+        -------
+        dict of str to ndarray
+            Columns of `LocalizationTable` by name, frames from 0 and positions in nm, both within the block
+            and the region, ordered by frame, y, x; and ``used`` (patches, models): frames that each got.
+        """
+        values = repair(frames)
+        block = torch.from_numpy(values).to(self._device)
+        used = np.zeros((len(self._plan.patches), len(self._plan.cards)), np.int64)
+        names = [card.name for card in self._plan.cards]
+        parts = []
+        for patch in self._plan.patches:
+            y0, x0, y1, x1 = patch.tile.core
+            for name, chosen in self._choose(patch, values[:, y0:y1, x0:x1]).items():
+                used[patch.tile.index, names.index(name)] += len(chosen)
+                parts.append(self._find(patch, name, block, chosen))
+        found = stitch(Found.concatenate(parts), self._plan.tiles, (values.shape[1], values.shape[2]))
+        return {**self._table(block, found), "used": used}
+
+    def _choose(self, patch: PatchPlan, core: NDArray[np.float32]) -> dict[str, NDArray[np.int64]]:
+        """Return, by model, the frames of the block that it gets; frames without events are left out."""
+        events = np.flatnonzero(find_events(core, self._plan.psf_sigma_px))
+        if self._scope == "movie" or not len(events):
+            return {patch.choice.card.name: events} if len(events) else {}
+        statistics = frame_statistics(core[events], self._plan.psf_sigma_px)
+        names = np.array(
+            [
+                self._plan.choose(
+                    summarize(
+                        one_frame(statistics, index),
+                        core[0].size,
+                        self._plan.optics.pixel_size_nm,
+                        self._plan.psf_sigma_px,
+                    )
+                ).card.name
+                for index in range(len(events))
+            ]
+        )
+        return {str(name): events[names == name] for name in np.unique(names)}
+
+    def _find(self, patch: PatchPlan, name: str, block: torch.Tensor, chosen: NDArray[np.int64]) -> Found:
+        """Run a model on a patch of some frames; positions in the region's pixels."""
+        windows = cut(block[torch.from_numpy(chosen).to(block.device)], patch.tile.window)
+        found = self._localizers[name].localize(windows, self._plan.rescalings[name])
+        y0, x0 = patch.tile.window[:2]
+        predicted = found.uncertainty_px
+        return Found(
+            chosen[found.frame.numpy()],
+            found.x_px.numpy().astype(np.float64) + x0,
+            found.y_px.numpy().astype(np.float64) + y0,
+            found.confidence.numpy().astype(np.float64),
+            np.full(len(found), patch.tile.index),
+            np.full(len(found), np.nan) if predicted is None else predicted.numpy().astype(np.float64),
+        )
+
+    def _table(self, block: torch.Tensor, found: Found) -> Columns:
+        photons = self._camera.to_photons(block)
+        sigma_px, pixel_nm = self._plan.psf_sigma_px, self._plan.optics.pixel_size_nm
+        fit = fit_amplitudes(
+            photons,
+            found.frame,
+            found.x_px,
+            found.y_px,
+            sigma_px,
+            self._camera,
+            calibrate_noise=self._calibrate_noise,
+        )
+        # A network that predicts its error knows about crowding; the bound takes neighbours' places as exact.
+        predicted = np.isfinite(found.uncertainty_px)
+        uncertainty_px = np.where(predicted, found.uncertainty_px, fit.uncertainty_px)
+        return {
+            "frame": found.frame,
+            "x_nm": px_to_nm(found.x_px, pixel_nm),
+            "y_nm": px_to_nm(found.y_px, pixel_nm),
+            "photons": fit.photons,
+            "background": fit.background,
+            "background_std": fit.background_std,
+            "sigma_nm": np.full(len(found), sigma_px * pixel_nm),
+            "uncertainty_xy_nm": px_to_nm(uncertainty_px, pixel_nm),
+            "confidence": found.confidence,
+        }
