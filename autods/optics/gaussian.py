@@ -68,7 +68,7 @@ class DefocusCurve:
     def __post_init__(self) -> None:
         if not (self.sigma_nm > 0 and self.depth_nm > 0):
             raise UserError(
-                f"psf: sigma and depth of a defocus curve are {self.sigma_nm} and {self.depth_nm} nm: give values above 0"
+                f"psf: a defocus curve has sigma {self.sigma_nm} and depth {self.depth_nm} nm: give values above 0"
             )
 
     def __call__(self, z_nm: Tensor) -> Tensor:

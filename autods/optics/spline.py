@@ -56,13 +56,13 @@ class SplinePSF(nn.Module):
         table = np.asarray(volume, np.float64)
         if table.ndim != 3 or table.shape[0] < 4 or not np.isfinite(table).all() or not z_step_nm > 0:
             raise UserError(
-                f"psf: shape {table.shape} and z step {z_step_nm} nm do not make a spline PSF: give at least 4 slices"
-                " (Z, Y, X) of finite values and a step above 0"
+                f"psf: shape {table.shape} and z step {z_step_nm} nm do not make a spline PSF:"
+                " give at least 4 slices (Z, Y, X) of finite values and a step above 0"
             )
         self.pixel_size_nm, self.oversampling = pixel_size_nm, oversampling
         self.z_start_nm, self.z_step_nm = z_start_nm, z_step_nm
         table = np.pad(table, ((0, 0), (_BORDER, _BORDER), (_BORDER, _BORDER)))
-        # The filter mirrors the ends, which flattens them: first continue the outer slices point-symmetrically.
+        # The filter mirrors the ends, which flattens them: continue the slices point-symmetrically first.
         table = np.pad(table, ((3, 3), (0, 0), (0, 0)), mode="reflect", reflect_type="odd")
         for axis in range(3):
             table = spline_filter1d(table, 3, axis=axis, mode="mirror")
@@ -104,7 +104,7 @@ class SplinePSF(nn.Module):
     def _shift_matrix(self, centre_nm: Tensor, size_px: int, count: int) -> Tensor:
         """Spline weights (N, size_px, count) from table samples to pixels, emitters at `centre_nm` (N,)."""
         os = self.oversampling
-        # Pixel j lies os * (j - (S - 1) / 2) samples from the centre, sample k (mirrored) (count - 1) / 2 - k.
+        # Pixel j lies os * (j - (S - 1) / 2) samples off the centre, mirrored sample k (count - 1) / 2 - k.
         lags = torch.arange(os * (size_px - 1) + count, device=centre_nm.device)
         offset = lags - ((count - 1) + os * (size_px - 1)) / 2
         weights = cubic_bspline(offset - centre_nm[:, None] * (os / self.pixel_size_nm))

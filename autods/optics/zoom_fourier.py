@@ -51,8 +51,8 @@ def integration_matrix(
     """Weights (S, F) that turn fine intensity samples into pixel integrals of the blurred intensity.
 
     Entry (j, k) is ``Delta * int_{-B}^{B} p sinc(f p) exp(-2 pi^2 sigma^2 f^2) cos(2 pi f (x_j - x_k)) df``
-    with pixel p, sample spacing Delta and B = 1 / (2 Delta): the band-limited kernel of a pixel-wide box convolved
-    with a Gaussian. Differentiable in `blur_sigma_nm`.
+    with pixel p, sample spacing Delta and B = 1 / (2 Delta): the band-limited kernel of a pixel-wide box
+    convolved with a Gaussian. Differentiable in `blur_sigma_nm`.
     """
     sigma = torch.as_tensor(blur_sigma_nm, dtype=torch.float32) / pixel_size_nm
     device = sigma.device

@@ -1,0 +1,257 @@
+"""Phase retrieval: the pupil behind a stack of one bead at known focal planes."""
+
+from __future__ import annotations
+
+import logging
+import math
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from autods.calibration.quality import remove_focus
+from autods.core import OpticalSystem
+from autods.optics.pupil_psf import PupilPSF, ScalarPSF, VectorialPSF
+from autods.optics.zernike import zernike_basis
+
+_log = logging.getLogger(__name__)
+
+#: Blur sigma at the start, nm.
+_START_BLUR_NM = 80.0
+#: Lengths are optimised in units of 100 nm, so that one learning rate suits them.
+_UNIT_NM = 100.0
+
+
+@dataclass(frozen=True)
+class RetrievalSettings:
+    """How the pupil is fitted.
+
+    Parameters
+    ----------
+    method
+        "pixel": Zernike modes plus a free phase in every pupil sample; "zernike": modes only.
+    model
+        "scalar" or "vectorial" diffraction.
+    loss
+        "likelihood": Gaussian approximation to Poisson and read noise; "mse": plain squares.
+    steps
+        Steps of gradient descent for the final fit; each sees `batch_slices` slices.
+    batch_slices
+        Slices a step, drawn evenly over the stack.
+    zernike_max
+        Largest Noll index fitted.
+    fit_amplitude
+        Fit the pupil's amplitude too.
+    supercritical
+        Include light beyond the critical angle (see `Pupil.sample`).
+    smoothness
+        Weight of the squared Laplacian of the free phase (and amplitude).
+    pupil_px
+        Pupil samples a side; None chooses the fewest that keep the image from repeating.
+    """
+
+    method: Literal["pixel", "zernike"] = "pixel"
+    model: Literal["scalar", "vectorial"] = "scalar"
+    loss: Literal["likelihood", "mse"] = "likelihood"
+    steps: int = 400
+    batch_slices: int = 14
+    zernike_max: int = 36
+    fit_amplitude: bool = False
+    supercritical: bool = False
+    smoothness: float = 1e-3
+    pupil_px: int | None = None
+
+
+@dataclass(frozen=True)
+class Retrieved:
+    """Result of a phase retrieval.
+
+    Parameters
+    ----------
+    psf
+        The calibrated PSF, focused at z = 0 with the objective at NFP = 0.
+    x_nm, y_nm
+        Offset of the bead from the centre of the stack.
+    z_offset_nm
+        What must be added to the stated focal planes so that the bead is in focus at 0.
+    model
+        (Z, S, S) model of every slice, photons and background included.
+    photons, background
+        (Z,) fitted scale and offset of each slice.
+    """
+
+    psf: PupilPSF
+    x_nm: float
+    y_nm: float
+    z_offset_nm: float
+    model: np.ndarray
+    photons: np.ndarray
+    background: np.ndarray
+
+
+def pupil_samples(optics: OpticalSystem, size_px: int, depth_nm: float) -> int:
+    """Pupil samples that keep the periodic image from overlapping itself.
+
+    The field of view, plus the spread of a PSF defocused by `depth_nm`, must fit the period
+    ``P * wavelength / (2 NA)``.
+    """
+    na, wavelength = optics.na or 1.0, optics.wavelength_nm or 600.0
+    span = size_px * optics.pixel_size_nm + depth_nm
+    return int(np.clip(16 * math.ceil(span * 2 * na / wavelength / 16), 48, 128))
+
+
+def linear_fit(image: Tensor, data: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Weighted least-squares scale and offset (Z,) that fit images (Z, S, S) to data, slice by slice."""
+    total = weight.sum((1, 2))
+    mean_image, mean_data = (weight * image).sum((1, 2)) / total, (weight * data).sum((1, 2)) / total
+    centred = image - mean_image[:, None, None]
+    scale = (weight * centred * data).sum((1, 2)) / (weight * centred * centred).sum((1, 2))
+    return scale, mean_data - scale * mean_image
+
+
+@dataclass
+class PupilFit:
+    """State of one fit: the data, the parameters and the model between them."""
+
+    data: Tensor
+    nfp_nm: Tensor
+    weight: Tensor
+    optics: OpticalSystem
+    settings: RetrievalSettings
+    start: Tensor | None = None
+    psf: PupilPSF = field(init=False)
+    parameters: dict[str, Tensor] = field(init=False)
+
+    def __post_init__(self) -> None:
+        settings = self.settings
+        depth = float(self.nfp_nm.max() - self.nfp_nm.min()) / 2
+        count = settings.pupil_px or pupil_samples(self.optics, self.data.shape[-1], depth)
+        kind = ScalarPSF if settings.model == "scalar" else VectorialPSF
+        focused = replace(self.optics, nfp_nm=0.0)
+        self.psf = kind(focused, pupil_px=count, supercritical=settings.supercritical)
+        pupil = self.psf.pupil
+        inside = (torch.hypot(pupil.u, pupil.v) <= 1 + 1 / count).to(torch.float32)
+        # Piston, tilt and defocus belong to the bead's position.
+        self._modes = zernike_basis(list(range(5, settings.zernike_max + 1)), pupil.u, pupil.v) * inside
+        start = torch.zeros(count, count) if self.start is None else self.start
+        self.parameters = {
+            "zernike": torch.zeros(len(self._modes)),
+            "position": torch.zeros(3),
+            "log_blur": torch.tensor(math.log(_START_BLUR_NM / _UNIT_NM)),
+            "phase": start.clone(),
+            "log_amplitude": torch.zeros(count, count),
+        }
+
+    def total_phase(self) -> Tensor:
+        """Pupil phase (P, P), radians."""
+        modes: Tensor = torch.tensordot(self.parameters["zernike"], self._modes, 1)
+        return modes + self.parameters["phase"]
+
+    def images(self, slices: Tensor) -> Tensor:
+        """Model images (n, S, S) of some slices, for one photon each."""
+        position = self.parameters["position"] * _UNIT_NM
+        xyz = torch.cat([position[:2], torch.zeros(1)]).expand(len(slices), 3)
+        state = {
+            "phase": self.total_phase(),
+            "amplitude": torch.exp(self.parameters["log_amplitude"]),
+            "blur_sigma_nm": torch.exp(self.parameters["log_blur"]) * _UNIT_NM,
+        }
+        focus = self.nfp_nm[slices] + position[2]
+        args = (xyz, self.data.shape[-1], focus)
+        images: Tensor = torch.func.functional_call(self.psf, state, args)
+        return images
+
+    def loss(self, slices: Tensor) -> Tensor:
+        """Weighted mean square of the residuals of some slices, plus the smoothness penalty."""
+        images, data, weight = self.images(slices), self.data[slices], self.weight[slices]
+        scale, offset = linear_fit(images, data, weight)
+        residual = data - scale[:, None, None] * images - offset[:, None, None]
+        penalty = _roughness(self.parameters["phase"]) + _roughness(self.parameters["log_amplitude"])
+        return (weight * residual**2).mean() + self.settings.smoothness * penalty
+
+    def descend(
+        self, rates: dict[str, float], steps: int, slices: Tensor, generator: np.random.Generator
+    ) -> None:
+        """Adam with a one-cycle schedule over the named parameters; each step sees a comb of the slices."""
+        for name, tensor in self.parameters.items():
+            tensor.requires_grad_(name in rates)
+        groups = [{"params": [self.parameters[name]], "lr": rate} for name, rate in rates.items()]
+        optimizer = torch.optim.Adam(groups, betas=(0.9, 0.98))
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer,
+            list(rates.values()),
+            total_steps=steps,
+            pct_start=0.1,
+            div_factor=3,
+            final_div_factor=30,
+        )
+        batch = min(self.settings.batch_slices, len(slices))
+        for _ in range(steps):
+            comb = (np.arange(batch) + generator.random()) * len(slices) / batch
+            optimizer.zero_grad()
+            loss = self.loss(slices[torch.from_numpy(comb.astype(np.int64))])
+            torch.autograd.backward(loss)
+            optimizer.step()
+            schedule.step()
+        for tensor in self.parameters.values():
+            tensor.requires_grad_(False)
+
+    def centre_focus(self) -> None:
+        """Move what position and focus explain out of the phase into the position."""
+        rest, coefficients = remove_focus(self.total_phase(), self.psf.pupil)
+        self.parameters["phase"] = rest
+        self.parameters["zernike"] = torch.zeros_like(self.parameters["zernike"])
+        self.parameters["position"] += coefficients[1:].to(torch.float32) / _UNIT_NM
+
+    @torch.no_grad()
+    def render(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Model of all slices (Z, S, S) with the fitted photons (Z,) and background (Z,)."""
+        images = self.images(torch.arange(len(self.data)))
+        scale, offset = linear_fit(images, self.data, self.weight)
+        return scale[:, None, None] * images + offset[:, None, None], scale, offset
+
+    def result(self) -> Retrieved:
+        """Freeze the fit into a PSF."""
+        self.centre_focus()
+        model, photons, background = self.render()
+        x, y, z = (self.parameters["position"] * _UNIT_NM).tolist()
+        amplitude = torch.exp(self.parameters["log_amplitude"])
+        psf = type(self.psf)(
+            self.psf.optics,
+            self.total_phase(),
+            amplitude / amplitude.mean(),
+            torch.exp(self.parameters["log_blur"]) * _UNIT_NM,
+            supercritical=self.settings.supercritical,
+        )
+        return Retrieved(psf, x, y, z, model.numpy(), photons.numpy(), background.numpy())
+
+
+def _roughness(values: Tensor) -> Tensor:
+    """Mean squared Laplacian of a (P, P) array."""
+    laplacian = (
+        4 * values[1:-1, 1:-1] - values[2:, 1:-1] - values[:-2, 1:-1] - values[1:-1, 2:] - values[1:-1, :-2]
+    )
+    return laplacian.square().mean()
+
+
+def noise_weights(data: Tensor, noise_std: Tensor, loss: str, model: Tensor | None = None) -> Tensor:
+    """Inverse variances (Z, S, S), scaled so that an unexplained stack has a loss of 1.
+
+    The variance is the corners' noise squared plus a share of the signal; the gain that turns signal into
+    variance is measured from the residuals of a first `model`, or guessed so that noise at the stack's
+    peak is a twentieth of it. With loss "mse" all pixels weigh the same.
+    """
+    spread = data.var()
+    if loss == "mse":
+        return torch.ones_like(data) / spread
+    floor = noise_std.square()[:, None, None].clamp(min=1e-6 * float(spread))
+    signal = (data if model is None else model) - data.amin((1, 2), keepdim=True)
+    gain = 0.0025 * float(signal.max())
+    if model is not None:
+        excess = ((data - model).square() - floor).sum()
+        gain = float((excess / signal.sum()).clamp(min=0.1 * gain, max=10 * gain))
+    weight = 1 / (floor + gain * signal.clamp(min=0))
+    unexplained = (weight * (data - data.mean((1, 2), keepdim=True)).square()).mean()
+    return weight / unexplained
