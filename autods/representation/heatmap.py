@@ -99,8 +99,10 @@ class HeatmapRepresentation:
         heatmap = output.relu()
         smooth = blur(heatmap, self._kernel(output)) / self.amplitude
         window = 2 * self.window_px + 1
-        highest = F.max_pool2d(smooth, window, stride=1, padding=self.window_px)
-        peaks = (smooth == highest) & (smooth >= max(threshold, 1e-6))
+        # Comparing indices instead of values leaves one pixel of a plateau of equal ones.
+        _, highest = F.max_pool2d(smooth, window, stride=1, padding=self.window_px, return_indices=True)
+        own = torch.arange(smooth[0].numel(), device=output.device).view(smooth[0].shape)
+        peaks = (highest == own) & (smooth >= max(threshold, 1e-6))
         frame, _, row, column = torch.nonzero(peaks, as_tuple=True)
         confidence = smooth[frame, 0, row, column]
         dy, dx = self._centroid(heatmap, frame, row, column)

@@ -152,7 +152,9 @@ class MixtureRepresentation:
                 left, right = _overlap(shape[2], dx), _overlap(shape[2], -dx)
                 a, b = (slice(None), here, left), (slice(None), there, right)
                 near = (x[a] - x[b]) ** 2 + (y[a] - y[b]) ** 2 < self.merge_px**2
-                follows = near & (probability[b] > best[a])
+                # Of equals, the first in memory leads.
+                tie = (probability[b] == best[a]) & (index[b] < leader[a])
+                follows = near & ((probability[b] > best[a]) | tie)
                 best[a] = torch.where(follows, probability[b], best[a])
                 leader[a] = torch.where(follows, index[b], leader[a])
         leader = leader.flatten()

@@ -50,7 +50,7 @@ class PsfBankRenderer:
         psf_sigma_nm: Sequence[float],
         depths_nm: Sequence[float] = (-200.0, 0.0, 200.0),
         size_px: int = 17,
-        subdivisions: int = 4,
+        subdivisions: int = 5,
         n_candidates: int = 4,
     ) -> None:
         if not models or len({model.pixel_size_nm for model in models}) != 1:

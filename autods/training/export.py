@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from autods.representation import build_representation
+import torch
+
 from autods.simulation import ImagingConditions, Spread
 from autods.training.data import SimulatedDataModule
 from autods.training.module import LocalizationModule
@@ -22,8 +23,7 @@ def evaluate_module(module: LocalizationModule, data: SimulatedDataModule) -> di
     dict of str to float
         See :meth:`~autods.training.score.ThresholdScore.compute`.
     """
-    import torch
-
+    was_training = module.training
     module.eval()
     score = ThresholdScore(module.score.match_radius_nm)
     pixel_size_nm = module.representation.pixel_size_nm
@@ -32,6 +32,7 @@ def evaluate_module(module: LocalizationModule, data: SimulatedDataModule) -> di
             batch = data.render(scenes.to(module.device))
             found = module.representation.decode(module(batch.frames), score.lowest)
             score.update(found, batch.emitters, pixel_size_nm, batch.frames.shape[-1] * pixel_size_nm)
+    module.train(was_training)
     return score.compute()
 
 
@@ -65,7 +66,6 @@ def export_model(
     values = module.hparams
     best = evaluate_module(module, data)
     family = values["representation"]
-    build_representation(family, **values["representation_args"])
     card = ModelCard(
         name=name,
         family=family,

@@ -69,7 +69,7 @@ def fit(
         Show Lightning's progress bar.
     """
     checkpoints = out / "checkpoints"
-    best = ModelCheckpoint(checkpoints, "best", monitor=MONITOR, mode="max", save_last=True)
+    best = ModelCheckpoint(checkpoints, "best", monitor=MONITOR, mode="max", enable_version_counter=False)
     trainer = pl.Trainer(
         default_root_dir=out,
         logger=TensorBoardLogger(out, name=None, version="tensorboard"),
@@ -96,7 +96,9 @@ def fit(
 
 
 def _callbacks(best: ModelCheckpoint, patience: int | None) -> list[Callback]:
-    callbacks: list[Callback] = [best, LearningRateMonitor("epoch"), ExampleFigure()]
+    # Its own callback: `save_last` of the other would follow the best score only.
+    last = ModelCheckpoint(best.dirpath, "last", enable_version_counter=False)
+    callbacks: list[Callback] = [best, last, LearningRateMonitor("epoch"), ExampleFigure()]
     if patience is not None:
         callbacks.append(EarlyStopping(MONITOR, patience=patience, mode="max"))
     return callbacks

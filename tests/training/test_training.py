@@ -1,0 +1,132 @@
+import pytest
+import pytorch_lightning as pl
+import torch
+
+from autods.core import EmitterBatch, UserError
+from autods.representation import Detections
+from autods.simulation import GaussianRenderer, ImagingConditions, Simulator, Spread
+from autods.training import LocalizationModule, SimulatedDataModule
+from autods.training.export import evaluate_module, export_model
+from autods.training.fit import fit, warm_start
+from autods.training.score import ThresholdScore
+from autods.zoo.registry import load_card, load_model
+
+CONDITIONS = ImagingConditions(Spread(1.0, 0.5, 2.0), Spread(12.0, 8.0, 20.0), structured=0.0, empty=0.0)
+FAMILIES = {
+    "heatmap": ("subpixel", {"width": 8, "pairs": 1, "upsampling": 4}, {"pixel_size_nm": 100.0, "upsampling": 4}),
+    "mixture": ("pixel", {"width": 16, "pairs": 1}, {"pixel_size_nm": 100.0}),
+}
+
+
+def data(**arguments):
+    settings = {"size_px": 20, "batch_size": 4, "batches_per_epoch": 5, "validation_batches": 3, **arguments}
+    return SimulatedDataModule(CONDITIONS, Simulator([GaussianRenderer(100.0)]), **settings)
+
+
+def module(family, **arguments):
+    network, network_args, representation_args = FAMILIES[family]
+    return LocalizationModule(network, network_args, family, representation_args, **arguments)
+
+
+def quiet(out, **arguments):
+    return {"out": out, "accelerator": "cpu", "progress_bar": False, **arguments}
+
+
+def test_batches_depend_on_seed_and_index_alone():
+    dataset = data().val_dataloader().dataset
+    one, two = (data().render(dataset[1]) for _ in range(2))
+    assert torch.equal(one.frames, two.frames)
+    assert not torch.equal(one.frames, data().render(dataset[2]).frames)
+    assert not torch.equal(one.frames, data().render(data(seed=1).val_dataloader().dataset[1]).frames)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_one_batch_of_everything(family, tmp_path):
+    fit(module(family), data(), max_steps=2, fast_dev_run=True, **quiet(tmp_path))
+    assert not list(tmp_path.rglob("*.ckpt"))
+
+
+def test_the_mixture_learns_within_seconds():
+    pl.seed_everything(0, verbose=False)
+    easy = data(batches_per_epoch=60, batch_size=8)
+    learner = module("mixture", learning_rate=5e-3, warmup_steps=10)
+    before = evaluate_module(learner, easy)["jaccard"]
+    trainer = pl.Trainer(
+        max_steps=180, accelerator="cpu", logger=False, enable_checkpointing=False,
+        enable_progress_bar=False, reload_dataloaders_every_n_epochs=1,
+    )  # fmt: skip
+    trainer.fit(learner, easy)
+    after = evaluate_module(learner, easy)
+    assert after["jaccard"] > max(0.5, before + 0.3)
+    assert after["rmse_nm"] < 70
+
+
+def test_a_resumed_training_ends_as_an_uninterrupted_one(tmp_path):
+    def run(out, *steps):
+        for limit in steps:
+            pl.seed_everything(0, verbose=False)
+            trained = fit(module("heatmap"), data(), max_steps=limit, **quiet(out))
+        return trained
+
+    # The schedule depends on max_steps, so the interruption is made by a limit in time.
+    whole = run(tmp_path / "a", 10)
+    state = torch.load(tmp_path / "a/checkpoints/last.ckpt", weights_only=True)
+    assert state["global_step"] == 10
+    again = run(tmp_path / "a", 10)
+    for one, two in zip(whole.network.parameters(), again.network.parameters(), strict=True):
+        assert torch.equal(one, two)
+
+
+def test_checkpoints_hold_plain_values_only(tmp_path):
+    fit(module("heatmap"), data(), max_steps=5, **quiet(tmp_path))
+    state = torch.load(tmp_path / "checkpoints/last.ckpt", weights_only=True)
+    restored = LocalizationModule.load_from_checkpoint(tmp_path / "checkpoints/last.ckpt", weights_only=True)
+    assert state["hyper_parameters"]["network"] == "subpixel"
+    assert restored.representation.upsampling == 4
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_exported_models_load_and_give_the_same_output(family, tmp_path):
+    trained = module(family).eval()
+    export_model(trained, data(), CONDITIONS, "tiny", tmp_path / "tiny", description="a test", training={})
+    card = load_card("tiny", tmp_path)
+    network = load_model(card)
+    frames = torch.randn(1, 1, 20, 20)
+    with torch.inference_mode():
+        assert torch.allclose(network(frames), trained.network(frames), atol=1e-5)
+    assert card.family == family
+    assert card.density_per_um2.high == 2.0
+    assert set(card.metrics) == {"jaccard", "precision", "recall", "rmse_nm"}
+
+
+def test_warm_start_copies_the_shared_trunk(tmp_path):
+    source = LocalizationModule("pixel", {"width": 8, "pairs": 1}, "mixture", {"pixel_size_nm": 100.0})
+    export_model(source, data(), CONDITIONS, "trunk", tmp_path / "trunk", description="", training={})
+    target = module("heatmap")
+    copied = warm_start(target.network, tmp_path / "trunk")
+    own = {k: v for k, v in target.network.state_dict().items() if k.startswith("trunk.")}
+    assert copied == len(own)
+    assert all(torch.equal(v, source.network.state_dict()[k]) for k, v in own.items())
+    with pytest.raises(UserError, match="no weights"):
+        warm_start(target.network, tmp_path / "nowhere")
+
+
+def test_scores_at_the_best_threshold():
+    truth = EmitterBatch.from_flat(
+        torch.tensor([0, 0, 1]),
+        torch.tensor([[500.0, 500.0, 0.0], [1500.0, 500.0, 0.0], [-50.0, 0.0, 0.0]]),
+        torch.ones(3),
+        2,
+    )
+    found = Detections(
+        torch.tensor([0, 0, 1]),
+        torch.tensor([5.3, 15.0, 7.0]),
+        torch.tensor([5.4, 5.0, 7.0]),
+        torch.tensor([0.9, 0.5, 0.2]),
+    )
+    score = ThresholdScore()
+    score.update(found, truth, 100.0, 2000.0)
+    best = score.compute()
+    assert best["threshold"] == 0.25
+    assert best["jaccard"] == 1.0
+    assert best["rmse_nm"] == pytest.approx((50**2 / 2) ** 0.5)
