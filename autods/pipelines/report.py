@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
@@ -73,8 +73,6 @@ class ReportContent:
         Of the programs.
     command
         The command line that repeats the run.
-    scores
-        Comparison with the truth, where there is one.
     """
 
     title: str
@@ -89,7 +87,6 @@ class ReportContent:
     stages: Sequence[tuple[str, float]]
     versions: Mapping[str, str]
     command: str
-    scores: Mapping[str, float] = field(default_factory=dict)
 
 
 def lattice_bias(position_px: NDArray[np.float64]) -> float:

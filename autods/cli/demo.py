@@ -1,0 +1,79 @@
+"""``autods demo``: simulate, localize, score."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from autods.cli.arguments import Arguments
+from autods.cli.compose import settings
+from autods.cli.convert import selection_arguments, simulation_settings
+from autods.cli.faults import DONE
+from autods.cli.progress import progress_bars
+from autods.cli.schema import DemoConfig
+from autods.core import LocalizationTable
+from autods.io.atomic import atomic_path
+from autods.io.tables import read_table
+from autods.metrics.report import evaluate
+from autods.pipelines.autods import localize
+from autods.pipelines.settings import CameraSettings, LocalizeSettings, OpticsSettings
+from autods.pipelines.simulate import TRUTH_FILE, SimulationSettings, simulate_to_folder
+
+_FOLDER = Path("autods_demo")
+#: Scores to print: name in the evaluation, name for people, unit.
+_SCORES = (
+    ("jaccard", "Jaccard index", ""),
+    ("precision", "precision", ""),
+    ("recall", "recall", ""),
+    ("rmse_lateral_nm", "lateral RMSE", " nm"),
+    ("psnr", "PSNR", " dB"),
+)
+
+
+def run(arguments: Arguments) -> int:
+    """Simulate into ``simulation/``, localize with known optics and camera, print the score."""
+    config = settings(arguments, DemoConfig)
+    simulated = simulation_settings(config.simulate)
+    folder = arguments.out or _FOLDER
+    start = time.perf_counter()
+    with progress_bars("demo") as progress:
+        movie = simulate_to_folder(
+            simulated, folder / "simulation", command=arguments.equivalent(), progress=progress
+        )
+        wanted = LocalizeSettings(
+            **_known(simulated), **selection_arguments(config.selection), device=config.device
+        )
+        table = localize(movie, wanted, folder, progress=progress, command=arguments.equivalent())
+    truth = read_table(movie.parent / TRUTH_FILE)
+    scores = _score(truth, table, simulated.side_nm, config.radius_nm)
+    with atomic_path(folder / "evaluation.json") as part:
+        part.write_text(json.dumps(scores, indent=2) + "\n", encoding="utf-8")
+    print(f"{len(table):,} localizations of {len(truth):,} emitters, {time.perf_counter() - start:.1f} s")
+    for name, label, unit in _SCORES:
+        print(f"  {label:<14} {scores[name]:.3g}{unit}" if scores[name] is not None else f"  {label:<14} -")
+    print(f"Look at {folder / 'report.html'} and {folder / 'preview.png'}")
+    return DONE
+
+
+def _known(simulated: SimulationSettings) -> dict[str, Any]:
+    """Return what a user would know of the simulated instrument."""
+    optics, camera = simulated.optics, simulated.camera
+    return {
+        "optics": OpticsSettings(**vars(optics)),
+        "camera": CameraSettings(
+            offset_adu=camera.offset_adu,
+            e_per_adu=camera.e_per_adu,
+            em_gain=camera.em_gain,
+            qe=camera.qe,
+            read_noise_e=camera.read_noise_e,
+        ),
+    }
+
+
+def _score(
+    truth: LocalizationTable, table: LocalizationTable, side_nm: float, radius_nm: float
+) -> dict[str, Any]:
+    report = evaluate(truth, table, radius_nm=radius_nm, shape_nm=(side_nm, side_nm))
+    return {**report["detection"], **report["image"], "resolution": report["resolution"]}

@@ -1,0 +1,103 @@
+"""``autods localize``: the 2D one-click for one movie, several, or a folder of them."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from autods.cli import faults
+from autods.cli.arguments import Arguments
+from autods.cli.compose import settings
+from autods.cli.convert import localize_settings
+from autods.cli.progress import progress_bars
+from autods.cli.schema import LocalizeConfig
+from autods.core import UserError
+from autods.io.folders import find_movies
+from autods.pipelines.autods import localize
+from autods.pipelines.settings import LocalizeSettings
+
+
+def run(arguments: Arguments) -> int:
+    """Localize each movie into a folder of its own; a movie that fails does not stop the others.
+
+    Returns
+    -------
+    int
+        0 when all are done; 2 when a movie could not be localized; 1 when that was a fault of ours.
+    """
+    wanted = localize_settings(settings(arguments, LocalizeConfig))
+    codes: list[int] = []
+    movies = [movie for path in arguments.paths for movie in _find(path, codes)]
+    is_batch = len(arguments.paths) > 1 or movies not in ([], [arguments.paths[0]])
+    for movie, folder in zip(movies, run_folders(movies, arguments.out, is_batch=is_batch), strict=True):
+        codes.append(_attempt(movie, folder, wanted, arguments))
+    if is_batch:
+        print(f"{codes.count(faults.DONE)} of {len(codes)} done")
+    return next((code for code in (faults.OUR_FAULT, faults.USER_ERROR) if code in codes), faults.DONE)
+
+
+def _find(path: Path, codes: list[int]) -> list[Path]:
+    """Return the movies of a path; where there is none, say so and append the exit code."""
+    try:
+        return find_movies(path)
+    except UserError as error:
+        codes.append(faults.explain(error))
+        return []
+
+
+def _attempt(movie: Path, folder: Path, wanted: LocalizeSettings, arguments: Arguments) -> int:
+    """Localize a movie, explain what fails, and return the exit code; Ctrl-C ends the batch."""
+    try:
+        _localize_one(movie, folder, wanted, arguments)
+    except Exception as error:  # noqa: BLE001 the other movies of the batch go on
+        return faults.explain(error, folder)
+    return faults.DONE
+
+
+def run_folders(movies: Sequence[Path], out: Path | None, *, is_batch: bool) -> list[Path]:
+    """Return the run folder of each movie; always the same for the same movies, so that runs resume.
+
+    Parameters
+    ----------
+    movies
+        The movies.
+    out
+        Folder of ``--out``.
+    is_batch
+        Whether each movie gets a folder below ``out`` even when there is only one.
+    """
+    if out is not None and not is_batch:
+        return [out]
+    names = [_short_name(movie) for movie in movies]
+    clashing = {name for name, count in Counter(names).items() if count > 1}
+    names = [
+        f"{movie.resolve().parent.name}_{movie.name}" if name in clashing else name
+        for movie, name in zip(movies, names, strict=True)
+    ]
+    if len(set(names)) < len(names):
+        names = ["_".join(movie.resolve().parts[1:]) for movie in movies]
+    return [Path(f"{name}_autods") if out is None else out / name for name in names]
+
+
+def default_folder(movie: Path) -> Path:
+    """Return the run folder of one movie without ``--out``: in the current folder."""
+    return run_folders([movie], None, is_batch=False)[0]
+
+
+def _short_name(movie: Path) -> str:
+    name = movie.resolve().name
+    for ending in (".ome.tif", ".ome.tiff", ".ome.zarr"):
+        if name.lower().endswith(ending):
+            return name[: -len(ending)]
+    return Path(name).stem
+
+
+def _localize_one(movie: Path, folder: Path, wanted: LocalizeSettings, arguments: Arguments) -> None:
+    start = time.perf_counter()
+    command = arguments.equivalent(paths=[movie], out=folder)
+    with progress_bars(movie.name) as progress:
+        table = localize(movie, wanted, folder, progress=progress, command=command)
+    seconds = time.perf_counter() - start
+    print(f"{movie.name}: {len(table):,} localizations, {seconds:.1f} s: {folder / 'report.html'}")

@@ -1,0 +1,69 @@
+"""``autods profile``: what a movie tells, whole and per patch."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from autods.cli.arguments import Arguments
+from autods.cli.compose import settings
+from autods.cli.convert import camera_settings, optics_settings
+from autods.cli.faults import DONE
+from autods.cli.localize import default_folder
+from autods.cli.schema import ProfileConfig
+from autods.core import OpticalSystem
+from autods.estimation.profile import MovieProfile, profile_movie
+from autods.inference.tiling import patch_size_px, tile_field
+from autods.io.atomic import atomic_path
+from autods.io.movie import CroppedMovie, check_frames, open_movie
+from autods.pipelines.inputs import resolve_instrument
+from autods.pipelines.provenance import to_json
+from autods.pipelines.settings import parse_frames, parse_roi
+
+
+def run(arguments: Arguments) -> int:
+    """Write ``profile.json`` and print a summary."""
+    config = settings(arguments, ProfileConfig)
+    path = arguments.paths[0]
+    optics, camera = optics_settings(config.optics), camera_settings(config.camera)
+    with open_movie(path) as whole:
+        movie = CroppedMovie(whole, parse_frames(config.frames), parse_roi(config.roi))
+        instrument = resolve_instrument(whole, optics, camera)
+        patch_px = patch_size_px(config.tiling.patch_um, instrument.optics.pixel_size_nm)
+        cores = [tile.core for tile in tile_field(movie.shape[1:], patch_px, 0)]
+        check_frames(movie.read(0, 1), path)
+        profile = profile_movie(movie, instrument.optics, cores)
+    content: dict[str, Any] = {
+        "movie": str(path.resolve()),
+        "first_frame": movie.first_frame,
+        "origin_px": list(movie.origin_px),
+        **profile.to_dict(),
+        "instrument": to_json(instrument.rows),
+    }
+    target = (arguments.out or default_folder(path)) / "profile.json"
+    with atomic_path(target) as part:
+        part.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    print("\n".join(_summary(profile, instrument.optics, target)))
+    return DONE
+
+
+def _summary(profile: MovieProfile, optics: OpticalSystem, target: Path) -> list[str]:
+    whole, (n_frames, height, width) = profile.whole, profile.shape
+    nm = optics.pixel_size_nm
+    filled = [tile.profile for tile in profile.tiles if not tile.profile.is_empty]
+    lines = [
+        f"movie         {n_frames} frames of {height} x {width} px, {profile.n_measured} of them measured",
+        f"density       {whole.density_per_um2:.2f} emitters per um^2 and frame",
+        f"SNR           {whole.snr:.1f}",
+        f"PSF sigma     {profile.psf_sigma_px * nm:.0f} nm ({profile.psf_source}); pixel {nm:g} nm",
+        f"background    {whole.background:.1f} ADU, noise {whole.noise_std:.1f} ADU",
+        f"patches       {len(profile.tiles)}, {len(filled)} of them with emitters",
+    ]
+    if len(filled) > 1:
+        density = [patch.density_per_um2 for patch in filled]
+        snr = [patch.snr for patch in filled]
+        spans = (min(density), max(density), min(snr), max(snr))
+        lines.append("over patches  density {:.2f} to {:.2f}, SNR {:.1f} to {:.1f}".format(*spans))
+    lines += [f"note          {note}" for note in profile.notes]
+    return [*lines, str(target)]
