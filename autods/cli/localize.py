@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 
 from autods.cli import faults
 from autods.cli.arguments import Arguments
 from autods.cli.compose import settings
 from autods.cli.convert import localize_settings
+from autods.cli.folders import run_folders
 from autods.cli.progress import progress_bars
 from autods.cli.schema import LocalizeConfig
 from autods.core import UserError
@@ -54,44 +53,6 @@ def _attempt(movie: Path, folder: Path, wanted: LocalizeSettings, arguments: Arg
     except Exception as error:  # noqa: BLE001 the other movies of the batch go on
         return faults.explain(error, folder)
     return faults.DONE
-
-
-def run_folders(movies: Sequence[Path], out: Path | None, *, is_batch: bool) -> list[Path]:
-    """Return the run folder of each movie; always the same for the same movies, so that runs resume.
-
-    Parameters
-    ----------
-    movies
-        The movies.
-    out
-        Folder of ``--out``.
-    is_batch
-        Whether each movie gets a folder below ``out`` even when there is only one.
-    """
-    if out is not None and not is_batch:
-        return [out]
-    names = [_short_name(movie) for movie in movies]
-    clashing = {name for name, count in Counter(names).items() if count > 1}
-    names = [
-        f"{movie.resolve().parent.name}_{movie.name}" if name in clashing else name
-        for movie, name in zip(movies, names, strict=True)
-    ]
-    if len(set(names)) < len(names):
-        names = ["_".join(movie.resolve().parts[1:]) for movie in movies]
-    return [Path(f"{name}_autods") if out is None else out / name for name in names]
-
-
-def default_folder(movie: Path) -> Path:
-    """Return the run folder of one movie without ``--out``: in the current folder."""
-    return run_folders([movie], None, is_batch=False)[0]
-
-
-def _short_name(movie: Path) -> str:
-    name = movie.resolve().name
-    for ending in (".ome.tif", ".ome.tiff", ".ome.zarr"):
-        if name.lower().endswith(ending):
-            return name[: -len(ending)]
-    return Path(name).stem
 
 
 def _localize_one(movie: Path, folder: Path, wanted: LocalizeSettings, arguments: Arguments) -> None:

@@ -10,7 +10,7 @@ from autods.cli.arguments import Arguments
 from autods.cli.compose import settings
 from autods.cli.convert import camera_settings, optics_settings
 from autods.cli.faults import DONE
-from autods.cli.localize import default_folder
+from autods.cli.folders import default_folder
 from autods.cli.schema import ProfileConfig
 from autods.core import OpticalSystem
 from autods.estimation.profile import MovieProfile, profile_movie
