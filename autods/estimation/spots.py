@@ -17,8 +17,8 @@ BACKGROUND_PERCENTILE = 35.0
 #: k of the paper's threshold, eq. 1.
 PUBLISHED_K = 3.0
 
-#: Width of the local background of the matched filter, in PSF standard deviations.
-_SURROUND = 2.5
+#: Further blur that makes the surround from the PSF, in PSF standard deviations: its width is then 2.5.
+_SURROUND_BLUR = math.sqrt(2.5**2 - 1)
 
 
 def preprocess(frames: NDArray[np.generic]) -> NDArray[np.float32]:
@@ -88,7 +88,7 @@ def matched_filter(frames: NDArray[np.floating], psf_sigma_px: float) -> NDArray
 
     The kernel is a Gaussian of the PSF's width minus a wider one of the same sum, so that a background that
     varies slowly disappears, scaled to unit energy: the response to noise of standard deviation s has
-    standard deviation s.
+    standard deviation s, up to the border.
 
     Parameters
     ----------
@@ -102,27 +102,57 @@ def matched_filter(frames: NDArray[np.floating], psf_sigma_px: float) -> NDArray
     ndarray
         (T, Y, X) float32 in the frames' unit.
     """
-    values = np.asarray(frames, np.float32)
+    values = _without_plane(np.asarray(frames, np.float32))
     near = _blur(values, psf_sigma_px)
     # Blurring the narrow image further is cheaper than a second wide blur of the frames.
-    far = _blur(near, psf_sigma_px * math.sqrt(_SURROUND**2 - 1))
-    return (near - far) / np.float32(_filter_gain(round(psf_sigma_px, 3)))
+    far = _blur(near, psf_sigma_px * _SURROUND_BLUR)
+    height, width = values.shape[1:]
+    return (near - far) / _noise_gain(height, width, round(psf_sigma_px, 3))
+
+
+def _without_plane(frames: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Subtract each frame's least-squares plane, whose kink at a mirroring border would look like light."""
+    height, width = frames.shape[1:]
+    y, x = (np.arange(n, dtype=np.float32) - np.float32((n - 1) / 2) for n in (height, width))
+    by_row, by_column = frames.mean(axis=2), frames.mean(axis=1)
+    slope_y = by_row @ y / max(float(y @ y), 1.0)
+    slope_x = by_column @ x / max(float(x @ x), 1.0)
+    plane = slope_y[:, None, None] * y[:, None] + slope_x[:, None, None] * x
+    level = by_row.mean(axis=1)[:, None, None]
+    return np.asarray(frames - (plane + level), np.float32)
 
 
 def _blur(frames: NDArray[np.float32], sigma_px: float) -> NDArray[np.float32]:
-    blurred = ndimage.gaussian_filter1d(frames, sigma_px, axis=-1, mode="reflect", truncate=3.0)
-    return np.asarray(ndimage.gaussian_filter1d(blurred, sigma_px, axis=-2, mode="reflect", truncate=3.0))
+    return _blur_lines(_blur_lines(frames, sigma_px, -1), sigma_px, -2)
+
+
+def _blur_lines(frames: NDArray[np.float32], sigma_px: float, axis: int) -> NDArray[np.float32]:
+    return np.asarray(ndimage.gaussian_filter1d(frames, sigma_px, axis=axis, mode="reflect", truncate=3.0))
 
 
 @lru_cache(maxsize=64)
-def _filter_gain(psf_sigma_px: float) -> float:
-    """Root of the energy of the unscaled matched filter."""
-    side = 2 * math.ceil(12 * psf_sigma_px) + 1
-    impulse = np.zeros((1, side, side), np.float32)
-    impulse[0, side // 2, side // 2] = 1
-    near = _blur(impulse, psf_sigma_px)
-    far = _blur(near, psf_sigma_px * math.sqrt(_SURROUND**2 - 1))
-    return float(np.sqrt(((near - far) ** 2).sum(dtype=np.float64)))
+def _noise_gain(height: int, width: int, psf_sigma_px: float) -> NDArray[np.float32]:
+    """Standard deviation (Y, X) of the unscaled filter's response to unit white noise.
+
+    It is larger along the border, where mirroring counts pixels twice.
+    """
+    (near_y, far_y, both_y), (near_x, far_x, both_x) = (
+        _line_energy(n, psf_sigma_px) for n in (height, width)
+    )
+    energy = np.outer(near_y, near_x) + np.outer(far_y, far_x) - 2 * np.outer(both_y, both_x)
+    return np.sqrt(energy).astype(np.float32)
+
+
+def _line_energy(n: int, psf_sigma_px: float) -> tuple[NDArray[np.float64], ...]:
+    """Energies along one axis of the narrow kernel and the wide one, and their overlap: three times (n,)."""
+    reach = math.ceil(3 * psf_sigma_px * (1 + _SURROUND_BLUR)) + 2
+    side = min(n, 2 * reach + 1)
+    near = _blur_lines(np.eye(side, dtype=np.float32), psf_sigma_px, 0)
+    far = _blur_lines(near, psf_sigma_px * _SURROUND_BLUR, 0)
+    # All pixels farther than the kernel's reach from the border are like the middle one.
+    same = np.clip(np.arange(n), 0, side // 2) + np.clip(np.arange(n) - (n - side + side // 2), 0, None)
+    energies = [(a.astype(np.float64) * b).sum(1) for a, b in ((near, near), (far, far), (near, far))]
+    return tuple(energy[same] for energy in energies)
 
 
 def dilate(mask: NDArray[np.bool_], radius_px: int) -> NDArray[np.bool_]:
