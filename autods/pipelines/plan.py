@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from autods.core import OpticalSystem
+from autods.core import OpticalSystem, UserError
 from autods.estimation.patch import PatchProfile
 from autods.estimation.profile import MovieProfile, profile_movie
 from autods.inference import Localizer, Rescaling, Tile, patch_size_px, plan_rescaling, tile_field
@@ -192,10 +192,13 @@ def load_localizers(
     Raises
     ------
     UserError
-        If a model's weights are missing or corrupted.
+        If the model asked for does not exist, or weights are missing or corrupted.
     """
     fixed = settings.selection.removeprefix("fixed:") if settings.selection.startswith("fixed:") else None
     wanted = [card for card in cards if fixed is None or card.name == fixed]
+    if not wanted:
+        names = ", ".join(card.name for card in cards)
+        raise UserError(f"selection={settings.selection}: no such model, use one of {names}")
     return {
         card.name: Localizer.from_card(card, threshold=settings.threshold, device=device) for card in wanted
     }

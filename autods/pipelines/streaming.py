@@ -23,6 +23,8 @@ from autods.pipelines.settings import Scope
 
 #: Pixels of a block: 64 MB as float32.
 BLOCK_PX = 16_000_000
+#: Frames of a patch of lower SNR are never skipped: single emitters do not stand out of the noise there.
+SKIP_MIN_SNR = 3.5
 #: A block is at most this many frames, so that small movies show progress and resume too.
 BLOCK_FRAMES = 256
 
@@ -124,7 +126,8 @@ class BlockLocalizer:
 
     def _choose(self, patch: PatchPlan, core: NDArray[np.float32]) -> dict[str, NDArray[np.int64]]:
         """Return, by model, the frames of the block that it gets; frames without events are left out."""
-        events = np.flatnonzero(find_events(core, self._plan.psf_sigma_px))
+        is_dim = patch.profile.snr < SKIP_MIN_SNR  # not known (NaN) where the sampled frames are empty
+        events = np.arange(len(core)) if is_dim else self._events(core)
         if self._scope == "movie" or not len(events):
             return {patch.choice.card.name: events} if len(events) else {}
         statistics = frame_statistics(core[events], self._plan.psf_sigma_px)
@@ -142,6 +145,9 @@ class BlockLocalizer:
             ]
         )
         return {str(name): events[names == name] for name in np.unique(names)}
+
+    def _events(self, core: NDArray[np.float32]) -> NDArray[np.int64]:
+        return np.flatnonzero(find_events(core, self._plan.psf_sigma_px))
 
     def _find(self, patch: PatchPlan, name: str, block: torch.Tensor, chosen: NDArray[np.int64]) -> Found:
         """Run a model on a patch of some frames; positions in the region's pixels."""

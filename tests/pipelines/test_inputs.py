@@ -1,0 +1,65 @@
+import numpy as np
+import pytest
+
+from autods.core import Camera, OpticalSystem, UserError
+from autods.estimation.profile import profile_movie
+from autods.io.movie import ArrayMovie, MovieMetadata
+from autods.pipelines.inputs import crop_camera, resolve_instrument, with_measured
+from autods.pipelines.settings import CameraSettings, OpticsSettings
+
+
+def movie(metadata=None, shape=(4, 20, 30)):
+    return ArrayMovie(np.zeros(shape, np.uint16), metadata)
+
+
+def sources(instrument):
+    return {row.key: row.source for row in instrument.rows}
+
+
+def test_given_goes_before_metadata_before_default():
+    metadata = MovieMetadata(pixel_size_nm=160.0, offset_adu=99.0, qe=0.8, source="OME-XML")
+    found = resolve_instrument(movie(metadata), OpticsSettings(pixel_size_nm=100.0), CameraSettings(offset_adu=7.0))
+    assert found.optics.pixel_size_nm == 100
+    assert found.camera == Camera(offset_adu=7.0, qe=0.8)
+    assert sources(found)["optics.pixel_size_nm"] == "given"
+    assert sources(found)["camera.qe"] == "metadata (OME-XML)"
+    assert sources(found)["camera.e_per_adu"] == "default"
+    assert not found.gain_known
+    from_file = resolve_instrument(movie(metadata), OpticsSettings(), CameraSettings(e_per_adu=0.5))
+    assert from_file.optics.pixel_size_nm == 160
+    assert from_file.gain_known
+
+
+def test_a_missing_pixel_size_is_asked_for_by_name():
+    with pytest.raises(UserError, match=r"optics\.pixel_size_nm"):
+        resolve_instrument(movie(), OpticsSettings(), CameraSettings())
+
+
+@pytest.mark.parametrize("name", ["offset_adu", "read_noise_e"])
+def test_a_map_of_another_shape_is_refused(name):
+    camera = CameraSettings(**{name: np.zeros((30, 20), np.float32)})
+    with pytest.raises(UserError, match=rf"camera\.{name}.*\(30, 20\).*\(20, 30\)"):
+        resolve_instrument(movie(), OpticsSettings(100.0), camera)
+
+
+def test_maps_are_cut_to_the_region():
+    offset = np.arange(600, dtype=np.float32).reshape(20, 30)
+    cut = crop_camera(Camera(offset_adu=offset, read_noise_e=1.5), (2, 3, 10, 20))
+    assert np.array_equal(cut.offset_adu, offset[2:10, 3:20])
+    assert cut.read_noise_e == 1.5
+
+
+def test_measured_gain_replaces_only_defaults():
+    """A background from 20 to 200 photons at 4 ADU each over an offset of 300: photon transfer sees it."""
+    rng = np.random.default_rng(0)
+    background = np.linspace(20, 200, 96)[None, None] * np.ones((40, 96, 1))
+    frames = ArrayMovie((rng.poisson(background) * 4 + 300).astype(np.uint16))
+    profile = profile_movie(frames, OpticalSystem(100.0))
+    unknown = resolve_instrument(frames, OpticsSettings(100.0), CameraSettings())
+    measured = with_measured(unknown, profile)
+    assert measured.camera.e_per_adu == pytest.approx(0.25, rel=0.15)
+    assert measured.camera.offset_adu == pytest.approx(300, abs=60)
+    assert measured.gain_known
+    assert sources(measured)["camera.offset_adu"] == "measured"
+    given = resolve_instrument(frames, OpticsSettings(100.0), CameraSettings(offset_adu=0.0))
+    assert with_measured(given, profile) == given

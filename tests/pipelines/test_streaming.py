@@ -1,0 +1,93 @@
+import numpy as np
+import pytest
+
+from autods.core import Camera, OpticalSystem
+from autods.io.movie import ArrayMovie
+from autods.pipelines.plan import family_cards, load_localizers, make_plan
+from autods.pipelines.settings import LocalizeSettings
+from autods.pipelines.streaming import BlockLocalizer, block_length, find_events, repair
+from tests.pipelines.models import PIXEL_NM, simulate, write_zoo
+from tests.pipelines.score import score
+
+CAMERA = Camera(offset_adu=100.0, e_per_adu=0.5)
+
+
+@pytest.fixture(scope="module")
+def zoo(tmp_path_factory):
+    return write_zoo(tmp_path_factory.mktemp("zoo"))
+
+
+def block_localizer(zoo, frames, scope="movie", **settings):
+    settings = LocalizeSettings(zoo=zoo, **settings)
+    cards = family_cards(settings)
+    localizers = load_localizers(cards, settings, "cpu")
+    plan = make_plan(ArrayMovie(frames), OpticalSystem(PIXEL_NM), settings, cards, localizers)
+    return BlockLocalizer(plan, localizers, CAMERA, scope=scope, calibrate_noise=False)
+
+
+@pytest.mark.parametrize("scope", ["movie", "frame"])
+def test_every_emitter_is_found_once_across_seams(zoo, scope):
+    frames, truth = simulate(np.random.default_rng(0), shape=(80, 100), per_frame=20, n_frames=20)
+    table = block_localizer(zoo, frames, scope, patch_um=2.5)(frames)
+    found = np.column_stack([table["frame"], table["x_nm"], table["y_nm"]])
+    jaccard, rmse_nm = score(truth, found)
+    assert jaccard > 0.97
+    assert rmse_nm < 20
+    assert table["used"].sum() > 0
+    order = np.lexsort((table["x_nm"], table["y_nm"], table["frame"]))
+    assert (order == np.arange(len(order))).all()
+
+
+@pytest.mark.parametrize(("snr", "kept"), [(3.5, 0.9), (5.0, 0.99)])
+def test_frames_without_events_are_told_from_those_with_a_single_emitter(snr, kept):
+    rng = np.random.default_rng(1)
+    noise = rng.poisson(30, (400, 60, 60)).astype(np.float32)
+    assert find_events(noise, 1.1).mean() < 0.15
+    photons = snr * np.sqrt(30) * 2 * np.pi * 1.1**2
+    single, _ = simulate(rng, 200, (60, 60), 1, photons, 30.0)
+    assert find_events(single.astype(np.float32), 1.1).mean() > kept
+    assert find_events(np.zeros((3, 4, 4), np.float32), 1.1).all()
+
+
+def test_dim_movies_are_never_skipped(zoo):
+    """At a peak of twice the noise a single emitter does not stand out: every frame is looked at."""
+    photons = 2 * np.sqrt(30) * 2 * np.pi * 1.1**2
+    frames, _ = simulate(np.random.default_rng(5), 60, (60, 60), 8, photons, 30.0)
+    assert block_localizer(zoo, frames)(frames)["used"].sum() == 60
+    rng = np.random.default_rng(6)
+    empty = (rng.poisson(30, (60, 60, 60)) * 2 + 100).astype(np.uint16)
+    assert block_localizer(zoo, empty)(empty)["used"].sum() < 15
+
+
+def test_pixels_that_are_not_finite_do_no_harm(zoo):
+    frames, truth = simulate(np.random.default_rng(2))
+    broken = frames.astype(np.float32)
+    broken[:, :2, :5] = np.nan
+    table = block_localizer(zoo, broken)(broken)
+    jaccard, _ = score(truth, np.column_stack([table["frame"], table["x_nm"], table["y_nm"]]))
+    assert jaccard > 0.9
+    assert np.isfinite(repair(broken)).all()
+    assert repair(np.full((1, 3, 3), np.nan)).tolist() == np.zeros((1, 3, 3)).tolist()
+
+
+def test_blocks_are_bounded_by_memory_and_by_frames():
+    assert block_length((10_000, 512, 512)) == 61
+    assert block_length((10_000, 32, 32)) == 256
+    assert block_length((10, 8192, 8192)) == 1
+
+
+def test_rescaled_movies_are_found_where_they_are(zoo):
+    """A PSF of twice the models' width, off-centre emitters, a field that is not square: no shift."""
+    frames, truth = simulate(
+        np.random.default_rng(3), shape=(61, 97), per_frame=4, photons=8000.0, sigma_px=2.2
+    )
+    table = block_localizer(zoo, frames)(frames)
+    errors = []
+    for t, x, y in truth:
+        here = table["frame"] == t
+        dx, dy = table["x_nm"][here] - x * PIXEL_NM, table["y_nm"][here] - y * PIXEL_NM
+        near = np.argmin(np.hypot(dx, dy))
+        errors.append((dx[near], dy[near]))
+    # The network made by analysis is coarse, but half a pixel of its own would be 100 nm here.
+    assert np.abs(np.mean(errors, axis=0)).max() < 12
+    assert np.sqrt(np.mean(np.square(errors))) < 60
