@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from autods.core import UserError
 from autods.io.atomic import atomic_path
 
 #: The shipped coefficients.
@@ -105,8 +106,17 @@ def write_correction(correction: Correction, path: Path) -> None:
 
 @cache
 def load_correction(path: Path = CORRECTION_FILE) -> Correction:
-    """Read coefficients; the shipped ones by default."""
-    return Correction(**json.loads(path.read_text(encoding="utf-8")))
+    """Read coefficients; the shipped ones by default.
+
+    Raises
+    ------
+    UserError
+        If the file is missing or damaged.
+    """
+    try:
+        return Correction(**json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, TypeError, ValueError) as error:
+        raise UserError(f"{path} is missing or damaged: reinstall autods") from error
 
 
 def _terms(standard: NDArray[np.float64]) -> NDArray[np.float64]:
