@@ -1,21 +1,19 @@
-"""``autods train``: any training that the configuration can compose."""
+"""``autods train``: any training that the configuration can compose, and the building of the zoo."""
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from autods.cli.arguments import Arguments
+from autods.cli.compose import compose_checked
 from autods.io.atomic import atomic_path
 
-
-def command(arguments: Arguments) -> int:
-    """Run ``autods train``."""
-    from autods.cli.research import run_hydra
-
-    return run_hydra(arguments, run)
+_LOG = logging.getLogger(__name__)
 
 
 def run(config: DictConfig) -> float:
@@ -28,7 +26,7 @@ def run(config: DictConfig) -> float:
     """
     import pytorch_lightning as pl
 
-    from autods.training.export import evaluate_module, export_model
+    from autods.training.export import export_model, score_network
     from autods.training.fit import fit, warm_start
 
     pl.seed_everything(config.seed, verbose=False)
@@ -42,11 +40,105 @@ def run(config: DictConfig) -> float:
         OmegaConf.save(config, temporary, resolve=True)
     fit(module, data, out, **OmegaConf.to_container(config.trainer))  # type: ignore[arg-type]
     if config.trainer.fast_dev_run:
-        return evaluate_module(module, data)["jaccard"]
-    folder = out / "model" if config.models is None else Path(config.models) / config.name
-    settings = OmegaConf.to_container(config, resolve=True)
-    training = {key: settings[key] for key in ("conditions", "trainer", "seed", "warm_start")}  # type: ignore[index,call-overload]
+        return score_network(module.network, module.representation, module.normalization, data)["jaccard"]
     card = export_model(
-        module, data, data.sampler, config.name, folder, description=config.description, training=training
+        module,
+        data,
+        data.sampler,
+        config.name,
+        _model_folder(config),
+        description=config.description,
+        training=training_of(config),
     )
     return card.metrics["jaccard"]
+
+
+def _model_folder(config: DictConfig) -> Path:
+    return Path(config.out) / "model" if config.models is None else Path(config.models) / config.name
+
+
+def training_of(config: DictConfig) -> dict[str, Any]:
+    """Return what a card tells of the training: data, schedule and start."""
+    values: Any = OmegaConf.to_container(config, resolve=True)
+    return {
+        "conditions": _plain(values["conditions"]),
+        "light": _plain(values["light"]),
+        "cameras": _plain(values["cameras"]),
+        "size_px": values["data"]["size_px"],
+        "batch_size": values["data"]["batch_size"],
+        "seed": values["seed"],
+        "max_steps": values["trainer"]["max_steps"],
+        "learning_rate": values["module"]["learning_rate"],
+        "warm_start": None if values["warm_start"] is None else Path(values["warm_start"]).name,
+    }
+
+
+def _plain(values: Any) -> Any:
+    """Name classes by their last word: a card describes, it is no recipe to import things by."""
+    if isinstance(values, list):
+        return [_plain(value) for value in values]
+    if not isinstance(values, dict):
+        return values
+    plain = {key: _plain(value) for key, value in values.items() if key != "_target_"}
+    if "_target_" in values:
+        plain = {"kind": values["_target_"].rpartition(".")[2], **plain}
+    return plain
+
+
+def build_zoo(config: DictConfig) -> None:
+    """Train every model of the zoo that is not there yet; an interrupted training goes on.
+
+    Parameters
+    ----------
+    config
+        Composition of ``conf/zoo.yaml``.
+    """
+    from autods.zoo.registry import list_models, load_card
+
+    models = Path(config.models)
+    for name, train in _trainings(config):
+        if name in list_models(models) and load_card(name, models).training == training_of(train):
+            _LOG.info("%s: there already", name)
+            continue
+        _LOG.info("%s: training %d steps", name, train.trainer.max_steps)
+        _LOG.info("%s: Jaccard index %.3f on its test set", name, run(train))
+
+
+def _trainings(config: DictConfig) -> Iterator[tuple[str, DictConfig]]:
+    """Yield name and training configuration of each model of the zoo."""
+    for entry in config.entries:
+        name = entry.experiment.rpartition("/")[2]
+        yield name, compose_checked("train", _overrides(config, entry, name))
+
+
+def _overrides(config: DictConfig, entry: DictConfig, name: str) -> list[str]:
+    return [
+        f"experiment={entry.experiment}",
+        f"out={config.out}/{name}",
+        f"models={config.models}",
+        *config.overrides,
+        *entry.overrides,
+    ]
+
+
+def score_zoo(config: DictConfig) -> None:
+    """Measure threshold and metrics of every model on its fixed test set and write them into its card.
+
+    Parameters
+    ----------
+    config
+        Composition of ``conf/zoo.yaml``.
+    """
+    from autods.representation import build_representation
+    from autods.training.export import score_network, with_scores
+    from autods.zoo.card import CARD_FILE, write_card
+    from autods.zoo.registry import load_card, load_model
+
+    models = Path(config.models)
+    for name, train in _trainings(config):
+        card = load_card(name, models)
+        data = instantiate(train.data, _convert_="all")
+        representation = build_representation(card.representation.name, **card.representation.args)
+        best = score_network(load_model(card), representation, card.normalization, data)
+        write_card(with_scores(card, best), models / name / CARD_FILE)
+        _LOG.info("%s: %s", name, best)

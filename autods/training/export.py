@@ -1,12 +1,16 @@
-"""From a trained module to a model of the zoo."""
+"""From a trained module to a model of the zoo, and the numbers on its card."""
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
+from autods.networks import normalize
+from autods.representation import Representation
 from autods.simulation import ImagingConditions, Spread
 from autods.training.data import SimulatedDataModule
 from autods.training.module import LocalizationModule
@@ -15,24 +19,31 @@ from autods.zoo.card import CardOptics, Component, ModelCard, Span
 from autods.zoo.registry import save_model
 
 
-def evaluate_module(module: LocalizationModule, data: SimulatedDataModule) -> dict[str, float]:
-    """Score a module on the fixed validation batches of a data module, at the best threshold.
+@torch.inference_mode()
+def score_network(
+    network: nn.Module,
+    representation: Representation,
+    normalization: str,
+    data: SimulatedDataModule,
+    match_radius_nm: float = 200.0,
+) -> dict[str, float]:
+    """Score a network on the fixed validation frames of a data module, at the best threshold.
 
     Returns
     -------
     dict of str to float
         See :meth:`~autods.training.score.ThresholdScore.compute`.
     """
-    was_training = module.training
-    module.eval()
-    score = ThresholdScore(module.score.match_radius_nm)
-    pixel_size_nm = module.representation.pixel_size_nm
-    with torch.inference_mode():
-        for scenes in data.val_dataloader():
-            batch = data.render(scenes.to(module.device))
-            found = module.representation.decode(module(batch.frames), score.lowest)
-            score.update(found, batch.emitters, pixel_size_nm, batch.frames.shape[-1] * pixel_size_nm)
-    module.train(was_training)
+    was_training = network.training
+    network.eval()
+    device = next(network.parameters()).device
+    score = ThresholdScore(match_radius_nm)
+    pixel_size_nm = representation.pixel_size_nm
+    for scenes in data.val_dataloader():
+        batch = data.render(scenes.to(device))
+        found = representation.decode(network(normalize(batch.frames, normalization)), score.lowest)
+        score.update(found, batch.emitters, pixel_size_nm, batch.frames.shape[-1] * pixel_size_nm)
+    network.train(was_training)
     return score.compute()
 
 
@@ -64,26 +75,29 @@ def export_model(
         See :class:`~autods.zoo.card.ModelCard`.
     """
     values = module.hparams
-    best = evaluate_module(module, data)
-    family = values["representation"]
     card = ModelCard(
         name=name,
-        family=family,
+        family=values["representation"],
         network=Component(values["network"], dict(values["network_args"])),
-        representation=Component(family, dict(values["representation_args"])),
+        representation=Component(values["representation"], dict(values["representation_args"])),
         normalization=module.normalization,
         optics=CardOptics(
-            pixel_size_nm=conditions.pixel_size_nm,
-            psf_sigma_nm=conditions.psf_sigma_nm.centre,
+            pixel_size_nm=conditions.pixel_size_nm, psf_sigma_nm=conditions.psf_sigma_nm.centre
         ),
         density_per_um2=_span(conditions.density_per_um2),
         snr=_span(conditions.snr),
-        threshold=best.pop("threshold"),
+        threshold=0.5,
         description=description,
-        metrics={key: round(value, 4) for key, value in best.items()},
         training=training,
     )
-    return save_model(card, module.network, folder)
+    best = score_network(module.network, module.representation, module.normalization, data)
+    return save_model(with_scores(card, best), module.network, folder)
+
+
+def with_scores(card: ModelCard, best: dict[str, float]) -> ModelCard:
+    """Return the card with the threshold and the metrics of :func:`score_network`."""
+    metrics = {key: round(value, 4) for key, value in best.items() if key != "threshold"}
+    return dataclasses.replace(card, threshold=best["threshold"], metrics=metrics)
 
 
 def _span(spread: Spread) -> Span:

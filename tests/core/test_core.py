@@ -59,7 +59,14 @@ def test_camera_units():
 
 @pytest.mark.parametrize(
     "arguments",
-    [{"e_per_adu": 0}, {"em_gain": 0}, {"qe": 1.2}, {"qe": 0}, {"read_noise_e": -1}, {"spurious_charge_e": -1}],
+    [
+        {"e_per_adu": 0},
+        {"em_gain": 0},
+        {"qe": 1.2},
+        {"qe": 0},
+        {"read_noise_e": -1},
+        {"spurious_charge_e": -1},
+    ],
 )
 def test_impossible_cameras_are_refused(arguments):
     with pytest.raises(UserError, match=next(iter(arguments))):
@@ -86,7 +93,10 @@ def test_impossible_optics_are_refused(arguments):
 
 def test_tables_sort_select_and_join():
     table = LocalizationTable.build(
-        np.array([1, 0, 0]), np.array([5.0, 2.0, 1.0]), np.array([0.0, 3.0, 3.0]), photons=np.array([1.0, 2, 3])
+        np.array([1, 0, 0]),
+        np.array([5.0, 2.0, 1.0]),
+        np.array([0.0, 3.0, 3.0]),
+        photons=np.array([1.0, 2, 3]),
     )
     ordered = table.sorted()
     assert ordered.frame.tolist() == [0, 0, 1]

@@ -74,7 +74,9 @@ def test_frames_without_emitters_ask_for_silence():
     nothing = EmitterBatch(torch.zeros(1, 2, 3), torch.zeros(1, 2), torch.zeros(1, 2, dtype=torch.bool))
     quiet, loud = torch.full((1, 5, 8, 8), -4.0), torch.full((1, 5, 8, 8), 2.0)
     assert float(representation.loss(quiet, nothing)["mixture"]) == 0
-    assert float(representation.loss(quiet, nothing)["count"]) < float(representation.loss(loud, nothing)["count"])
+    assert float(representation.loss(quiet, nothing)["count"]) < float(
+        representation.loss(loud, nothing)["count"]
+    )
 
 
 def ideal_output(xy_px, size=(20, 24), std_px=0.1, probability=0.99):

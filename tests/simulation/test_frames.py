@@ -30,7 +30,9 @@ def renderer(request, bank):
 def centroid(image):
     grid = (torch.arange(image.shape[0]) + 0.5) * PIXEL
     columns = (torch.arange(image.shape[1]) + 0.5) * PIXEL
-    return float((image.sum(0) * columns).sum() / image.sum()), float((image.sum(1) * grid).sum() / image.sum())
+    return float((image.sum(0) * columns).sum() / image.sum()), float(
+        (image.sum(1) * grid).sum() / image.sum()
+    )
 
 
 @pytest.mark.parametrize(("x", "y"), [(1650.0, 1250.0), (1633.0, 1291.0), (1700.0, 1200.0)])
