@@ -110,7 +110,8 @@ def rescale_for(card: ModelCard, profile: MovieProfile, optics: OpticalSystem, *
     trained_system = OpticalSystem(trained.pixel_size_nm, trained.wavelength_nm, trained.na)
     movie_sigma, model_sigma = optics.airy_sigma_px, trained_system.airy_sigma_px
     if movie_sigma is None or model_sigma is None:
-        movie_sigma, model_sigma = profile.psf_sigma_px, trained.psf_sigma_px
+        movie_sigma = profile.psf_sigma_px
+        model_sigma = trained.nearest_sigma_px(movie_sigma)
         # An assumed width is no reason to change the movie.
         enabled = enabled and profile.psf_source != "typical"
     return plan_rescaling(movie_sigma, model_sigma, enabled=enabled)

@@ -82,7 +82,10 @@ def export_model(
         representation=Component(values["representation"], dict(values["representation_args"])),
         normalization=module.normalization,
         optics=CardOptics(
-            pixel_size_nm=conditions.pixel_size_nm, psf_sigma_nm=conditions.psf_sigma_nm.centre
+            pixel_size_nm=conditions.pixel_size_nm,
+            psf_sigma_nm=conditions.psf_sigma_nm.centre,
+            psf_sigma_low_nm=conditions.psf_sigma_nm.low,
+            psf_sigma_high_nm=conditions.psf_sigma_nm.high,
         ),
         density_per_um2=_span(conditions.density_per_um2),
         snr=_span(conditions.snr),

@@ -40,12 +40,16 @@ class CardOptics:
         Side of a camera pixel in the sample, nm.
     psf_sigma_nm
         Standard deviation of the in-focus PSF, nm.
+    psf_sigma_low_nm, psf_sigma_high_nm
+        Limits of the PSF widths in the training set, nm; None for a single width.
     wavelength_nm, na
         Emission wavelength, nm, and numerical aperture; None when the PSF was given by its width alone.
     """
 
     pixel_size_nm: float
     psf_sigma_nm: float
+    psf_sigma_low_nm: float | None = None
+    psf_sigma_high_nm: float | None = None
     wavelength_nm: float | None = None
     na: float | None = None
 
@@ -53,6 +57,12 @@ class CardOptics:
     def psf_sigma_px(self) -> float:
         """PSF standard deviation in camera pixels."""
         return self.psf_sigma_nm / self.pixel_size_nm
+
+    def nearest_sigma_px(self, sigma_px: float) -> float:
+        """Return the trained PSF width, in camera pixels, that is nearest to a movie's."""
+        low = (self.psf_sigma_low_nm or self.psf_sigma_nm) / self.pixel_size_nm
+        high = (self.psf_sigma_high_nm or self.psf_sigma_nm) / self.pixel_size_nm
+        return min(max(sigma_px, low), high)
 
 
 @dataclass(frozen=True)
