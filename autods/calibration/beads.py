@@ -272,7 +272,7 @@ def _without_background(volume: Volume) -> Volume:
 
 
 def _offset(bead: Volume, mean: Volume) -> NDArray[np.float64]:
-    """Displacement (z, y, x) in samples of a bead against the mean: one Gauss-Newton step on blurred volumes."""
+    """Displacement (z, y, x) in samples of a bead against the mean: a Gauss-Newton step, blurred."""
     stride = max(1, len(bead) // 50)
     a, b = (ndimage.gaussian_filter(volume[::stride].astype(np.float32), 1) for volume in (bead, mean))
     gradient = np.stack([-axis.ravel() for axis in np.gradient(b)])

@@ -67,9 +67,7 @@ class DefocusCurve:
 
     def __post_init__(self) -> None:
         if not (self.sigma_nm > 0 and self.depth_nm > 0):
-            raise UserError(
-                f"psf: a defocus curve has sigma {self.sigma_nm} and depth {self.depth_nm} nm: give values above 0"
-            )
+            raise UserError(f"psf: sigma {self.sigma_nm} and depth {self.depth_nm} nm must both be above 0")
 
     def __call__(self, z_nm: Tensor) -> Tensor:
         """Width in nm at z (any shape); kept above 30 % of the width in focus where the polynomial dips."""

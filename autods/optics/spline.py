@@ -72,6 +72,22 @@ class SplinePSF(nn.Module):
         table = np.ascontiguousarray(table[:, ::-1, ::-1])
         self.register_buffer("coefficients", torch.from_numpy(table.astype(np.float32)))
 
+    @classmethod
+    def from_coefficients(
+        cls,
+        coefficients: Tensor,
+        z_start_nm: float,
+        z_step_nm: float,
+        pixel_size_nm: float,
+        oversampling: int = 1,
+    ) -> SplinePSF:
+        """Rebuild a PSF from the coefficients of another one; parameters as in `SplinePSF`."""
+        slices, rows, columns = coefficients.shape
+        blank = np.zeros((slices - 2, rows - 4, columns - 4))
+        psf = cls(blank, z_start_nm, z_step_nm, pixel_size_nm, oversampling)
+        psf.coefficients.copy_(coefficients)
+        return psf
+
     @property
     def z_range_nm(self) -> tuple[float, float]:
         """First and last z of the table, nm."""

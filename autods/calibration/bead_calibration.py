@@ -1,0 +1,261 @@
+"""From a stack of beads to a calibrated PSF."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from autods.calibration.beads import BeadStack, collect_beads
+from autods.calibration.empirical import empirical_psf
+from autods.calibration.quality import corner_statistics, masked_correlation, slice_correlation
+from autods.calibration.retrieval import PupilFit, RetrievalSettings, Retrieved, noise_weights
+from autods.core import OpticalSystem, UserError
+from autods.optics.phase_masks import astigmatism_mask, double_helix_mask, tetrapod_mask
+from autods.optics.pupil import Pupil
+from autods.optics.spline import SplinePSF
+
+_log = logging.getLogger(__name__)
+
+#: A first fit whose held-out slices correlate worse than this tries other starting masks.
+_POOR = 0.95
+_HOLD_OUT = 5
+_RATES = {"zernike": 0.05, "position": 0.02, "log_blur": 0.02}
+
+
+@dataclass(frozen=True)
+class BeadSettings:
+    """How a bead stack is read and fitted.
+
+    Parameters
+    ----------
+    size_px
+        Side of the cut-out around a bead; None measures it.
+    saturation_adu
+        Camera value at which pixels saturate; None looks for a plateau.
+    scan
+        What the z positions are: "objective", the focal plane's height, growing into the sample; "sample",
+        the stage's or the bead's height above the focal plane, which is the reverse.
+    retrieval
+        The fit itself.
+    seed
+        Of the slices drawn in each step.
+    """
+
+    size_px: int | None = None
+    saturation_adu: float | None = None
+    scan: Literal["objective", "sample"] = "objective"
+    retrieval: RetrievalSettings = field(default_factory=RetrievalSettings)
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class BeadCalibration:
+    """Everything a calibration found.
+
+    Parameters
+    ----------
+    beads
+        Candidates and their registered mean.
+    z_nm
+        (Z,) positions as given.
+    nfp_nm
+        (Z,) focal planes, so shifted that the bead is in focus at 0.
+    retrieved
+        The fitted pupil and the model of the stack.
+    empirical
+        Cubic-spline PSF of the mean bead, free of any model.
+    correlation, correlation_masked
+        (Z,) of model and mean bead, raw and with the background masked.
+    start
+        Name of the starting mask that won.
+    held_out_correlation
+        Of the slices left out while starts were compared, by start.
+    """
+
+    beads: BeadStack
+    z_nm: NDArray[np.float64]
+    nfp_nm: NDArray[np.float64]
+    retrieved: Retrieved
+    empirical: SplinePSF
+    correlation: NDArray[np.float64]
+    correlation_masked: NDArray[np.float64]
+    start: str
+    held_out_correlation: dict[str, float]
+
+
+def z_positions(
+    n_slices: int, z_step_nm: float | None = None, z_nm: str | None = None
+) -> NDArray[np.float64]:
+    """Positions (n_slices,) of the slices of a stack, nm.
+
+    Parameters
+    ----------
+    n_slices
+        Slices in the file.
+    z_step_nm
+        Equal steps, centred on 0.
+    z_nm
+        ``START:STOP:N``, both ends included.
+
+    Raises
+    ------
+    UserError
+        If neither or both are given, the text cannot be read, N is not the number of slices, or the positions
+        do not differ.
+    """
+    if (z_step_nm is None) == (z_nm is None):
+        raise UserError(
+            "calibration: give the z positions as calibration.z_step_nm=STEP or calibration.z_nm=START:STOP:N"
+        )
+    if z_step_nm is not None:
+        if z_step_nm == 0 or not math.isfinite(z_step_nm):
+            raise UserError(f"calibration.z_step_nm={z_step_nm}: give the distance of the slices in nm")
+        return np.asarray((np.arange(n_slices) - (n_slices - 1) / 2) * z_step_nm, np.float64)
+    assert z_nm is not None
+    try:
+        first, last, count = z_nm.split(":")
+        start, stop, number = float(first), float(last), int(count)
+    except ValueError as error:
+        raise UserError(f"calibration.z_nm={z_nm}: write START:STOP:N, for instance -750:750:151") from error
+    if number != n_slices:
+        raise UserError(
+            f"calibration.z_nm={z_nm} names {number} positions, the stack has {n_slices} slices: correct N"
+        )
+    if start == stop:
+        raise UserError(
+            f"calibration.z_nm={z_nm}: START and STOP are equal: give the range of the scan in nm"
+        )
+    return np.linspace(start, stop, number)
+
+
+def calibrate_beads(
+    stack: NDArray[np.generic],
+    z_nm: NDArray[np.float64],
+    optics: OpticalSystem,
+    settings: BeadSettings | None = None,
+    nominal_mask: Mapping[str, Tensor] | None = None,
+) -> BeadCalibration:
+    """Calibrate the PSF from a z-stack of beads on the coverslip.
+
+    Parameters
+    ----------
+    stack
+        (Z, Y, X) camera values (or photons).
+    z_nm
+        (Z,) positions, see `BeadSettings.scan`.
+    optics
+        Microscope; `na` and `wavelength_nm` are needed.
+    settings
+        Defaults when None.
+    nominal_mask
+        Named starting phases (P, P) of which the first is tried first, for instance the designed mask; None
+        starts from a flat pupil.
+
+    Raises
+    ------
+    UserError
+        If the stack is flat, holds no usable bead, or the positions do not belong to it.
+    """
+    settings = settings or BeadSettings()
+    if len(z_nm) != len(stack):
+        raise UserError(
+            f"calibration: {len(z_nm)} z positions for a stack of {len(stack)} slices: correct them"
+        )
+    step = float(np.mean(np.diff(z_nm)))
+    values = np.asarray(stack, np.float32)
+    beads = collect_beads(values, settings.size_px, step, settings.saturation_adu)
+    data = torch.from_numpy(beads.volume.astype(np.float32))
+    nfp = z_nm if settings.scan == "objective" else -z_nm
+    with single_thread():
+        focal_planes = torch.from_numpy(nfp).to(torch.float32)
+        fit, start, scores = _fit_pupil(data, focal_planes, optics, settings, nominal_mask)
+    retrieved = fit.result()
+    focus = nfp + retrieved.z_offset_nm
+    volume = np.asarray(beads.volume, np.float32)
+    return BeadCalibration(
+        beads=beads,
+        z_nm=z_nm,
+        nfp_nm=focus,
+        retrieved=retrieved,
+        empirical=empirical_psf(volume, focus, retrieved, optics.pixel_size_nm),
+        correlation=slice_correlation(retrieved.model, volume),
+        correlation_masked=masked_correlation(retrieved.model, volume),
+        start=start,
+        held_out_correlation=scores,
+    )
+
+
+@contextmanager
+def single_thread() -> Iterator[None]:
+    """Keep torch on one thread for a while.
+
+    These tensors are small, and threads that wait for each other on a busy machine cost many times what they
+    bring.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _fit_pupil(
+    data: Tensor,
+    nfp_nm: Tensor,
+    optics: OpticalSystem,
+    settings: BeadSettings,
+    nominal: Mapping[str, Tensor] | None,
+) -> tuple[PupilFit, str, dict[str, float]]:
+    """Fit from one start, from several when that is poor, and finish the best on all slices."""
+    retrieval, generator = settings.retrieval, np.random.default_rng(settings.seed)
+    noise = torch.from_numpy(corner_statistics(data.numpy())[1]).to(torch.float32)
+    weight = noise_weights(data, noise, retrieval.loss)
+    everything = torch.arange(len(data))
+    held_out = everything[_HOLD_OUT // 2 :: _HOLD_OUT]
+    seen = everything[~torch.isin(everything, held_out)]
+    rates = dict(_RATES) if retrieval.method == "zernike" else {**_RATES, "phase": 0.1}
+
+    def begin(phase: Tensor | None) -> tuple[PupilFit, float]:
+        fit = PupilFit(data, nfp_nm, weight, optics, retrieval, phase)
+        fit.descend(rates, max(retrieval.steps // 2, 1), seen, generator)
+        model = fit.render()[0]
+        return fit, float(slice_correlation(model[held_out].numpy(), data[held_out].numpy()).mean())
+
+    starts: dict[str, Tensor | None] = {"flat": None, **(nominal or {})}
+    names = [*(nominal or {}), "flat"]
+    fits = {names[0]: begin(starts[names[0]])}
+    if fits[names[0]][1] < _POOR:
+        starts.update(_starting_masks(fits[names[0]][0].psf.pupil))
+        for name in [other for other in starts if other not in fits]:
+            fits[name] = begin(starts[name])
+            _log.info("start %s: held-out correlation %.4f", name, fits[name][1])
+    scores = {name: score for name, (_, score) in fits.items()}
+    best = max(scores, key=lambda name: scores[name])
+    fit = fits[best][0]
+    fit.weight = noise_weights(data, noise, retrieval.loss, fit.render()[0])
+    if retrieval.fit_amplitude:
+        rates["log_amplitude"] = 0.03
+    fit.descend(rates, max(retrieval.steps // 2, 1), everything, generator)
+    return fit, best, scores
+
+
+def _starting_masks(pupil: Pupil) -> dict[str, Tensor]:
+    """Masks that reach the usual engineered PSFs from where a flat pupil gets stuck."""
+    return {
+        "astigmatism 0": astigmatism_mask(pupil, 0.15, 0.0),
+        "astigmatism 90": astigmatism_mask(pupil, 0.15, 90.0),
+        "tetrapod 0": tetrapod_mask(pupil),
+        "tetrapod 45": tetrapod_mask(pupil, angle_deg=45.0),
+        "double helix 0": double_helix_mask(pupil),
+        "double helix 90": double_helix_mask(pupil, angle_deg=90.0),
+    }

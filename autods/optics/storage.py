@@ -1,0 +1,130 @@
+"""The file ``psf.h5``: a calibrated PSF with its optics, units and provenance."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from pathlib import Path
+
+import h5py
+import numpy as np
+import torch
+
+from autods.core import OpticalSystem, UserError
+from autods.io.atomic import atomic_path
+from autods.optics.importers import open_foreign
+from autods.optics.protocol import PSFModel
+from autods.optics.pupil_psf import PupilPSF, ScalarPSF, VectorialPSF
+from autods.optics.spline import SplinePSF
+from autods.optics.zernike import zernike_basis
+
+_FORMAT = "autods-psf"
+_KINDS: dict[str, type[PupilPSF]] = {"scalar": ScalarPSF, "vectorial": VectorialPSF}
+_ZERNIKE_MODES = 36
+
+
+def zernike_table(psf: PupilPSF, modes: int = _ZERNIKE_MODES) -> np.ndarray:
+    """Zernike coefficients (modes,) in waves rms of a PSF's phase, Noll 1 to `modes`, by least squares."""
+    pupil = psf.pupil
+    basis = zernike_basis(list(range(1, modes + 1)), pupil.u, pupil.v).double().flatten(1)
+    weight = pupil.aperture.double().flatten()
+    moment = (basis * weight) @ psf.phase.detach().double().flatten()
+    solution = torch.linalg.solve((basis * weight) @ basis.T, moment) / (2 * math.pi)
+    return np.asarray(solution.numpy())
+
+
+def save_psf(psf: PupilPSF | SplinePSF, path: str | Path, provenance: Mapping[str, str]) -> None:
+    """Write a PSF to HDF5.
+
+    Parameters
+    ----------
+    psf
+        A diffraction or a spline PSF.
+    path
+        File to write; replaced in one step.
+    provenance
+        Texts that say where it comes from (source file, hash, settings, version), stored as attributes.
+
+    Raises
+    ------
+    UserError
+        If the file cannot be written.
+    """
+    with atomic_path(path) as part, h5py.File(part, "w") as file:
+        file.attrs["format"], file.attrs["version"] = _FORMAT, 1
+        file.attrs["conventions"] = "nm, radians; rows along y, columns along x; z from the coverslip"
+        if isinstance(psf, SplinePSF):
+            file.attrs["kind"] = "spline"
+            table = file.create_dataset("coefficients", data=psf.coefficients.numpy(), compression="gzip")
+            for name in ("pixel_size_nm", "oversampling", "z_start_nm", "z_step_nm"):
+                table.attrs[name] = getattr(psf, name)
+        else:
+            _write_pupil(file, psf)
+        group = file.create_group("provenance")
+        for key, text in provenance.items():
+            group.attrs[key] = text
+
+
+def _write_pupil(file: h5py.File, psf: PupilPSF) -> None:
+    file.attrs["kind"] = next(name for name, kind in _KINDS.items() if type(psf) is kind)
+    optics = file.create_group("optics")
+    for item in fields(psf.optics):
+        optics.attrs[item.name] = getattr(psf.optics, item.name)
+    file.create_dataset("phase", data=psf.phase.detach().numpy()).attrs["unit"] = "rad"
+    file.create_dataset("amplitude", data=psf.amplitude.detach().numpy()).attrs["unit"] = "1"
+    zernikes = file.create_dataset("zernike", data=zernike_table(psf))
+    zernikes.attrs["unit"], zernikes.attrs["order"] = "waves rms", "Noll, from 1"
+    file.attrs["blur_sigma_nm"] = float(psf.blur_sigma_nm)
+    file.attrs["supercritical"] = psf.supercritical
+
+
+def load_psf(path: str | Path, nfp_nm: float | None = None, pixel_size_nm: float | None = None) -> PSFModel:
+    """Open a PSF: ``psf.h5``, SMAP or DECODE ``*_3dcal.mat``, uiPSF ``.h5``; the content decides.
+
+    Parameters
+    ----------
+    path
+        File.
+    nfp_nm
+        Nominal focal plane of the experiment instead of the stored one (diffraction models only), nm.
+    pixel_size_nm
+        Camera pixel, needed for files that do not state it (SMAP), nm.
+
+    Raises
+    ------
+    UserError
+        If the file is absent, not a PSF, or lacks something.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"{path}: there is no such file")
+    if not h5py.is_hdf5(path):
+        return open_foreign(path, pixel_size_nm)
+    try:
+        with h5py.File(path, "r") as file:
+            if file.attrs.get("format") == _FORMAT:
+                return _read(file, nfp_nm)
+    except (KeyError, OSError, ValueError) as error:
+        raise UserError(f"{path}: is damaged ({error}): calibrate again") from error
+    return open_foreign(path, pixel_size_nm)
+
+
+def _read(file: h5py.File, nfp_nm: float | None) -> PSFModel:
+    kind = str(file.attrs["kind"])
+    if kind == "spline":
+        table = file["coefficients"]
+        attributes = {name: float(table.attrs[name]) for name in ("z_start_nm", "z_step_nm", "pixel_size_nm")}
+        return SplinePSF.from_coefficients(
+            torch.from_numpy(table[:]), oversampling=int(table.attrs["oversampling"]), **attributes
+        )
+    optics = OpticalSystem(**{name: float(value) for name, value in file["optics"].attrs.items()})
+    if nfp_nm is not None:
+        optics = replace(optics, nfp_nm=nfp_nm)
+    return _KINDS[kind](
+        optics,
+        torch.from_numpy(file["phase"][:]),
+        torch.from_numpy(file["amplitude"][:]),
+        float(file.attrs["blur_sigma_nm"]),
+        supercritical=bool(file.attrs["supercritical"]),
+    )
