@@ -1,0 +1,106 @@
+"""Pictures to look at."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+#: Share of the picture's width that a scale bar should have at most.
+_BAR_SHARE = 0.25
+#: Pictures below this many pixels a side are enlarged.
+_MIN_SIDE = 256
+
+
+def to_preview(
+    image: NDArray[np.floating],
+    pixel_size_nm: float | None = None,
+    *,
+    percentile: float = 99.5,
+    colormap: str = "inferno",
+    max_side: int = 2048,
+) -> NDArray[np.uint8]:
+    """Turn a rendered image into an 8-bit picture with a scale bar.
+
+    Contrast ends at a percentile of the pixels that are not empty, since most of a localization image is.
+
+    Parameters
+    ----------
+    image
+        (Y, X) values of at least 0, or (Y, X, 3) linear light.
+    pixel_size_nm
+        Side of a pixel; None draws no bar.
+    percentile
+        Of the non-empty pixels, shown at full brightness.
+    colormap
+        Matplotlib's name of a perceptually uniform map, for (Y, X).
+    max_side
+        Larger images are averaged down.
+
+    Returns
+    -------
+    ndarray
+        (Y, X, 3) uint8.
+    """
+    shown, scale = _resize(np.nan_to_num(np.asarray(image, np.float32)), max_side)
+    brightness = shown if shown.ndim == 2 else shown.max(-1)
+    lit = brightness[brightness > brightness.max(initial=0) * 1e-6]
+    white = float(np.percentile(lit, percentile)) if lit.size else 1.0
+    level = np.clip(shown / max(white, 1e-30), 0, 1)
+    rgb = _colored(level, colormap) if level.ndim == 2 else _to_srgb(level)
+    picture: NDArray[np.uint8] = np.rint(rgb * 255).astype(np.uint8)
+    return picture if pixel_size_nm is None else _with_bar(picture, pixel_size_nm * scale)
+
+
+def round_length_nm(longest_nm: float) -> float:
+    """Return the largest of 1, 2, 5, 10, 20, 50, ... nm that is not above a length."""
+    power = 10.0 ** math.floor(math.log10(longest_nm))
+    return next(step * power for step in (5.0, 2.0, 1.0) if step * power <= longest_nm * (1 + 1e-9))
+
+
+def _resize(image: NDArray[np.float32], max_side: int) -> tuple[NDArray[np.float32], float]:
+    """Average blocks of a large image or repeat the pixels of a small one; also the new pixel in old ones."""
+    side = max(image.shape[:2])
+    if side < _MIN_SIDE:
+        factor = -(-_MIN_SIDE // side)
+        return image.repeat(factor, 0).repeat(factor, 1), 1 / factor
+    factor = -(-side // max_side)
+    if factor == 1:
+        return image, 1.0
+    rest = [(-length) % factor for length in image.shape[:2]]
+    padded = np.pad(image, [(0, rest[0]), (0, rest[1])] + [(0, 0)] * (image.ndim - 2))
+    rows, columns = (length // factor for length in padded.shape[:2])
+    blocks = padded.reshape(rows, factor, columns, factor, *image.shape[2:])
+    return blocks.mean((1, 3)), float(factor)
+
+
+def _colored(level: NDArray[np.float32], colormap: str) -> NDArray[np.float64]:
+    from matplotlib import colormaps
+
+    table = colormaps[colormap](np.linspace(0, 1, 256))[:, :3]
+    colors: NDArray[np.float64] = table[np.rint(level * 255).astype(np.uint8)]
+    return colors
+
+
+def _to_srgb(level: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Encode linear light for the screen (IEC 61966-2-1)."""
+    return np.where(level <= 0.0031308, 12.92 * level, 1.055 * level ** (1 / 2.4) - 0.055)
+
+
+def _with_bar(picture: NDArray[np.uint8], pixel_size_nm: float) -> NDArray[np.uint8]:
+    """Draw a white bar of round length with its label into the lower right corner."""
+    from PIL import Image, ImageDraw, ImageFont
+
+    height, width = picture.shape[:2]
+    length_nm = round_length_nm(_BAR_SHARE * width * pixel_size_nm)
+    length = max(round(length_nm / pixel_size_nm), 1)
+    margin, thick = max(width // 40, 2), max(height // 120, 2)
+    canvas = Image.fromarray(picture)
+    draw = ImageDraw.Draw(canvas)
+    right, bottom = width - margin, height - margin
+    draw.rectangle((right - length, bottom - thick, right - 1, bottom - 1), fill="white")
+    label = f"{length_nm / 1000:g} µm" if length_nm >= 1000 else f"{length_nm:g} nm"
+    font = ImageFont.load_default(max(height // 24, 10))
+    draw.text((right - length / 2, bottom - 2 * thick), label, fill="white", font=font, anchor="mb")
+    return np.asarray(canvas)
