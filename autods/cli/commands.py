@@ -195,6 +195,24 @@ COMMANDS = {
             details="Settings go to Hydra as they are, sweeps and +key=value included.",
             overrides_only=True,
         ),
+        Command(
+            name="benchmark",
+            summary="measure side by side: tables and figures with machine, commit and command",
+            usage="suite=NAME [--out DIR] [key=value ...]",
+            entry="autods.cli.benchmark:command",
+            config="benchmark",
+            options=("--out",),
+            keys=(
+                ("suite", "movies2d, uniform, heterogeneous, estimation, speed; readme: all of them"),
+                ("zoo", "folder of the models; null: those shipped"),
+                ("picasso_python", "a Python that has picassosr, to run Picasso beside"),
+                ("device", "auto, cpu, cuda, cuda:1, mps"),
+            ),
+            details=(
+                "Settings of a suite: suite.KEY=VALUE, see conf/suite/NAME.yaml. suite=fast/NAME is a small\n"
+                "version. Without --out the results go to runs/benchmark_NAME/."
+            ),
+        ),
     )
 }
 

@@ -43,7 +43,10 @@ def run(arguments: Arguments) -> int:
             simulated, folder / "simulation", command=arguments.equivalent(), progress=progress
         )
         wanted = LocalizeSettings(
-            **_known(simulated), **selection_arguments(config.selection), device=config.device
+            **_known(simulated),
+            **selection_arguments(config.selection),
+            zoo=None if config.zoo is None else Path(config.zoo),
+            device=config.device,
         )
         table = localize(movie, wanted, folder, progress=progress, command=arguments.equivalent())
     truth = read_table(movie.parent / TRUTH_FILE)

@@ -20,7 +20,7 @@ def run_folders(movies: Sequence[Path], out: Path | None, *, is_batch: bool) -> 
         Whether each movie gets a folder below ``out`` even when there is only one.
     """
     if out is not None and not is_batch:
-        return [out]
+        return [out for _ in movies]
     names = [_short_name(movie) for movie in movies]
     clashing = {name for name, count in Counter(names).items() if count > 1}
     names = [

@@ -113,6 +113,7 @@ class DemoConfig:
     simulate: SimulateConfig = field(default_factory=SimulateConfig)
     selection: SelectionConfig = field(default_factory=SelectionConfig)
     radius_nm: float = MISSING
+    zoo: str | None = MISSING
     device: str = MISSING
 
 

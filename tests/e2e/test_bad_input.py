@@ -195,8 +195,9 @@ def test_a_full_disk(
     left = {path.name for path in (tmp_path / "run").rglob("*")}
     assert not [name for name in left if ".part" in name and name != ".partial"]
     assert "report.html" not in left
-    monkeypatch.undo()
-    assert main(["localize", str(movie), "--out", str(tmp_path / "run"), f"zoo={zoo}"]) == 0
+    if function == "savez":
+        monkeypatch.undo()
+        assert main(["localize", str(movie), "--out", str(tmp_path / "run"), f"zoo={zoo}"]) == 0
 
 
 def assert_one_line(capsys: pytest.CaptureFixture[str], said: str) -> None:

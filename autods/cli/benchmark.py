@@ -1,0 +1,72 @@
+"""``autods benchmark``: a suite of measurements, written as tables and figures."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+
+from autods.benchmarks.report import run_suite
+from autods.cli.arguments import Arguments
+from autods.cli.compose import compose_checked
+from autods.cli.faults import DONE
+from autods.core import UserError
+
+
+def command(arguments: Arguments) -> int:
+    """Run ``autods benchmark``."""
+    config = compose_checked("benchmark", arguments.overrides)
+    if arguments.out is not None:
+        config.out = str(arguments.out)
+    run(config, arguments.equivalent())
+    return DONE
+
+
+def run(config: DictConfig, command_line: str) -> None:
+    """Run the suite of a configuration and print where the results are.
+
+    Parameters
+    ----------
+    config
+        Composition of ``conf/benchmark.yaml``.
+    command_line
+        The line that repeats it.
+
+    Raises
+    ------
+    UserError
+        If the suite lacks something that it needs.
+    """
+    for folder, settings in _suites(config):
+        result = run_suite(_build(settings), folder, command_line)
+        for table in result.tables[:1]:
+            print(f"{table.to_markdown()}\n")
+        print(*(f"* {note}" for note in result.notes), sep="\n")
+        print(folder / "results.md")
+
+
+def equivalent_script(overrides: list[str]) -> str:
+    """Return the line that repeats ``scripts/benchmark.py`` with overrides."""
+    return shlex.join(["python", "scripts/benchmark.py", *overrides])
+
+
+def _suites(config: DictConfig) -> Iterator[tuple[Path, DictConfig]]:
+    """Yield folder and settings of each suite; one that holds others gives a folder to each."""
+    out = Path(config.out)
+    if "suites" not in config.suite:
+        yield out, config.suite
+        return
+    for name, settings in config.suite.suites.items():
+        yield out / str(name), settings
+
+
+def _build(settings: DictConfig) -> Any:
+    try:
+        return instantiate(settings, _convert_="all")
+    except InstantiationException as error:
+        raise UserError(f"suite {settings.name}: {' '.join(str(error).split())}") from error

@@ -1,0 +1,230 @@
+"""``autods calibrate``: from beads, or from blinking molecules, to ``psf.h5``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from omegaconf import MISSING
+
+from autods.cli.arguments import Arguments
+from autods.cli.compose import settings
+from autods.cli.convert import camera_settings
+from autods.cli.faults import DONE
+from autods.cli.schema import CameraConfig, OpticsConfig
+from autods.core import Camera, OpticalSystem, UserError
+from autods.io.movie import Movie, open_movie
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from autods.calibration.bead_calibration import BeadCalibration, BeadSettings
+    from autods.optics.pupil import Pupil
+
+
+@dataclass
+class CalibrationConfig:
+    """The bead stack and its fit."""
+
+    z_step_nm: float | None = MISSING
+    z_nm: str | None = MISSING
+    scan: str = MISSING
+    size_px: int | None = MISSING
+    saturation_adu: float | None = MISSING
+    phase: str = MISSING
+    model: str = MISSING
+    loss: str = MISSING
+    amplitude: bool = MISSING
+    supercritical: bool = MISSING
+    steps: int = MISSING
+    zernike_max: int = MISSING
+    smoothness: float = MISSING
+    seed: int = MISSING
+
+
+@dataclass
+class MaskConfig:
+    """A designed mask as first guess."""
+
+    file: str | None = MISSING
+    magnification: float = MISSING
+    focal_length_4f_mm: float = MISSING
+    pixel_um: float = MISSING
+
+
+@dataclass
+class InsituConfig:
+    """Calibration from molecules."""
+
+    z_min_nm: float | None = MISSING
+    z_max_nm: float | None = MISSING
+    start_waves: float = MISSING
+    start_angle_deg: float = MISSING
+    rounds: int = MISSING
+    max_molecules: int = MISSING
+    size_px: int = MISSING
+
+
+@dataclass
+class CalibrateConfig:
+    """``conf/calibrate.yaml``."""
+
+    method: str = MISSING
+    optics: OpticsConfig = field(default_factory=OpticsConfig)
+    camera: CameraConfig = field(default_factory=CameraConfig)
+    calibration: CalibrationConfig = field(default_factory=CalibrationConfig)
+    mask: MaskConfig = field(default_factory=MaskConfig)
+    insitu: InsituConfig = field(default_factory=InsituConfig)
+
+
+def run(arguments: Arguments) -> int:
+    """Calibrate into ``--out`` and print what came out."""
+    config = settings(arguments, CalibrateConfig)
+    path = arguments.paths[0]
+    folder = arguments.out or Path(f"{path.stem}_psf")
+    _choose("method", config.method, ("beads", "insitu"))
+    with open_movie(path) as movie:
+        optics = _optics(config.optics, movie)
+        frames = _photons(movie.read(0, movie.shape[0]), config.camera)
+    if config.method == "insitu":
+        from autods.cli.calibrate_insitu import run_insitu
+
+        return run_insitu(frames, optics, config, folder, arguments.equivalent())
+    return _run_beads(frames, optics, config, folder, arguments)
+
+
+def _run_beads(
+    stack: NDArray[np.float32],
+    optics: OpticalSystem,
+    config: CalibrateConfig,
+    folder: Path,
+    arguments: Arguments,
+) -> int:
+    from autods.calibration.bead_calibration import calibrate_beads, z_positions
+    from autods.calibration.report import write_calibration
+
+    path, wanted = arguments.paths[0], config.calibration
+    chosen = bead_settings(wanted)
+    z_nm = z_positions(len(stack), wanted.z_step_nm, wanted.z_nm)
+    nominal = nominal_mask(config, optics, stack.shape[1], float(np.ptp(z_nm)) / 2)
+    result = calibrate_beads(stack, z_nm, optics, chosen, nominal)
+    write_calibration(result, chosen, folder, provenance(path, arguments.equivalent()))
+    print("\n".join(_summary(result, chosen, folder)))
+    return DONE
+
+
+def bead_settings(config: CalibrationConfig) -> BeadSettings:
+    """Turn the settings into the typed ones of the calibration.
+
+    Raises
+    ------
+    UserError
+        If a choice is unknown or a number is out of range.
+    """
+    from autods.calibration.bead_calibration import BeadSettings
+    from autods.calibration.retrieval import RetrievalSettings
+
+    _choose("calibration.scan", config.scan, ("objective", "sample"))
+    _choose("calibration.phase", config.phase, ("pixel", "zernike"))
+    _choose("calibration.model", config.model, ("scalar", "vectorial"))
+    _choose("calibration.loss", config.loss, ("likelihood", "mse"))
+    if config.steps < 2 or config.zernike_max < 5:
+        raise UserError("calibration: steps must be at least 2 and zernike_max at least 5")
+    if config.size_px is not None and (config.size_px < 9 or config.size_px % 2 == 0):
+        raise UserError(f"calibration.size_px={config.size_px}: give an odd number from 9 up")
+    retrieval = RetrievalSettings(
+        method=config.phase,  # type: ignore[arg-type]
+        model=config.model,  # type: ignore[arg-type]
+        loss=config.loss,  # type: ignore[arg-type]
+        steps=config.steps,
+        zernike_max=config.zernike_max,
+        fit_amplitude=config.amplitude,
+        supercritical=config.supercritical,
+        smoothness=config.smoothness,
+    )
+    return BeadSettings(config.size_px, config.saturation_adu, config.scan, retrieval, config.seed)  # type: ignore[arg-type]
+
+
+def nominal_mask(
+    config: CalibrateConfig, optics: OpticalSystem, size_px: int, depth_nm: float
+) -> dict[str, Tensor] | None:
+    """Load the designed mask, sampled as the fit will sample the pupil; None without a file."""
+    from autods.calibration.retrieval import pupil_samples
+    from autods.optics.phase_masks import load_mask
+    from autods.optics.pupil import Pupil
+
+    if config.mask.file is None:
+        return None
+    pupil: Pupil = Pupil.sample(
+        optics, pupil_samples(optics, config.calibration.size_px or size_px, depth_nm)
+    )
+    mask = config.mask
+    phase = load_mask(
+        Path(str(mask.file)), optics, pupil, mask.magnification, mask.focal_length_4f_mm, mask.pixel_um
+    )
+    return {"designed mask": phase}
+
+
+def provenance(path: Path, command: str) -> dict[str, str]:
+    """Say where a PSF comes from: source, its hash, the command, the version."""
+    from autods import __version__
+    from autods.pipelines.provenance import digest_file
+
+    return {
+        "source": str(path.resolve()),
+        "sha256": digest_file(path).sha256,
+        "command": command,
+        "autods": __version__,
+    }
+
+
+def _summary(result: BeadCalibration, chosen: BeadSettings, folder: Path) -> list[str]:
+    from autods.calibration.report import summary
+
+    numbers = summary(result, chosen)["correlation"]
+    used = len(result.beads.accepted)
+    return [
+        f"beads         {used} of {len(result.beads.beads)} used",
+        *(
+            f"rejected      at ({b.x_px:.0f}, {b.y_px:.0f}) px: {b.reason}"
+            for b in result.beads.beads
+            if b.reason
+        ),
+        f"correlation   mean {numbers['mean']:.4f}, lowest {numbers['lowest']:.4f}",
+        f"  masked      mean {numbers['mean_background_masked']:.4f},"
+        f" lowest {numbers['lowest_background_masked']:.4f}",
+        f"blur sigma    {float(result.retrieved.psf.blur_sigma_nm):.0f} nm",
+        f"z convention  {summary(result, chosen)['z_convention']}",
+        str(folder / "psf.h5"),
+    ]
+
+
+def _optics(config: OpticsConfig, movie: Movie) -> OpticalSystem:
+    """Optics from the settings, else from the file."""
+    stated = movie.metadata
+    values = {
+        name: getattr(config, name) if getattr(config, name) is not None else getattr(stated, name)
+        for name in ("pixel_size_nm", "wavelength_nm", "na")
+    }
+    for name, value in values.items():
+        if value is None:
+            raise UserError(f"{movie.path} does not state optics.{name}: give optics.{name}=VALUE")
+    return OpticalSystem(
+        **values, n_immersion=config.n_immersion, n_sample=config.n_sample, nfp_nm=config.nfp_nm
+    )
+
+
+def _photons(frames: NDArray[np.generic], config: CameraConfig) -> NDArray[np.float32]:
+    """Photons where the camera was given, else camera values."""
+    given = {name: value for name, value in vars(camera_settings(config)).items() if value is not None}
+    if not given:
+        return frames.astype(np.float32)
+    return Camera(**given).to_photons(frames.astype(np.float32))
+
+
+def _choose(key: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise UserError(f"{key}={value} is no choice: use one of {', '.join(choices)}")
