@@ -140,6 +140,8 @@ def _to_cpu(found: Detections, scale: float) -> Detections:
         found.y_px.cpu().double() * scale,
         found.confidence.cpu(),
         None if found.uncertainty_px is None else found.uncertainty_px.cpu().double() * scale,
+        None if found.z_nm is None else found.z_nm.cpu().double(),
+        None if found.uncertainty_z_nm is None else found.uncertainty_z_nm.cpu().double(),
     )
 
 

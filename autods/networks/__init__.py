@@ -1,8 +1,18 @@
 """Plain networks, their blocks and losses, and the input normalisation that they expect."""
 
 from autods.networks.deepstorm import DeepStorm
+from autods.networks.ds3d import DS3D
 from autods.networks.normalization import NORMALIZATIONS, normalize
 from autods.networks.registry import NETWORKS, build_network
 from autods.networks.subpixel import PixelNet, SubpixelNet
 
-__all__ = ["NETWORKS", "NORMALIZATIONS", "DeepStorm", "PixelNet", "SubpixelNet", "build_network", "normalize"]
+__all__ = [
+    "DS3D",
+    "NETWORKS",
+    "NORMALIZATIONS",
+    "DeepStorm",
+    "PixelNet",
+    "SubpixelNet",
+    "build_network",
+    "normalize",
+]

@@ -41,3 +41,48 @@ def deepstorm_loss(prediction: Tensor, target: Tensor, kernel: Tensor) -> dict[s
         The terms ``mse`` and ``sparsity``; the loss is their sum.
     """
     return {"mse": F.mse_loss(blur(prediction, kernel), target), "sparsity": prediction.abs().mean()}
+
+
+def blur_volumes(volumes: Tensor, kernel: Tensor) -> Tensor:
+    """Convolve volumes (B, Z, Y, X) with the separable kernel ``kernel`` along each axis, zeros outside."""
+    radius = len(kernel) // 2
+    out = volumes.unsqueeze(1)
+    for axis in range(3):
+        shape, padding = [1, 1, 1, 1, 1], [0, 0, 0]
+        shape[2 + axis], padding[axis] = len(kernel), radius
+        out = F.conv3d(out, kernel.to(volumes).view(shape), padding=padding)
+    return out.squeeze(1)
+
+
+def volume_mse(prediction: Tensor, target: Tensor, n_px: int) -> Tensor:
+    """Squared error of volumes (B, Z, Y, X), summed over the voxels, per frame and 100 camera pixels.
+
+    A mean over the voxels would vanish with their number, since nearly all of them are empty.
+
+    Parameters
+    ----------
+    prediction, target
+        Volumes in units of an emitter's amplitude.
+    n_px
+        Camera pixels of a frame.
+    """
+    return F.mse_loss(prediction, target, reduction="sum") * (100 / (len(prediction) * n_px))
+
+
+def kde_loss(prediction: Tensor, target: Tensor, kernel: Tensor, n_px: int) -> Tensor:
+    """Kernel density loss: `volume_mse` of both volumes convolved with a 3D Gaussian.
+
+    ``L = |g * prediction - g * target|^2`` (Nehme et al., Nature Methods 17, 734 (2020)); the convolution is
+    linear, so the difference is convolved once.
+
+    Parameters
+    ----------
+    prediction, target
+        (B, Z, Y, X); the target holds single voxels.
+    kernel
+        The Gaussian g along one axis.
+    n_px
+        Camera pixels of a frame.
+    """
+    difference = blur_volumes(prediction - target, kernel)
+    return volume_mse(difference, torch.zeros_like(difference), n_px)

@@ -9,12 +9,14 @@ from torch import nn
 
 from autods.core import UserError
 from autods.networks.deepstorm import DeepStorm
+from autods.networks.ds3d import DS3D
 from autods.networks.subpixel import PixelNet, SubpixelNet
 
 NETWORKS: Mapping[str, Callable[..., nn.Module]] = {
     "deepstorm": DeepStorm,
     "subpixel": SubpixelNet,
     "pixel": PixelNet,
+    "ds3d": DS3D,
 }
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, fields
 from typing import Protocol
 
 import torch
@@ -25,6 +26,10 @@ class Detections:
         (N,) larger is surer, 0 to about 1.
     uncertainty_px
         (N,) predicted lateral standard error per axis, pixels; None where the network does not tell.
+    z_nm
+        (N,) axial position, nm; None in 2D.
+    uncertainty_z_nm
+        (N,) predicted axial standard error, nm; None where the network does not tell.
     """
 
     frame: Tensor
@@ -32,6 +37,8 @@ class Detections:
     y_px: Tensor
     confidence: Tensor
     uncertainty_px: Tensor | None = None
+    z_nm: Tensor | None = None
+    uncertainty_z_nm: Tensor | None = None
 
     def __len__(self) -> int:
         """Count the detections."""
@@ -39,25 +46,29 @@ class Detections:
 
     def select(self, rows: Tensor) -> Detections:
         """Return the rows given by a mask or an index."""
-        uncertainty = None if self.uncertainty_px is None else self.uncertainty_px[rows]
-        return Detections(
-            self.frame[rows], self.x_px[rows], self.y_px[rows], self.confidence[rows], uncertainty
-        )
+        return self.map(lambda column: column[rows])
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> Detections:
+        """Apply a function to every column that is present."""
+        columns = {field.name: getattr(self, field.name) for field in fields(self)}
+        return Detections(**{name: change(column) for name, column in columns.items() if column is not None})
 
     @staticmethod
     def concatenate(parts: list[Detections], first_frames: list[int]) -> Detections:
-        """Join detections of consecutive batches, shifting each batch's frames by its first frame."""
+        """Join detections of consecutive batches, shifting each batch's frames by its first frame.
+
+        A column that is missing from one part is missing from the result.
+        """
         if not parts:
             none = torch.zeros(0)
             return Detections(none.long(), none, none, none)
-        uncertainty = [part.uncertainty_px for part in parts if part.uncertainty_px is not None]
-        return Detections(
-            torch.cat([part.frame + first for part, first in zip(parts, first_frames, strict=True)]),
-            torch.cat([part.x_px for part in parts]),
-            torch.cat([part.y_px for part in parts]),
-            torch.cat([part.confidence for part in parts]),
-            torch.cat(uncertainty) if len(uncertainty) == len(parts) else None,
-        )
+        joined: dict[str, Tensor] = {}
+        for field in fields(Detections):
+            columns = [getattr(part, field.name) for part in parts]
+            if all(column is not None for column in columns):
+                joined[field.name] = torch.cat(columns)
+        shift = [torch.full_like(part.frame, first) for part, first in zip(parts, first_frames, strict=True)]
+        return Detections(**{**joined, "frame": joined["frame"] + torch.cat(shift)})
 
 
 class Representation(Protocol):

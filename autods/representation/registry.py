@@ -9,10 +9,13 @@ from autods.core import UserError
 from autods.representation.base import Representation
 from autods.representation.heatmap import HeatmapRepresentation
 from autods.representation.mixture import MixtureRepresentation
+from autods.representation.voxels import BinaryVoxelRepresentation, GaussianVoxelRepresentation
 
 REPRESENTATIONS: Mapping[str, Callable[..., Representation]] = {
     "heatmap": HeatmapRepresentation,
     "mixture": MixtureRepresentation,
+    "voxels": GaussianVoxelRepresentation,
+    "binary_voxels": BinaryVoxelRepresentation,
 }
 
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from autods.core import UserError
-from autods.networks import NETWORKS, DeepStorm, build_network
+from autods.networks import DS3D, NETWORKS, DeepStorm, build_network
 
 HEATMAP = ("deepstorm", "subpixel")
 
@@ -24,9 +24,11 @@ def test_output_has_the_size_of_the_input(network):
 
 def test_nothing_beyond_the_margin_matters(network):
     torch.manual_seed(1)
-    frames = torch.randn(1, 1, 48, 48)
+    size = 2 * network.margin_px + 28
+    beyond = size // 2 - network.margin_px - 1
+    frames = torch.randn(1, 1, size, size)
     changed = frames.clone()
-    changed[..., : 48 // 2 - network.margin_px - 1] += 5 * torch.randn(48, 48 // 2 - network.margin_px - 1)
+    changed[..., :beyond] += 5 * torch.randn(size, beyond)
     with torch.inference_mode():
         one, two = network(frames), network(changed)
     half = one.shape[-1] // 2
@@ -54,3 +56,21 @@ def test_wrong_names_and_arguments_say_what_is_wrong():
         build_network("subpixel", colour=3)
     with pytest.raises(ValueError, match="upsampling"):
         DeepStorm(upsampling=6)
+
+
+@pytest.mark.parametrize("upsampling", [1, 2, 4])
+def test_volumes_at_each_upsampling(upsampling):
+    with torch.inference_mode():
+        volume = DS3D(n_slices=9, upsampling=upsampling, width=8)(torch.randn(2, 1, 12, 16))
+    assert volume.shape == (2, 9, 12 * upsampling, 16 * upsampling)
+    assert 0 <= float(volume.min()) <= float(volume.max()) <= 800
+    with pytest.raises(ValueError, match="upsampling"):
+        DS3D(upsampling=3)
+
+
+def test_the_published_layers():
+    # 3 x 3 layers: 1 to 64, five of 65 to 64, 65 to 64, 64 to 64, 64 to D, two of D to D; 1 x 1 of D to D.
+    depth = 81
+    weights = 9 * (64 + 6 * 65 * 64 + 64 * 64 + 64 * depth + 2 * depth**2) + depth**2
+    found = sum(p.numel() for name, p in DS3D(depth).named_parameters() if p.dim() == 4)
+    assert found == weights

@@ -1,0 +1,80 @@
+"""The network of DeepSTORM3D (Nehme et al., Nature Methods 17, 734 (2020)) and of AutoDS3D."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+#: Dilations of the layers at camera resolution.
+_DILATIONS = (1, 1, 2, 4, 8, 16)
+
+
+class DS3D(nn.Module):
+    """Dilated convolutions at camera resolution, optional upsampling, a volume of voxels at the end.
+
+    Parameters
+    ----------
+    n_slices
+        Slices D of the volume.
+    upsampling
+        Voxels per camera pixel and lateral axis: 1, 2 or 4.
+    width
+        Channels of the layers before the volume.
+    amplitude
+        Highest value of a voxel; the last layer works in units of it, so that weights of order one suffice.
+
+    Raises
+    ------
+    ValueError
+        If the upsampling is not 1, 2 or 4.
+    """
+
+    def __init__(
+        self, n_slices: int = 81, upsampling: int = 1, width: int = 64, amplitude: float = 800.0
+    ) -> None:
+        super().__init__()
+        if upsampling not in (1, 2, 4):
+            raise ValueError(f"upsampling must be 1, 2 or 4, got {upsampling}")
+        self.amplitude = amplitude
+        self.norm = nn.BatchNorm2d(1)
+        self.dilated = nn.ModuleList(
+            _layer(1 if index == 0 else width + 1, width, dilation)
+            for index, dilation in enumerate(_DILATIONS)
+        )
+        #: Factor of the nearest-neighbour upsampling before each of the two layers behind the dilated ones.
+        self.factors = {1: (1, 1), 2: (2, 1), 4: (2, 2)}[upsampling]
+        self.expanding = nn.ModuleList([_layer(width + 1, width), _layer(width, width)])
+        self.slices = _layer(width, n_slices)
+        self.residual = nn.ModuleList(_layer(n_slices, n_slices) for _ in range(2))
+        self.head = nn.Conv2d(n_slices, n_slices, 1)
+        #: Distance in camera pixels from which an input pixel can still change an output pixel.
+        self.margin_px = sum(_DILATIONS) + 5
+        # Volumes are nearly empty: start just above zero, where the clipping still passes a gradient.
+        nn.init.normal_(self.head.weight, std=1e-3)
+        nn.init.constant_(self.head.bias, 1e-2)  # type: ignore[arg-type]
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """Map normalised frames (B, 1, Y, X) to volumes (B, D, uY, uX) between 0 and the amplitude."""
+        frames = self.norm(frames)
+        features = self.dilated[0](frames)
+        for layer in self.dilated[1:]:
+            features = layer(torch.cat([features, frames], 1)) + features
+        features = torch.cat([features, frames], 1)
+        for layer, factor in zip(self.expanding, self.factors, strict=True):
+            if factor > 1:
+                features = F.interpolate(features, scale_factor=float(factor))
+            features = layer(features)
+        volume = self.slices(features)
+        for layer in self.residual:
+            volume = layer(volume) + volume
+        return self.amplitude * F.hardtanh(self.head(volume), 0.0, 1.0)
+
+
+def _layer(n_in: int, n_out: int, dilation: int = 1) -> nn.Sequential:
+    """Return 3 x 3 convolution, leaky ReLU and batch norm that keep the image size."""
+    return nn.Sequential(
+        nn.Conv2d(n_in, n_out, 3, padding=dilation, dilation=dilation),
+        nn.LeakyReLU(0.2, inplace=True),
+        nn.BatchNorm2d(n_out),
+    )
