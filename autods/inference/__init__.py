@@ -4,7 +4,7 @@ from autods.inference.amplitudes import Amplitudes, fit_amplitudes
 from autods.inference.localizer import Localizer, pick_device
 from autods.inference.rescaling import Rescaling, plan_rescaling
 from autods.inference.stitching import Found, stitch
-from autods.inference.tiling import Tile, cut, patch_size_px, tile_field
+from autods.inference.tiling import Tile, patch_size_px, tile_field
 
 __all__ = [
     "Amplitudes",
@@ -12,7 +12,6 @@ __all__ = [
     "Localizer",
     "Rescaling",
     "Tile",
-    "cut",
     "fit_amplitudes",
     "patch_size_px",
     "pick_device",

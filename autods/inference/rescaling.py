@@ -19,7 +19,6 @@ from scipy.special import ive
 from torch import Tensor
 
 from autods.core import UserError
-from autods.inference.tiling import mirror_index
 
 #: Widths that differ by less are taken as equal. A width measured from a movie is good to 2-5 %, and the
 #: networks are trained on PSFs whose width is spread by more than this.
@@ -155,8 +154,17 @@ def _axis_matrix(n_in: int, n_out: int, zoom: float, blur_sigma_px: float) -> ND
         weight = _cubic(offset / stretch)
     weight /= weight.sum(1, keepdims=True)
     matrix = np.zeros((n_out, n_in))
-    np.add.at(matrix.T, mirror_index(first, last, n_in), weight.T)
+    np.add.at(matrix.T, _mirror_index(first, last, n_in), weight.T)
     return matrix
+
+
+def _mirror_index(start: int, stop: int, length: int) -> NDArray[np.int64]:
+    """Return the pixels of a line of ``length`` that stand for positions ``start`` to ``stop`` (excluded).
+
+    Positions outside are mirrored about the line's outer borders, however far outside they lie.
+    """
+    folded = np.arange(start, stop, dtype=np.int64) % (2 * length)
+    return np.minimum(folded, 2 * length - 1 - folded)
 
 
 def _cubic(t: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -2,8 +2,7 @@
 
 Each patch answers for its core, but an estimate has an error: beside a seam both neighbours may place the
 same molecule in their own core (doubled) or both in the other's (lost). The estimates of a narrow strip along
-each seam are therefore matched across patches before the core decides. At the border of the field, where
-frames are continued by their mirror image, an estimate just outside stands for its mirror position.
+each seam are therefore matched across patches before the core decides.
 """
 
 from __future__ import annotations
@@ -90,49 +89,32 @@ def stitch(
         Positions within the field, ordered by frame, y, x.
     """
     height, width = shape_px
-    x, y = _fold(found.x_px, width), _fold(found.y_px, height)
-    fold = 1 * (x != found.x_px) + 2 * (y != found.y_px)
+    # An estimate beyond the border of the field is an emitter at the border; half-open cores need it inside.
+    x = np.clip(found.x_px, 0.0, np.nextafter(float(width), 0.0))
+    y = np.clip(found.y_px, 0.0, np.nextafter(float(height), 0.0))
+    found = replace(found, x_px=x, y_px=y)
     y0, x0, y1, x1 = core_boxes(tiles)[found.tile].T
-    # Measured before folding: an estimate beyond the border lies outside its core by that much.
-    inside = np.minimum.reduce([found.x_px - x0, x1 - found.x_px, found.y_px - y0, y1 - found.y_px])
-    own = (found.x_px >= x0) & (found.x_px < x1) & (found.y_px >= y0) & (found.y_px < y1)
+    inside = np.minimum.reduce([x - x0, x1 - x, y - y0, y1 - y])
+    keep = (x >= x0) & (x < x1) & (y >= y0) & (y < y1)
     near = np.flatnonzero(np.abs(inside) <= tolerance_px)
-    keep = own.copy()
-    folded_own = (fold > 0) & (x >= x0) & (x < x1) & (y >= y0) & (y < y1)
-    moved = replace(found, x_px=x, y_px=y)
-    strip = moved.select(near)
-    keep[near] = _one_of_each(strip, own[near], folded_own[near], fold[near], tolerance_px)
-    kept = moved.select(keep)
+    keep[near] = _one_of_each(found.select(near), keep[near], tolerance_px)
+    kept = found.select(keep)
     return kept.select(np.lexsort((kept.x_px, kept.y_px, kept.frame)))
 
 
-def _fold(position: NDArray[np.float64], length: int) -> NDArray[np.float64]:
-    """Mirror positions just outside ``[0, length)`` about the border."""
-    folded = np.where(position < 0, -position, position)
-    folded = np.where(folded >= length, 2 * length - folded, folded)
-    # A position exactly on the far border would fall out of every half-open core.
-    return np.minimum(folded, np.nextafter(float(length), 0.0))
+def _one_of_each(strip: Found, own: NDArray[np.bool_], tolerance_px: float) -> NDArray[np.bool_]:
+    """Decide which estimates of the strip stay: one of each group that different patches gave one molecule.
 
-
-def _one_of_each(
-    strip: Found,
-    own: NDArray[np.bool_],
-    folded_own: NDArray[np.bool_],
-    fold: NDArray[np.int64],
-    tolerance_px: float,
-) -> NDArray[np.bool_]:
-    """Decide which estimates of the strip stay: one of each group that different views gave one molecule.
-
-    A view is a patch, or a patch's mirror image. Pairs are joined from the nearest on, and a group never
-    holds two estimates of one view: those are two molecules.
+    Pairs are joined from the nearest on, and a group never holds two estimates of one patch: those are two
+    molecules.
     """
-    keep = own | folded_own
+    keep = own.copy()
     if len(strip) < 2:
         return keep
     spread = 4.0 * tolerance_px + strip.x_px.max() + strip.y_px.max()  # frames must not be neighbours
     points = np.column_stack([strip.x_px, strip.y_px, strip.frame * spread])
     pairs = cKDTree(points).query_pairs(tolerance_px, output_type="ndarray")
-    view = strip.tile * 4 + fold
+    view = strip.tile
     pairs = pairs[view[pairs[:, 0]] != view[pairs[:, 1]]]
     distance = np.linalg.norm(points[pairs[:, 0]] - points[pairs[:, 1]], axis=1)
     group: dict[int, list[int]] = {}

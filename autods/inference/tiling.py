@@ -1,7 +1,7 @@
 """Dividing the field into patches: even cores that cover it once, in windows that overlap by a margin.
 
-A tile is plain data. Windows may reach beyond the frame; `cut` fills them by mirroring the frame about its
-outer border (the border pixel is repeated), as often as needed, so that any field serves, however small.
+A tile is plain data. Windows end at the border of the field: the networks are trained on frames that end, and
+a mirrored margin would show them emitters that are not there.
 """
 
 from __future__ import annotations
@@ -10,10 +10,8 @@ import itertools
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from autods.core import UserError
@@ -25,7 +23,6 @@ MIN_PATCH_UM = 2.5
 GOOD_PATCH_UM = (6.5, 14.9)
 
 Box = tuple[int, int, int, int]
-Frames = TypeVar("Frames", np.ndarray, torch.Tensor)
 
 
 @dataclass(frozen=True)
@@ -39,7 +36,7 @@ class Tile:
     core
         ``(y0, x0, y1, x1)``, half-open, pixels of the field: what this patch answers for.
     window
-        ``(y0, x0, y1, x1)``: what the network sees; contains the core and may reach beyond the field.
+        ``(y0, x0, y1, x1)``: what the network sees; contains the core and lies within the field.
     """
 
     index: int
@@ -52,11 +49,6 @@ class Tile:
     def core_shape(self) -> tuple[int, int]:
         """Height and width of the core, px."""
         return self.core[2] - self.core[0], self.core[3] - self.core[1]
-
-    @property
-    def window_shape(self) -> tuple[int, int]:
-        """Height and width of the window, px."""
-        return self.window[2] - self.window[0], self.window[3] - self.window[1]
 
 
 def patch_size_px(patch_um: float, pixel_size_nm: float) -> float:
@@ -86,9 +78,7 @@ def split_evenly(length: int, target: float) -> list[int]:
     return [length * i // parts for i in range(parts + 1)]
 
 
-def tile_field(
-    shape_px: tuple[int, int], patch_px: float, margin_px: int, *, multiple: int = 1
-) -> tuple[Tile, ...]:
+def tile_field(shape_px: tuple[int, int], patch_px: float, margin_px: int) -> tuple[Tile, ...]:
     """Divide a field into patches, row by row.
 
     Parameters
@@ -98,54 +88,29 @@ def tile_field(
     patch_px
         Wanted side of a patch's core, px; the even split nearest to it is taken along each axis.
     margin_px
-        Context around the core that the window holds at least.
-    multiple
-        The window's sides are rounded up to a multiple of this, at the bottom and the right.
+        Context around the core that the window holds, where the field does not end before.
 
     Returns
     -------
     tuple of Tile
-        Cores cover each pixel exactly once; all windows have the same shape, so that patches batch.
+        Cores cover each pixel exactly once.
 
     Raises
     ------
     ValueError
         If a size is not positive or the margin negative.
     """
-    if min(shape_px) < 1 or patch_px <= 0 or margin_px < 0 or multiple < 1:
-        raise ValueError(
-            f"cannot tile a field of {shape_px} px by {patch_px} px, margin {margin_px}, multiple {multiple}"
-        )
+    height, width = shape_px
+    if min(shape_px) < 1 or patch_px <= 0 or margin_px < 0:
+        raise ValueError(f"cannot tile a field of {shape_px} px by {patch_px} px, margin {margin_px}")
     rows, cols = (split_evenly(length, patch_px) for length in shape_px)
-    height, width = (
-        -(-(int(np.diff(edges).max()) + 2 * margin_px) // multiple) * multiple for edges in (rows, cols)
-    )
     tiles: list[Tile] = []
     for row, (y0, y1) in enumerate(itertools.pairwise(rows)):
         for col, (x0, x1) in enumerate(itertools.pairwise(cols)):
-            top, left = y0 - margin_px, x0 - margin_px
-            window = (top, left, top + height, left + width)
+            top, left = max(y0 - margin_px, 0), max(x0 - margin_px, 0)
+            window = (top, left, min(y1 + margin_px, height), min(x1 + margin_px, width))
             tiles.append(Tile(len(tiles), row, col, (y0, x0, y1, x1), window))
     return tuple(tiles)
-
-
-def mirror_index(start: int, stop: int, length: int) -> NDArray[np.int64]:
-    """Return the pixels of a line of ``length`` that stand for positions ``start`` to ``stop`` (excluded).
-
-    Positions outside are mirrored about the line's outer borders, however far outside they lie.
-    """
-    folded = np.arange(start, stop, dtype=np.int64) % (2 * length)
-    return np.minimum(folded, 2 * length - 1 - folded)
-
-
-def cut(frames: Frames, box: Box) -> Frames:
-    """Cut ``(y0, x0, y1, x1)`` out of frames (..., Y, X), mirrored where the box reaches beyond the frame."""
-    y = mirror_index(box[0], box[2], frames.shape[-2])
-    x = mirror_index(box[1], box[3], frames.shape[-1])
-    if isinstance(frames, torch.Tensor):
-        rows = frames.index_select(-2, torch.from_numpy(y).to(frames.device))
-        return rows.index_select(-1, torch.from_numpy(x).to(frames.device))
-    return frames[..., y[:, None], x[None, :]]
 
 
 def core_boxes(tiles: Sequence[Tile]) -> NDArray[np.int64]:

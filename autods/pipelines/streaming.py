@@ -17,7 +17,7 @@ from autods.estimation.noise import pixel_noise
 from autods.estimation.patch import summarize
 from autods.estimation.spots import matched_filter
 from autods.estimation.statistics import FrameStatistics, frame_statistics
-from autods.inference import Found, Localizer, cut, fit_amplitudes, stitch
+from autods.inference import Found, Localizer, fit_amplitudes, stitch
 from autods.pipelines.plan import MIN_SIDE_PX, PatchPlan, Plan
 from autods.pipelines.settings import Scope
 
@@ -151,9 +151,9 @@ class BlockLocalizer:
 
     def _find(self, patch: PatchPlan, name: str, block: torch.Tensor, chosen: NDArray[np.int64]) -> Found:
         """Run a model on a patch of some frames; positions in the region's pixels."""
-        windows = cut(block[torch.from_numpy(chosen).to(block.device)], patch.tile.window)
+        y0, x0, y1, x1 = patch.tile.window
+        windows = block[torch.from_numpy(chosen).to(block.device), y0:y1, x0:x1]
         found = self._localizers[name].localize(windows, self._plan.rescalings[name])
-        y0, x0 = patch.tile.window[:2]
         predicted = found.uncertainty_px
         return Found(
             chosen[found.frame.numpy()],

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy.special import erf
 
 from autods.core import OpticalSystem, UserError
-from autods.inference.rescaling import Rescaling, plan_rescaling
+from autods.inference.rescaling import Rescaling, _mirror_index, plan_rescaling
 
 
 def spot(shape, x, y, sigma, photons=1000.0):
@@ -143,3 +143,10 @@ def test_margin_covers_the_networks_context():
     assert Rescaling().margin_px(8) == 8
     assert Rescaling(zoom=0.5).margin_px(8) == 20
     assert Rescaling(blur_sigma_px=1.0).margin_px(8) == 11
+
+
+@given(st.integers(1, 40), st.integers(0, 150), st.integers(0, 150))
+def test_mirror_is_numpys_symmetric_padding(length, before, after):
+    line = np.arange(length)
+    expected = np.pad(line, (before, after), mode="symmetric")
+    assert (_mirror_index(-before, length + after, length) == expected).all()
