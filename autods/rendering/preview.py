@@ -90,6 +90,7 @@ def _to_srgb(level: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def _with_bar(picture: NDArray[np.uint8], pixel_size_nm: float) -> NDArray[np.uint8]:
     """Draw a white bar of round length with its label into the lower right corner."""
+    from matplotlib import get_data_path
     from PIL import Image, ImageDraw, ImageFont
 
     height, width = picture.shape[:2]
@@ -101,6 +102,7 @@ def _with_bar(picture: NDArray[np.uint8], pixel_size_nm: float) -> NDArray[np.ui
     right, bottom = width - margin, height - margin
     draw.rectangle((right - length, bottom - thick, right - 1, bottom - 1), fill="white")
     label = f"{length_nm / 1000:g} µm" if length_nm >= 1000 else f"{length_nm:g} nm"
-    font = ImageFont.load_default(max(height // 24, 10))
+    # Pillow's own font lacks the micro sign.
+    font = ImageFont.truetype(f"{get_data_path()}/fonts/ttf/DejaVuSans.ttf", max(height // 24, 10))
     draw.text((right - length / 2, bottom - 2 * thick), label, fill="white", font=font, anchor="mb")
     return np.asarray(canvas)
