@@ -36,6 +36,7 @@ from autods.pipelines.record import Progress, RunRecord, is_finished, no_progres
 from autods.pipelines.report import SettingRow
 from autods.pipelines.settings import LocalizeSettings
 from autods.pipelines.streaming import BlockLocalizer, block_length
+from autods.zoo import ModelCard
 
 logger = logging.getLogger(__name__)
 
@@ -102,7 +103,7 @@ def localize(
         record = stack.enter_context(
             RunRecord(folder, "localize", command=command, fingerprint=key, progress=progress)
         )
-        return _Run(record, whole, part, settings, instrument, localizers, digest).carry_out(
+        return _Run(record, whole, part, settings, instrument, cards, localizers, digest).carry_out(
             write=out is not None
         )
 
@@ -116,6 +117,7 @@ class _Run:
     part: CroppedMovie
     settings: LocalizeSettings
     instrument: Instrument
+    cards: tuple[ModelCard, ...]
     localizers: dict[str, Localizer]
     digest: FileDigest | None
 
@@ -124,11 +126,11 @@ class _Run:
         if self.digest is not None:
             record.add_input(self.whole.path, self.digest)
         with record.stage("measure the movie"):
-            cards = family_cards(self.settings)
-            plan = make_plan(part, self.instrument.optics, self.settings, cards, self.localizers)
+            plan = make_plan(part, self.instrument.optics, self.settings, self.cards, self.localizers)
         instrument = with_measured(self.instrument, plan.profile)
-        for name in self.localizers:
-            record.add_weights(name, next(card.weights_sha256 for card in cards if card.name == name))
+        for card in self.cards:
+            if card.name in self.localizers:
+                record.add_weights(card.name, card.weights_sha256)
         camera = crop_camera(instrument.camera, self._roi)
         store = record.chunks()
         used = self._localize_blocks(plan, camera, store, gain_known=instrument.gain_known)

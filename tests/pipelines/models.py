@@ -80,7 +80,7 @@ def write_zoo(root, levels=((0.5, 8.0), (1.0, 6.0), (1.5, 4.0), (2.0, 2.0))):
 def simulate(
     rng, n_frames=40, shape=(48, 64), per_frame=6, photons=3000.0, background=30.0, sigma_px=SIGMA_PX
 ):
-    """Isolated emitters: frames (T, Y, X) uint16, 2 ADU a photon, offset 100; truth (N, 3) frame, x, y in px."""
+    """Isolated emitters: frames (T, Y, X) uint16, 2 ADU a photon, offset 100; truth (N, 3): frame, x, y."""
     frames, truth = [], []
     for t in range(n_frames):
         kept = np.zeros((0, 2))

@@ -18,7 +18,9 @@ def sources(instrument):
 
 def test_given_goes_before_metadata_before_default():
     metadata = MovieMetadata(pixel_size_nm=160.0, offset_adu=99.0, qe=0.8, source="OME-XML")
-    found = resolve_instrument(movie(metadata), OpticsSettings(pixel_size_nm=100.0), CameraSettings(offset_adu=7.0))
+    found = resolve_instrument(
+        movie(metadata), OpticsSettings(pixel_size_nm=100.0), CameraSettings(offset_adu=7.0)
+    )
     assert found.optics.pixel_size_nm == 100
     assert found.camera == Camera(offset_adu=7.0, qe=0.8)
     assert sources(found)["optics.pixel_size_nm"] == "given"
