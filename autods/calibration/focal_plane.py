@@ -15,8 +15,8 @@ from autods.optics.pupil_psf import PupilPSF
 def nfp_study(psf: PupilPSF, z_nm: Tensor, nfp_nm: Tensor, size_px: int = 41) -> NDArray[np.float64]:
     """Apparent z (M, N) at which the reference focus explains emitters seen with other focal planes.
 
-    For each of M focal planes and N emitter depths, the z whose image at the model's own focal plane correlates
-    best with the image; the paper's finding is a straight shift with the focal plane.
+    For each of M focal planes and N emitter depths, the z whose image at the model's own focal plane
+    correlates best with the image; the paper's finding is a straight shift with the focal plane.
 
     Parameters
     ----------

@@ -12,6 +12,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from autods.optics.pupil import Pupil
+from autods.optics.unwrap import unwrap_phase
 
 Volume = NDArray[np.floating]
 
@@ -97,7 +98,7 @@ def focus_basis(pupil: Pupil) -> Tensor:
 def remove_focus(phase: Tensor, pupil: Pupil) -> tuple[Tensor, Tensor]:
     """Split a phase (P, P) into what only the pupil can explain and the coefficients (4,) of `focus_basis`.
 
-    Weighted least squares inside the aperture; the phase must be continuous (not wrapped).
+    Weighted least squares inside the aperture on the unwrapped phase.
     """
     basis = focus_basis(pupil).double()
     weight = pupil.aperture.double()
@@ -105,7 +106,8 @@ def remove_focus(phase: Tensor, pupil: Pupil) -> tuple[Tensor, Tensor]:
     scale = ((weight * basis**2).sum((1, 2)) / weight.sum()).sqrt()
     columns = (basis / scale[:, None, None]).flatten(1)
     normal = (columns * weight.flatten()) @ columns.T
-    moment = (columns * weight.flatten()) @ phase.double().flatten()
+    smooth = unwrap_phase(phase, pupil.aperture > 0)
+    moment = (columns * weight.flatten()) @ smooth.double().flatten()
     coefficients = torch.linalg.solve(normal, moment) / scale
     rest = phase.double() - torch.tensordot(coefficients, basis, 1)
     return rest.to(phase.dtype), coefficients

@@ -75,7 +75,6 @@ def save_figure(figure: Figure, path: Path) -> None:
 def summary(result: BeadCalibration, settings: BeadSettings) -> dict[str, Any]:
     """JSON-ready numbers of a calibration; lengths in nm, phases in waves rms."""
     fit = result.retrieved
-    coefficients = zernike_table(fit.psf)
     deeper = "into the sample" if settings.scan == "objective" else "towards the objective"
     return {
         "z_convention": f"z given as {settings.scan} positions: growing z moves the focal plane {deeper}",
@@ -94,16 +93,7 @@ def summary(result: BeadCalibration, settings: BeadSettings) -> dict[str, Any]:
         "blur_sigma_nm": float(fit.psf.blur_sigma_nm),
         "photons_per_slice": [float(value) for value in fit.photons],
         "background_per_slice": [float(value) for value in fit.background],
-        "zernike_waves_rms": [
-            {
-                "noll": j,
-                "n": noll_to_nm(j)[0],
-                "m": noll_to_nm(j)[1],
-                "name": zernike_name(j),
-                "waves": float(c),
-            }
-            for j, c in enumerate(coefficients, 1)
-        ],
+        "zernike_waves_rms": zernike_rows(fit.psf),
         "start": result.start,
         "held_out_correlation": result.held_out_correlation,
         "beads": [
@@ -120,7 +110,22 @@ def summary(result: BeadCalibration, settings: BeadSettings) -> dict[str, Any]:
     }
 
 
-def _figure(rows: int, columns: int, width: float, height: float) -> tuple[Figure, NDArray[np.object_]]:
+def zernike_rows(psf: PupilPSF) -> list[dict[str, Any]]:
+    """JSON-ready Zernike table of a PSF, waves rms."""
+    return [
+        {
+            "noll": j,
+            "n": noll_to_nm(j)[0],
+            "m": noll_to_nm(j)[1],
+            "name": zernike_name(j),
+            "waves": float(value),
+        }
+        for j, value in enumerate(zernike_table(psf), 1)
+    ]
+
+
+def new_figure(rows: int, columns: int, width: float, height: float) -> tuple[Figure, NDArray[np.object_]]:
+    """Make a figure (inches) with its axes (rows, columns), without pyplot's global state."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), layout="constrained")
@@ -129,7 +134,7 @@ def _figure(rows: int, columns: int, width: float, height: float) -> tuple[Figur
 
 def pupil_figure(psf: PupilPSF) -> Figure:
     """Pupil phase (waves, wrapped), amplitude and the Zernike coefficients."""
-    figure, axes = _figure(1, 3, 12, 3.6)
+    figure, axes = new_figure(1, 3, 12, 3.6)
     inside = psf.pupil.aperture.numpy() > 0
     phase = torch.angle(torch.exp(1j * psf.phase.detach())).numpy() / (2 * np.pi)
     for axis, values, title in (
@@ -152,7 +157,7 @@ def residual_figure(result: BeadCalibration) -> Figure:
     """Mean bead, model and residual at a few slices, with one scale per slice."""
     data, model = result.beads.volume, result.retrieved.model
     chosen = np.unique(np.linspace(0, len(data) - 1, _SLICES_SHOWN).round().astype(int))
-    figure, axes = _figure(3, len(chosen), 1.9 * len(chosen), 6)
+    figure, axes = new_figure(3, len(chosen), 1.9 * len(chosen), 6)
     for column, index in enumerate(chosen):
         low, high = float(data[index].min()), float(data[index].max())
         reach = 0.2 * (high - low)
@@ -170,7 +175,7 @@ def residual_figure(result: BeadCalibration) -> Figure:
 
 def correlation_figure(result: BeadCalibration) -> Figure:
     """Correlation of model and mean bead against z."""
-    figure, axes = _figure(1, 1, 6, 3.2)
+    figure, axes = new_figure(1, 1, 6, 3.2)
     axes[0, 0].plot(result.z_nm, result.correlation, label=f"raw, mean {result.correlation.mean():.4f}")
     masked = result.correlation_masked
     axes[0, 0].plot(result.z_nm, masked, label=f"background masked, mean {masked.mean():.4f}")
@@ -184,7 +189,7 @@ def crlb_figure(psf: PupilPSF, nfp_nm: NDArray[np.float64], photons: float = 100
     depth = np.linspace(-nfp_nm.max(), -nfp_nm.min(), 41)
     z = torch.from_numpy(depth).to(torch.float32)
     bounds = bounds_against_z(psf, z, photons, 10.0)
-    figure, axes = _figure(1, 1, 6, 3.2)
+    figure, axes = new_figure(1, 1, 6, 3.2)
     for column, name in enumerate("xyz"):
         axes[0, 0].plot(depth, bounds[:, column], label=name)
     title = f"{photons:.0f} photons, background 10 per pixel"
@@ -209,7 +214,7 @@ def stack_figure(psf: PSFModel, z_nm: NDArray[np.float64], size_px: int = 41) ->
     xyz = torch.from_numpy(np.stack([zero, zero, z_nm], 1)).to(torch.float32)
     with torch.no_grad():
         images = psf(xyz, size_px).numpy()
-    figure, axes = _figure(1, len(z_nm), 1.9 * len(z_nm), 2.4)
+    figure, axes = new_figure(1, len(z_nm), 1.9 * len(z_nm), 2.4)
     for axis, image, z in zip(axes[0], images, z_nm, strict=True):
         axis.imshow(image)
         axis.set_title(f"z = {z:.0f} nm\npeak {100 * image.max():.2f} %", fontsize=9)

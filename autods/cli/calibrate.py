@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from autods.calibration.bead_calibration import BeadCalibration, BeadSettings
-    from autods.optics.pupil import Pupil
+
+
+#: Samples across the pupil when a designed mask is the first guess.
+MASK_PUPIL_PX = 96
 
 
 @dataclass
@@ -92,7 +95,8 @@ def run(arguments: Arguments) -> int:
     if config.method == "insitu":
         from autods.cli.calibrate_insitu import run_insitu
 
-        return run_insitu(frames, optics, config, folder, arguments.equivalent())
+        source = provenance(path, arguments.equivalent())
+        return run_insitu(frames, optics, config, folder, source)
     return _run_beads(frames, optics, config, folder, arguments)
 
 
@@ -107,17 +111,19 @@ def _run_beads(
     from autods.calibration.report import write_calibration
 
     path, wanted = arguments.paths[0], config.calibration
-    chosen = bead_settings(wanted)
+    chosen = bead_settings(wanted, None if config.mask.file is None else MASK_PUPIL_PX)
     z_nm = z_positions(len(stack), wanted.z_step_nm, wanted.z_nm)
-    nominal = nominal_mask(config, optics, stack.shape[1], float(np.ptp(z_nm)) / 2)
-    result = calibrate_beads(stack, z_nm, optics, chosen, nominal)
+    nominal = load_nominal(config, optics, chosen.retrieval.pupil_px or 0)
+    result = calibrate_beads(
+        stack, z_nm, optics, chosen, None if nominal is None else {"designed mask": nominal}
+    )
     write_calibration(result, chosen, folder, provenance(path, arguments.equivalent()))
     print("\n".join(_summary(result, chosen, folder)))
     return DONE
 
 
-def bead_settings(config: CalibrationConfig) -> BeadSettings:
-    """Turn the settings into the typed ones of the calibration.
+def bead_settings(config: CalibrationConfig, pupil_px: int | None = None) -> BeadSettings:
+    """Turn the settings into the typed ones of the calibration, with `pupil_px` samples (None: as needed).
 
     Raises
     ------
@@ -144,28 +150,22 @@ def bead_settings(config: CalibrationConfig) -> BeadSettings:
         fit_amplitude=config.amplitude,
         supercritical=config.supercritical,
         smoothness=config.smoothness,
+        pupil_px=pupil_px,
     )
     return BeadSettings(config.size_px, config.saturation_adu, config.scan, retrieval, config.seed)  # type: ignore[arg-type]
 
 
-def nominal_mask(
-    config: CalibrateConfig, optics: OpticalSystem, size_px: int, depth_nm: float
-) -> dict[str, Tensor] | None:
-    """Load the designed mask, sampled as the fit will sample the pupil; None without a file."""
-    from autods.calibration.retrieval import pupil_samples
+def load_nominal(config: CalibrateConfig, optics: OpticalSystem, pupil_px: int) -> Tensor | None:
+    """Load the designed mask on a pupil of so many samples; None without a file."""
     from autods.optics.phase_masks import load_mask
     from autods.optics.pupil import Pupil
 
-    if config.mask.file is None:
-        return None
-    pupil: Pupil = Pupil.sample(
-        optics, pupil_samples(optics, config.calibration.size_px or size_px, depth_nm)
-    )
     mask = config.mask
-    phase = load_mask(
-        Path(str(mask.file)), optics, pupil, mask.magnification, mask.focal_length_4f_mm, mask.pixel_um
-    )
-    return {"designed mask": phase}
+    if mask.file is None:
+        return None
+    pupil = Pupil.sample(optics, pupil_px)
+    placed = (mask.magnification, mask.focal_length_4f_mm, mask.pixel_um)
+    return load_mask(Path(mask.file), optics, pupil, *placed)
 
 
 def provenance(path: Path, command: str) -> dict[str, str]:

@@ -22,8 +22,8 @@ def fisher_information(
     """Fisher information (N, 5, 5) on x, y, z, photons, background; (N, 4, 4) without z.
 
     ``F_ij = sum_pixels (d mu / d theta_i) (d mu / d theta_j) / variance`` with variance
-    ``excess * mu + read^2``, which is exact for Poisson noise and the usual approximation with read noise (Huang et al., Nature Methods
-    10, 653 (2013)).
+    ``excess * mu + read^2``: exact for Poisson noise, the usual approximation with read noise (Huang et al.,
+    Nature Methods 10, 653 (2013)).
 
     Parameters
     ----------
@@ -76,4 +76,5 @@ def crlb(
     # Parameters differ by orders of magnitude: scale before inverting.
     scale = information.diagonal(dim1=1, dim2=2).clamp(min=1e-30).sqrt()
     inverse = torch.linalg.inv(information / (scale[:, :, None] * scale[:, None, :]))
-    return (inverse.diagonal(dim1=1, dim2=2).clamp(min=0).sqrt() / scale).to(torch.float32)
+    bounds: Tensor = inverse.diagonal(dim1=1, dim2=2).clamp(min=0).sqrt() / scale
+    return bounds.to(torch.float32)

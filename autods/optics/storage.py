@@ -17,6 +17,7 @@ from autods.optics.importers import open_foreign
 from autods.optics.protocol import PSFModel
 from autods.optics.pupil_psf import PupilPSF, ScalarPSF, VectorialPSF
 from autods.optics.spline import SplinePSF
+from autods.optics.unwrap import unwrap_phase
 from autods.optics.zernike import zernike_basis
 
 _FORMAT = "autods-psf"
@@ -25,11 +26,15 @@ _ZERNIKE_MODES = 36
 
 
 def zernike_table(psf: PupilPSF, modes: int = _ZERNIKE_MODES) -> np.ndarray:
-    """Zernike coefficients (modes,) in waves rms of a PSF's phase, Noll 1 to `modes`, by least squares."""
+    """Zernike coefficients (modes,) in waves rms of a PSF's phase, Noll 1 to `modes`.
+
+    By least squares over the aperture after unwrapping; a phase with vortices has no good one.
+    """
     pupil = psf.pupil
     basis = zernike_basis(list(range(1, modes + 1)), pupil.u, pupil.v).double().flatten(1)
     weight = pupil.aperture.double().flatten()
-    moment = (basis * weight) @ psf.phase.detach().double().flatten()
+    phase = unwrap_phase(psf.phase.detach(), pupil.aperture > 0)
+    moment = (basis * weight) @ phase.double().flatten()
     solution = torch.linalg.solve((basis * weight) @ basis.T, moment) / (2 * math.pi)
     return np.asarray(solution.numpy())
 
