@@ -1,0 +1,58 @@
+"""One look for all figures of the benchmarks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+#: Readable by colour-blind eyes, in print too.
+COLOURS = ("#2a6f97", "#d9822b", "#5aae61", "#c2553d", "#7b5aa6", "#9aa5b1", "#4d4d4d", "#e6b035")
+
+
+def panels(
+    columns: int, rows: int = 1, *, size: tuple[float, float] = (4.0, 3.2)
+) -> tuple[Figure, list[Axes]]:
+    """Make a figure of equal panels that belongs to no window system; ``size`` is that of a panel, inches."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(size[0] * columns, size[1] * rows), layout="constrained", dpi=130)
+    axes = [figure.add_subplot(rows, columns, index + 1) for index in range(rows * columns)]
+    for axis in axes:
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.tick_params(labelsize=8)
+        axis.xaxis.label.set_fontsize(9)
+        axis.yaxis.label.set_fontsize(9)
+    return figure, axes
+
+
+def grouped_bars(
+    axis: Axes,
+    groups: Sequence[str],
+    series: Mapping[str, Sequence[float]],
+    label: str,
+    *,
+    spread: Mapping[str, Sequence[float]] | None = None,
+) -> None:
+    """Draw a bar for each group and series, with the spread as an error bar."""
+    width, place = 0.8 / max(len(series), 1), np.arange(len(groups))
+    for index, (name, values) in enumerate(series.items()):
+        offset = (index - (len(series) - 1) / 2) * width
+        error = None if spread is None else spread[name]
+        axis.bar(place + offset, values, width, yerr=error, label=name, color=COLOURS[index % len(COLOURS)])
+    axis.set_xticks(place, groups, rotation=35, ha="right")
+    axis.set_ylabel(label)
+
+
+def lines(
+    axis: Axes, x: Sequence[float], series: Mapping[str, Sequence[float]], labels: tuple[str, str]
+) -> None:
+    """Draw a line with markers for each series."""
+    for index, (name, values) in enumerate(series.items()):
+        axis.plot(x, values, "o-", label=name, color=COLOURS[index % len(COLOURS)], ms=4)
+    axis.set(xlabel=labels[0], ylabel=labels[1])
