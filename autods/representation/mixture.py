@@ -1,26 +1,32 @@
 """Mixture-density localization: each camera pixel tells whether and where it holds an emitter.
 
 The output of a pixel is a probability and a normal density of the position; the true emitters are a sample of
-the mixture of all pixels (Speiser et al., Nature Methods 18, 1082 (2021), "DECODE").
+the mixture of all pixels (Speiser et al., Nature Methods 18, 1082 (2021), "DECODE"). With an axial range the
+position has a third axis.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from autods.core import EmitterBatch
+from autods.core import EmitterBatch, UserError
 from autods.core.grid import nm_to_px
 from autods.representation.base import Detections
 
-#: Output channels: detection logit, offsets x and y, their raw standard deviations.
+#: Output channels in 2D: detection logit, offsets x and y, their raw standard deviations.
 CHANNELS = 5
+#: In 3D two more: z and its raw standard deviation.
+CHANNELS_3D = 7
 
 _MAX_OFFSET_PX = 1.5
 _MIN_STD_PX = 0.02
+#: In units of half the axial range.
+_MIN_STD_Z = 0.005
 _RARE_LOGIT = -4.0
 _FLOOR = 1e-9
 
@@ -37,12 +43,36 @@ class MixtureRepresentation:
         densities are negligible there.
     merge_px
         Pixels whose predicted positions are closer than this describe the same emitter.
+    z_min_nm, z_max_nm
+        Axial range, nm, which scales the axial outputs (emitters beyond it are within reach); None for 2D.
+    merge_z_nm
+        In 3D, pixels must also agree in z within this to describe the same emitter, nm.
+
+    Raises
+    ------
+    UserError
+        If the axial range is given by half, or reversed.
     """
 
-    def __init__(self, pixel_size_nm: float, window_px: int = 2, merge_px: float = 0.6) -> None:
+    def __init__(
+        self,
+        pixel_size_nm: float,
+        window_px: int = 2,
+        merge_px: float = 0.6,
+        z_min_nm: float | None = None,
+        z_max_nm: float | None = None,
+        merge_z_nm: float = 250.0,
+    ) -> None:
         self.pixel_size_nm = pixel_size_nm
         self.window_px = window_px
         self.merge_px = merge_px
+        self._axis = None if z_min_nm is None and z_max_nm is None else _Axis.between(z_min_nm, z_max_nm)
+        self.merge_z_nm = merge_z_nm
+
+    @property
+    def channels(self) -> int:
+        """Numbers per pixel that the network must give."""
+        return CHANNELS if self._axis is None else CHANNELS_3D
 
     def loss(self, output: Tensor, emitters: EmitterBatch) -> dict[str, Tensor]:
         """Negative log likelihood of the true emitters, per 100 camera pixels.
@@ -54,7 +84,7 @@ class MixtureRepresentation:
         Parameters
         ----------
         output
-            (B, 5, Y, X) network output.
+            (B, 5, Y, X), in 3D (B, 7, Y, X), network output.
         emitters
             True emitters; those outside the field are ignored.
 
@@ -70,12 +100,13 @@ class MixtureRepresentation:
         total = probability.sum((1, 2)) + _FLOOR
         variance = (probability * (1 - probability)).sum((1, 2)) + _FLOOR
         count = 0.5 * ((inside.sum(1) - total) ** 2 / variance + variance.log())
-        likelihood = self._log_likelihood(output, x, y, inside) - total.log().unsqueeze(1)
+        likelihood = self._log_likelihood(output, x, y, emitters.xyz_nm[..., 2], inside)
+        likelihood = likelihood - total.log().unsqueeze(1)
         mixture = -(likelihood * inside).sum(1)
         scale = 100 / (height * width)
         return {"count": count.mean() * scale, "mixture": mixture.mean() * scale}
 
-    def _log_likelihood(self, output: Tensor, x: Tensor, y: Tensor, inside: Tensor) -> Tensor:
+    def _log_likelihood(self, output: Tensor, x: Tensor, y: Tensor, z_nm: Tensor, inside: Tensor) -> Tensor:
         """Return (B, K) log of the sum over the window of p times the density at the emitter."""
         height, width = output.shape[-2:]
         radius = self.window_px
@@ -88,13 +119,19 @@ class MixtureRepresentation:
         )
         exists = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
         flat = (rows.clamp(0, height - 1) * width + columns.clamp(0, width - 1)).flatten(1)
-        picked = output.flatten(2).gather(2, flat.unsqueeze(1).expand(-1, CHANNELS, -1))
-        picked = picked.view(len(output), CHANNELS, x.shape[1], -1)
+        picked = output.flatten(2).gather(2, flat.unsqueeze(1).expand(-1, self.channels, -1))
+        picked = picked.view(len(output), self.channels, x.shape[1], -1)
         log_p = F.logsigmoid(picked[:, 0] + _RARE_LOGIT)
         mean_x, mean_y, std_x, std_y = _positions(picked, rows, columns)
         deviation_x = (x[..., None] - mean_x) / std_x
         deviation_y = (y[..., None] - mean_y) / std_y
         density = -0.5 * (deviation_x**2 + deviation_y**2) - std_x.log() - std_y.log() - math.log(2 * math.pi)
+        if self._axis is not None:
+            mean_z, std_z = self._axis.positions(picked)
+            deviation_z = (z_nm[..., None] - mean_z) / std_z
+            # In units of half the range, so that the loss does not depend on the unit of length.
+            log_std = (std_z / self._axis.half_nm).log()
+            density = density - 0.5 * deviation_z**2 - log_std - 0.5 * math.log(2 * math.pi)
         joint = (log_p + density).masked_fill(~exists, -math.inf)
         return torch.logsumexp(joint, dim=-1).masked_fill(~inside, 0.0)
 
@@ -108,39 +145,48 @@ class MixtureRepresentation:
         Parameters
         ----------
         output
-            (B, 5, Y, X) network output.
+            (B, 5, Y, X), in 3D (B, 7, Y, X), network output.
         threshold
             Smallest gathered probability.
 
         Returns
         -------
         Detections
-            With ``uncertainty_px``; by image, then row, then column.
+            With ``uncertainty_px``, in 3D also ``z_nm`` and its uncertainty; by image, then row, then column.
         """
         height, width = output.shape[-2:]
         rows = torch.arange(height, device=output.device).view(1, -1, 1)
         columns = torch.arange(width, device=output.device).view(1, 1, -1)
         probability = _probability(output)
         x, y, std_x, std_y = _positions(output, rows, columns)
-        leader = self._leaders(probability, x, y)
-        moments = torch.stack([torch.ones_like(x), x, y, std_x**2 + x**2, std_y**2 + y**2])
+        mean_std = [(x, std_x), (y, std_y)]
+        if self._axis is not None:
+            mean_std.append(self._axis.positions(output))
+        leader = self._leaders(probability, [mean for mean, _ in mean_std])
+        first = [torch.ones_like(x), *(mean for mean, _ in mean_std)]
+        moments = torch.stack([*first, *(std**2 + mean**2 for mean, std in mean_std)])
         gathered = torch.zeros_like(moments.flatten(1))
         gathered.index_add_(1, leader, (moments * probability).flatten(1))
         confidence = gathered[0]
         own = torch.arange(leader.numel(), device=output.device)
         found = torch.nonzero((leader == own) & (confidence >= max(threshold, _FLOOR))).squeeze(1)
-        mean_x, mean_y, square_x, square_y = gathered[1:, found] / confidence[found]
-        variance = 0.5 * (square_x - mean_x**2 + square_y - mean_y**2)
+        mean, square = (gathered[1:, found] / confidence[found]).chunk(2)
+        variance = square - mean**2
+        lateral = 0.5 * (variance[0] + variance[1])
+        axial = None if self._axis is None else variance[2].clamp_min(self._axis.min_std_nm**2).sqrt()
         return Detections(
             found // (height * width),
-            mean_x,
-            mean_y,
+            mean[0],
+            mean[1],
             confidence[found].clamp(max=1.0),
-            variance.clamp_min(_MIN_STD_PX**2).sqrt(),
+            lateral.clamp_min(_MIN_STD_PX**2).sqrt(),
+            None if self._axis is None else mean[2],
+            axial,
         )
 
-    def _leaders(self, probability: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    def _leaders(self, probability: Tensor, means: list[Tensor]) -> Tensor:
         """Return (B * Y * X,) the flat index of the pixel that each pixel follows; itself if a detection."""
+        x, y = means[:2]
         shape = probability.shape
         index = torch.arange(probability.numel(), device=probability.device).view(shape)
         best, leader = probability.clone(), index.clone()
@@ -152,6 +198,8 @@ class MixtureRepresentation:
                 left, right = _overlap(shape[2], dx), _overlap(shape[2], -dx)
                 a, b = (slice(None), here, left), (slice(None), there, right)
                 near = (x[a] - x[b]) ** 2 + (y[a] - y[b]) ** 2 < self.merge_px**2
+                if len(means) == 3:
+                    near &= (means[2][a] - means[2][b]).abs() < self.merge_z_nm
                 # Of equals, the first in memory leads.
                 tie = (probability[b] == best[a]) & (index[b] < leader[a])
                 follows = near & ((probability[b] > best[a]) | tie)
@@ -161,6 +209,31 @@ class MixtureRepresentation:
         for _ in range(3):
             leader = leader[leader]
         return leader
+
+
+@dataclass(frozen=True)
+class _Axis:
+    """The axial range: its middle and half of its length, nm."""
+
+    middle_nm: float
+    half_nm: float
+
+    @classmethod
+    def between(cls, z_min_nm: float | None, z_max_nm: float | None) -> _Axis:
+        if z_min_nm is None or z_max_nm is None or not z_max_nm > z_min_nm:
+            raise UserError(
+                f"representation: z_min_nm={z_min_nm} and z_max_nm={z_max_nm} are no range: give both, rising"
+            )
+        return cls(0.5 * (z_min_nm + z_max_nm), 0.5 * (z_max_nm - z_min_nm))
+
+    @property
+    def min_std_nm(self) -> float:
+        return _MIN_STD_Z * self.half_nm
+
+    def positions(self, output: Tensor) -> tuple[Tensor, Tensor]:
+        """Return z and its standard deviation, nm, of outputs (B, 7, ...)."""
+        z = self.middle_nm + self.half_nm * output[:, 5]
+        return z, self.half_nm * (F.softplus(output[:, 6]) + _MIN_STD_Z)
 
 
 def _overlap(n: int, shift: int) -> slice:

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autods.core import EmitterBatch
+from autods.core import EmitterBatch, UserError
 from autods.representation import MixtureRepresentation
 
 PIXEL = 100.0
@@ -60,6 +60,52 @@ def test_the_window_leaves_out_only_the_negligible():
     near = MixtureRepresentation(PIXEL, window_px=2).loss(output, emitters)["mixture"]
     full = MixtureRepresentation(PIXEL, window_px=16).loss(output, emitters)["mixture"]
     assert float(near) == pytest.approx(float(full), rel=2e-3)
+
+
+def with_z(output, emitters, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    axial = torch.randn((len(output), 2, *output.shape[2:]), generator=generator, dtype=torch.double)
+    z = 400 * (2 * torch.rand(emitters.photons.shape, generator=generator, dtype=torch.double) - 1)
+    xyz = torch.cat([emitters.xyz_nm[..., :2], z[..., None]], -1)
+    return torch.cat([output, axial], 1), EmitterBatch(xyz, emitters.photons, emitters.mask)
+
+
+def test_the_axial_likelihood_equals_brute_force():
+    output, emitters = with_z(*random_case(seed=2))
+    likelihood = 0.0
+    for b in range(2):
+        total = float(torch.sigmoid(output[b, 0] - 4).sum())
+        for x, y, z in emitters.xyz_nm[b].tolist():
+            density = 0.0
+            for i in range(7):
+                for j in range(9):
+                    o = output[b, :, i, j].tolist()
+                    mean = (j + 0.5 + 1.5 * math.tanh(o[1]), i + 0.5 + 1.5 * math.tanh(o[2]), o[5])
+                    std = [
+                        math.log1p(math.exp(o[k])) + least for k, least in ((3, 0.02), (4, 0.02), (6, 0.005))
+                    ]
+                    p = 1 / (1 + math.exp(4 - o[0]))
+                    for value, m, s in zip((x / PIXEL, y / PIXEL, z / 400), mean, std, strict=True):
+                        p *= math.exp(-0.5 * ((value - m) / s) ** 2) / (math.sqrt(2 * math.pi) * s)
+                    density += p
+            likelihood -= math.log(density / total)
+    representation = MixtureRepresentation(PIXEL, window_px=9, z_min_nm=-400.0, z_max_nm=400.0)
+    terms = representation.loss(output, emitters)
+    assert float(terms["mixture"]) == pytest.approx(likelihood * 100 / 63 / 2, rel=1e-6)
+
+
+def test_gradcheck_in_3d():
+    output, emitters = with_z(*random_case(n=2, size=(4, 5)))
+    output.requires_grad_()
+    representation = MixtureRepresentation(PIXEL, z_min_nm=-400.0, z_max_nm=400.0)
+    assert torch.autograd.gradcheck(lambda o: sum(representation.loss(o, emitters).values()), output)
+
+
+def test_half_a_range_is_refused():
+    with pytest.raises(UserError, match="z_max_nm"):
+        MixtureRepresentation(PIXEL, z_min_nm=-400.0)
+    with pytest.raises(UserError, match="rising"):
+        MixtureRepresentation(PIXEL, z_min_nm=400.0, z_max_nm=-400.0)
 
 
 def test_gradcheck():
@@ -124,3 +170,41 @@ def test_the_likelihood_prefers_the_truth():
     right = sum(representation.loss(ideal_output([(9.3, 5.4)]), truth).values())
     for wrong in ([(9.8, 5.4)], [(9.3, 5.4), (3.0, 3.0)], []):
         assert float(right) < float(sum(representation.loss(ideal_output(wrong), truth).values()))
+
+
+def ideal_output_3d(xyz):
+    """One pixel for each emitter at (x px, y px, z nm), within -400 to 400 nm."""
+    flat = ideal_output([(x, y) for x, y, _ in xyz])
+    axial = torch.zeros(1, 2, *flat.shape[2:])
+    axial[:, 1] = math.log(math.expm1(0.1 - 0.005))
+    for x, y, z in xyz:
+        axial[0, 0, int(y), int(x)] = z / 400
+    return torch.cat([flat, axial], 1)
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.floats(0, 23.9), st.floats(0, 19.9), st.floats(-500, 500))
+def test_an_ideal_3d_output_is_read_back(x, y, z):
+    representation = MixtureRepresentation(PIXEL, z_min_nm=-400.0, z_max_nm=400.0)
+    found = representation.decode(ideal_output_3d([(x, y, z)]), 0.5)
+    assert len(found) == 1
+    assert float(found.x_px) == pytest.approx(x, abs=1e-3)
+    # The faint rest of the neighbours at z = 0 that point to the same place is gathered with it.
+    assert float(found.z_nm) == pytest.approx(z, abs=0.5)
+    assert float(found.uncertainty_z_nm) == pytest.approx(40.0, abs=6.0)
+
+
+@pytest.mark.parametrize(("dz", "n"), [(100.0, 1), (600.0, 2)])
+def test_neighbours_at_one_place_merge_only_at_one_depth(dz, n):
+    representation = MixtureRepresentation(PIXEL, z_min_nm=-400.0, z_max_nm=400.0)
+    output = ideal_output_3d([(9.9, 5.5, -dz / 2), (10.1, 5.5, dz / 2)])
+    assert len(representation.decode(output, 0.5)) == n
+
+
+def test_three_axes_change_nothing_laterally():
+    output, _ = with_z(*random_case(seed=5))
+    flat = MixtureRepresentation(PIXEL).decode(output[:, :5], 0.05)
+    deep = MixtureRepresentation(PIXEL, z_min_nm=-400.0, z_max_nm=400.0, merge_z_nm=1e9).decode(output, 0.05)
+    for name in ("frame", "x_px", "y_px", "confidence", "uncertainty_px"):
+        assert torch.allclose(getattr(flat, name), getattr(deep, name))
+    assert flat.z_nm is None
