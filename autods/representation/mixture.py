@@ -171,9 +171,10 @@ class MixtureRepresentation:
         own = torch.arange(leader.numel(), device=output.device)
         found = torch.nonzero((leader == own) & (confidence >= max(threshold, _FLOOR))).squeeze(1)
         mean, square = (gathered[1:, found] / confidence[found]).chunk(2)
-        variance = square - mean**2
-        lateral = 0.5 * (variance[0] + variance[1])
-        axial = None if self._axis is None else variance[2].clamp_min(self._axis.min_std_nm**2).sqrt()
+        lateral = 0.5 * (square[0] - mean[0] ** 2 + square[1] - mean[1] ** 2)
+        axial = None
+        if self._axis is not None:
+            axial = (square[2] - mean[2] ** 2).clamp_min(self._axis.min_std_nm**2).sqrt()
         return Detections(
             found // (height * width),
             mean[0],
