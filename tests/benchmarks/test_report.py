@@ -1,0 +1,50 @@
+import csv
+from dataclasses import dataclass
+
+import pytest
+
+from autods.benchmarks.report import SuiteResult, commit, machine, run_suite
+from autods.benchmarks.style import grouped_bars, lines, panels
+from autods.benchmarks.tables import Table
+
+
+@dataclass(frozen=True)
+class Made:
+    name: str = "made"
+
+    def run(self):
+        figure, axes = panels(2)
+        grouped_bars(axes[0], ["a", "b"], {"one": [1, 2], "two": [2, float("nan")]}, "label")
+        lines(axes[1], [1, 2], {"one": [3, 4]}, ("x", "y"))
+        tables = [Table("results", "First", [{"a": 0.25}]), Table("more", "Second", [{"b": 2}])]
+        return SuiteResult("What was compared", tables, {"picture": figure}, ["A note."])
+
+
+def test_a_suite_leaves_tables_figures_and_where_they_come_from(tmp_path):
+    out = tmp_path / "new" / "folder"
+    run_suite(Made(), out, "autods benchmark suite=made")
+    assert {path.name for path in out.iterdir()} == {"results.csv", "more.csv", "results.md", "picture.png"}
+    with (out / "results.csv").open() as file:
+        assert list(csv.DictReader(file)) == [{"a": "0.25"}]
+    assert (out / "picture.png").read_bytes().startswith(b"\x89PNG")
+    page = (out / "results.md").read_text()
+    for text in (
+        "## What was compared",
+        "### Second",
+        "* A note.",
+        "![picture](picture.png)",
+        "`autods benchmark suite=made`",
+        machine(),
+        commit(),
+    ):
+        assert text in page
+
+
+def test_what_fails_leaves_no_page(tmp_path):
+    class Failing(Made):
+        def run(self):
+            raise ValueError("broken")
+
+    with pytest.raises(ValueError, match="broken"):
+        run_suite(Failing(), tmp_path, "")
+    assert not list(tmp_path.iterdir())

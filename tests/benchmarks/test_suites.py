@@ -1,0 +1,146 @@
+"""Every suite's small version, through the command line; the measures against their definitions."""
+
+import csv
+
+import numpy as np
+import pytest
+import torch
+
+from autods.benchmarks.fields import UniformConditions, uniform_field
+from autods.benchmarks.measure import measured
+from autods.benchmarks.movies2d import Movies2d, movie_specs, peer_rows
+from autods.benchmarks.picasso import run_picasso
+from autods.benchmarks.uniform import Uniform, pull
+from autods.cli.compose import compose_checked
+from autods.cli.main import main
+from autods.core import LocalizationTable, UserError
+from autods.core.resources import conf_dir
+from tests.data import shared
+from tests.pipelines.models import write_zoo
+
+SUITES = sorted(path.stem for path in (conf_dir() / "suite").glob("*.yaml"))
+FAST = sorted(path.stem for path in (conf_dir() / "suite" / "fast").glob("*.yaml"))
+
+
+@pytest.fixture(scope="module")
+def zoo(tmp_path_factory):
+    return write_zoo(tmp_path_factory.mktemp("zoo"))
+
+
+def rows_of(path):
+    with path.open() as file:
+        return list(csv.DictReader(file))
+
+
+def run(zoo, out, suite, *settings):
+    words = [f"suite={suite}", f"zoo={zoo}", "device=cpu", *settings]
+    assert main(["benchmark", *words, "--out", str(out)]) == 0
+    page = (out / "results.md").read_text()
+    assert f"suite={suite}" in page
+    assert "commit" in page
+    return rows_of(out / "results.csv"), page
+
+
+def test_every_suite_has_a_small_version():
+    assert set(FAST) == set(SUITES) - {"readme"}
+
+
+@pytest.mark.parametrize("name", [*SUITES, *(f"fast/{name}" for name in FAST)])
+def test_every_suite_composes(name):
+    suite = compose_checked("benchmark", [f"suite={name}", "zoo=somewhere"]).suite
+    assert suite.name == name.removeprefix("fast/")
+    for settings in suite.get("suites", {"": suite}).values():
+        assert settings._target_.startswith("autods.benchmarks.")
+        assert settings.get("zoo", "somewhere") == "somewhere"
+
+
+def test_uniform(zoo, tmp_path, capsys):
+    rows, page = run(zoo, tmp_path, "fast/uniform")
+    assert "mixture is left out" in page
+    assert "mixture is left out" in capsys.readouterr().out
+    assert [row["density_per_um2"] for row in rows] == ["isolated", "0.5"]
+    isolated = rows[0]
+    assert float(isolated["recall"]) > 0.9
+    assert float(isolated["rmse_over_crlb"]) > 0.95
+    assert (tmp_path / "against_density.png").stat().st_size > 1000
+
+
+def test_the_bound_is_that_of_the_theory():
+    # Thompson, Larson & Webb, Biophys. J. 82, 2775 (2002), without background: sigma / sqrt(N) per axis; the
+    # pixels of one sigma cost 1/12 of the variance.
+    bright = Uniform(photons=1e4, background=1e-6)._bound_nm()
+    assert bright == pytest.approx(2**0.5 * 100 * (1 + 1 / 12) ** 0.5 / 100, rel=0.02)
+    assert Uniform(photons=1e4, background=50.0)._bound_nm() > 1.1 * bright
+
+
+def test_pulls_have_the_width_of_the_errors():
+    rng = np.random.default_rng(0)
+    n = 4000
+    x, y = rng.uniform(0, 1e6, (2, n))
+    sigma = rng.uniform(5, 20, n)
+    truth = LocalizationTable.build(np.arange(n), x, y)
+    found = LocalizationTable.build(
+        np.arange(n),
+        x + 2 * sigma * rng.normal(size=n),
+        y + 2 * sigma * rng.normal(size=n),
+        uncertainty_xy_nm=np.where(np.arange(n) < 10, np.inf, sigma),
+    )
+    pulls = pull(truth, found, 200.0)
+    assert len(pulls) == pytest.approx(2 * (n - 10), abs=4)
+    assert pulls.std() == pytest.approx(2, rel=0.03)
+
+
+def test_speed(zoo, tmp_path):
+    rows, page = run(zoo, tmp_path, "fast/speed")
+    assert [row["network"] for row in rows] == ["shipped: subpixel", "paper's: deepstorm"]
+    assert all(float(row["seconds"]) > 0 and float(row["peak_memory_mb"]) > 50 for row in rows)
+    assert "lower limit" in page
+    assert float(rows_of(tmp_path / "simulation.csv")[0]["patches_per_s"]) > 0
+
+
+def test_memory_and_time_are_those_of_the_work():
+    with measured() as idle:
+        pass
+    with measured() as work:
+        block = np.ones(25_000_000)
+        total = sum(float((block * factor).sum()) for factor in range(1, 4))
+    assert total > 0
+    assert work.peak_mb - idle.peak_mb > 150
+    assert work.cpu_seconds > 0
+    assert work.seconds > idle.seconds
+
+
+def test_movies(zoo, tmp_path):
+    data = shared("storm_analysis/2d.tif").parents[1]
+    rows, page = run(zoo, tmp_path, "fast/movies2d", f"suite.data={data}", "suite.contenders=[heatmap]")
+    assert [row["movie"] for row in rows] == ["storm_analysis/2d"]
+    assert float(rows[0]["jaccard"]) > 0.2
+    assert "one default setting" in page
+
+
+def test_movies_that_are_absent_are_named(zoo, tmp_path):
+    with pytest.raises(UserError, match=r"nairr/2dgauss_ld.*suite\.data=DIR"):
+        Movies2d(tmp_path, zoo=zoo).run()
+
+
+def test_every_peer_belongs_to_a_movie():
+    names = {spec.name for spec in movie_specs()}
+    assert {row["movie"] for row in peer_rows()} <= names
+    assert all(0 < row["jaccard"] < 1 < row["rmse_nm"] for row in peer_rows())
+
+
+@pytest.mark.slow
+def test_estimation(zoo, tmp_path):
+    rows, _ = run(zoo, tmp_path, "fast/estimation")
+    error = {row["estimator"]: float(row["error_percent"]) for row in rows}
+    assert error["density_corrected"] < error["density_published"]
+
+
+@pytest.mark.parametrize(
+    ("python", "message"), [("/nowhere/python", "does not start"), ("false", "picassosr")]
+)
+def test_a_python_without_picasso_is_told_in_a_line(python, message):
+    conditions = UniformConditions(0.5, n_frames=2, size_px=16)
+    field = uniform_field(conditions, torch.Generator().manual_seed(0))
+    with pytest.raises(UserError, match=message):
+        run_picasso(field, python, 100)
