@@ -29,8 +29,9 @@ def write_picasso(
 ) -> None:
     """Write a table that Picasso opens: frames from 0, positions in pixels from the centre of pixel 0.
 
-    Picasso drops rows with values that are not finite; such values get a stand-in (the column's median, or
-    a default where nothing is known), and columns without any known value are named in the YAML file.
+    Picasso drops rows with values that are not finite, or with negative photons; the former get a stand-in
+    (the column's median, or a default where nothing is known), the latter 0. Columns without any known value
+    are named in the YAML file.
 
     Parameters
     ----------
@@ -79,7 +80,7 @@ def _to_locs(table: LocalizationTable, pixel_size_nm: float) -> tuple[NDArray[An
     columns = {
         "x": (nm_to_index(table.x_nm, pixel_size_nm), 0.0),
         "y": (nm_to_index(table.y_nm, pixel_size_nm), 0.0),
-        "photons": (table.photons, 0.0),
+        "photons": (np.maximum(table.photons, 0), 0.0),
         "sx": (sigma_px, 1.0),
         "sy": (sigma_px, 1.0),
         "bg": (table.background, 0.0),

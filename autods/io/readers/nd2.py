@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import struct
 import threading
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,9 @@ from autods.core.errors import UserError
 from autods.io.base import BaseMovie, Frames, MovieMetadata
 from autods.io.readers.axes import frame_axis
 from autods.io.readers.tiff_metadata import plausible_pixel_size
+
+#: What the package raises on files that do not follow the format.
+_DAMAGED = (struct.error, ValueError, KeyError, IndexError, TypeError, AttributeError, RuntimeError)
 
 
 def open_nd2(path: Path) -> BaseMovie:
@@ -26,11 +31,14 @@ def open_nd2(path: Path) -> BaseMovie:
         import nd2
     except ImportError as error:
         raise UserError(f"{path} is an ND2 movie: run `pip install autods[nd2]` to read it") from error
-    try:
-        return Nd2Movie(path, nd2.ND2File(str(path)))
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError, RuntimeError) as error:
-        short = " ".join(str(error).split())[:100]
-        raise UserError(f"{path} is damaged or truncated ({short}): copy or save it again") from error
+    with ExitStack() as stack:
+        try:
+            movie = Nd2Movie(path, stack.enter_context(nd2.ND2File(str(path))))
+        except _DAMAGED as error:
+            short = " ".join(str(error).split())[:100]
+            raise UserError(f"{path} is damaged or truncated ({short}): copy or save it again") from error
+        stack.pop_all()  # the movie closes the file
+    return movie
 
 
 class Nd2Movie(BaseMovie):
@@ -52,7 +60,9 @@ class Nd2Movie(BaseMovie):
     def __init__(self, path: Path, file: Any) -> None:
         sizes = dict(file.sizes)
         axis = frame_axis("".join(name[0] for name in sizes), list(sizes.values()), path)
-        n_frames = 1 if axis is None else list(sizes.values())[axis]
+        planned = 1 if axis is None else list(sizes.values())[axis]
+        # A stopped recording keeps the planned number in its loops.
+        n_frames = min(planned, int(file.attributes.sequenceCount))
         shape = (n_frames, sizes["Y"], sizes["X"])
         super().__init__(path, shape, np.dtype(file.dtype), _metadata(file))
         self._file = file
