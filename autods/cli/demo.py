@@ -48,7 +48,7 @@ def run(arguments: Arguments) -> int:
             zoo=None if config.zoo is None else Path(config.zoo),
             device=config.device,
         )
-        table = localize(movie, wanted, folder, progress=progress, command=arguments.equivalent())
+        table = localize(movie.absolute(), wanted, folder, progress=progress, command=arguments.equivalent())
     truth = read_table(movie.parent / TRUTH_FILE)
     scores = _score(truth, table, simulated.side_nm, config.radius_nm)
     with atomic_path(folder / "evaluation.json") as part:

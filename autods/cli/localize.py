@@ -59,6 +59,6 @@ def _localize_one(movie: Path, folder: Path, wanted: LocalizeSettings, arguments
     start = time.perf_counter()
     command = arguments.equivalent(paths=[movie], out=folder)
     with progress_bars(movie.name) as progress:
-        table = localize(movie, wanted, folder, progress=progress, command=command)
+        table = localize(movie.absolute(), wanted, folder, progress=progress, command=command)
     seconds = time.perf_counter() - start
     print(f"{movie.name}: {len(table):,} localizations, {seconds:.1f} s: {folder / 'report.html'}")

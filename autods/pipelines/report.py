@@ -162,7 +162,10 @@ def _key_numbers(content: ReportContent, bias: float) -> list[tuple[str, str]]:
 
 def _median(values: NDArray[np.float64]) -> str:
     finite = values[np.isfinite(values)]
-    return f"{np.median(finite):.3g}" if len(finite) else "not known"
+    if not len(finite):
+        return "not known"
+    median = float(np.median(finite))
+    return f"{median:,.0f}" if median >= 100 else f"{median:.3g}"
 
 
 @cache
