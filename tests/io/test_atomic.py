@@ -1,6 +1,5 @@
 import errno
 import os
-import subprocess
 from pathlib import Path
 
 import h5py
@@ -9,22 +8,6 @@ import pytest
 
 from autods.core import UserError
 from autods.io.atomic import atomic_path
-
-
-@pytest.fixture
-def full_disk(tmp_path):
-    """Mount a file system of 256 KiB."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(folder)]
-    try:
-        done = subprocess.run(mount, capture_output=True, check=False)
-    except FileNotFoundError:
-        pytest.skip("there is no mount command")
-    if done.returncode:
-        pytest.skip("mounting is not permitted here")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
 
 
 def _write_then_raise(target: Path, error: Exception) -> None:

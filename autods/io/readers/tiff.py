@@ -125,11 +125,17 @@ class PagedMovie(BaseMovie):
         handles = {id(page.parent): page.parent.filehandle for page in self._pages[start:stop]}.values()
         with self._lock, _quiet_tifffile(), ExitStack() as stack:
             for handle in handles:
-                handle.open()
+                self._open(handle)
                 stack.callback(handle.close)
             for i in range(start, stop):
                 frames[i - start] = self._decode(i)
         return frames
+
+    def _open(self, handle: Any) -> None:
+        try:
+            handle.open()
+        except OSError as error:
+            raise UserError(f"cannot read {handle.path}: {error.strerror}") from error
 
     def _decode(self, frame: int) -> Frames:
         try:
