@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from autods.benchmarks.fields import SimulatedField
-from autods.benchmarks.style import grouped_bars, panels
+from autods.benchmarks.style import grouped_points, panels
 from autods.benchmarks.tables import SD, Row
 from autods.core import LocalizationTable
 from autods.metrics.image import density_image, normalize_image
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 _PIXEL_NM = 25.0
 
 
-def rule_bars(means: Sequence[Row]) -> Figure:
-    """Draw PSNR and Jaccard index of each choice, by structure; the bars show standard deviations."""
+def rule_points(means: Sequence[Row]) -> Figure:
+    """Draw PSNR and Jaccard index of each choice, by structure, with standard deviations."""
     choices = list(dict.fromkeys(str(row["choice"]) for row in means))
     structures = list(dict.fromkeys(str(row["structure"]) for row in means))
-    figure, axes = panels(2, size=(0.7 + 0.42 * len(choices), 3.8))
+    figure, axes = panels(2, size=(4.6, 0.8 + 0.26 * len(choices)))
     cell = {(row["structure"], row["choice"]): row for row in means}
 
     def series(column: str) -> dict[str, list[float]]:
@@ -33,7 +33,7 @@ def rule_bars(means: Sequence[Row]) -> Figure:
     for axis, (column, label) in zip(
         axes, {"psnr_db": "PSNR, dB", "jaccard": "Jaccard index"}.items(), strict=True
     ):
-        grouped_bars(axis, choices, series(column), label, spread=series(column + SD))
+        grouped_points(axis, choices, series(column), series(column + SD), label)
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=2, frameon=False)
     return figure
 

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from autods.benchmarks.contenders import Contender, Family, settings_for, timed_localize, zoo_cards
-from autods.benchmarks.field_figures import reconstructions, rule_bars
+from autods.benchmarks.field_figures import reconstructions, rule_points
 from autods.benchmarks.fields import HeterogeneousConditions, SimulatedField, heterogeneous_field
 from autods.benchmarks.report import SuiteResult
 from autods.benchmarks.tables import Cell, Row, Table, mean_rows
@@ -117,7 +117,7 @@ class Heterogeneous:
             " Jaccard index there, given the truth."
         )
         title = "Fields that differ from place to place: rules of selection, single models, oracle"
-        return SuiteResult(title, tables_out, {"rules": rule_bars(means), **pictures}, notes)
+        return SuiteResult(title, tables_out, {"rules": rule_points(means), **pictures}, notes)
 
     def _field(self, structure: str, index: int) -> SimulatedField:
         conditions = HeterogeneousConditions(

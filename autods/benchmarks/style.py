@@ -32,21 +32,36 @@ def panels(
 
 
 def grouped_bars(
-    axis: Axes,
-    groups: Sequence[str],
-    series: Mapping[str, Sequence[float]],
-    label: str,
-    *,
-    spread: Mapping[str, Sequence[float]] | None = None,
+    axis: Axes, groups: Sequence[str], series: Mapping[str, Sequence[float]], label: str
 ) -> None:
-    """Draw a bar for each group and series, with the spread as an error bar."""
+    """Draw a bar for each group and series."""
     width, place = 0.8 / max(len(series), 1), np.arange(len(groups))
     for index, (name, values) in enumerate(series.items()):
         offset = (index - (len(series) - 1) / 2) * width
-        error = None if spread is None else spread[name]
-        axis.bar(place + offset, values, width, yerr=error, label=name, color=COLOURS[index % len(COLOURS)])
+        axis.bar(place + offset, values, width, label=name, color=COLOURS[index % len(COLOURS)])
     axis.set_xticks(place, groups, rotation=35, ha="right")
     axis.set_ylabel(label)
+
+
+def grouped_points(
+    axis: Axes,
+    groups: Sequence[str],
+    series: Mapping[str, Sequence[float]],
+    spread: Mapping[str, Sequence[float]],
+    label: str,
+) -> None:
+    """Draw a point with its spread for each group and series; groups go down the axis."""
+    place = np.arange(len(groups))
+    for index, (name, values) in enumerate(series.items()):
+        offset = (index - (len(series) - 1) / 2) * 0.2
+        colour = COLOURS[index % len(COLOURS)]
+        axis.errorbar(
+            values, place + offset, xerr=spread[name], fmt="o", ms=4, lw=1, color=colour, label=name
+        )
+    axis.set_yticks(place, groups)
+    axis.set_ylim(len(groups) - 0.5, -0.5)
+    axis.grid(axis="x", color="0.9")
+    axis.set_xlabel(label)
 
 
 def lines(

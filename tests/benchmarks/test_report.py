@@ -4,7 +4,7 @@ from dataclasses import dataclass
 import pytest
 
 from autods.benchmarks.report import SuiteResult, commit, machine, run_suite
-from autods.benchmarks.style import grouped_bars, lines, panels
+from autods.benchmarks.style import grouped_bars, grouped_points, lines, panels
 from autods.benchmarks.tables import Table
 
 
@@ -13,8 +13,9 @@ class Made:
     name: str = "made"
 
     def run(self):
-        figure, axes = panels(2)
+        figure, axes = panels(3)
         grouped_bars(axes[0], ["a", "b"], {"one": [1, 2], "two": [2, float("nan")]}, "label")
+        grouped_points(axes[2], ["a", "b"], {"one": [1, 2]}, {"one": [0.1, 0.2]}, "label")
         lines(axes[1], [1, 2], {"one": [3, 4]}, ("x", "y"))
         tables = [Table("results", "First", [{"a": 0.25}]), Table("more", "Second", [{"b": 2}])]
         return SuiteResult("What was compared", tables, {"picture": figure}, ["A note."])
