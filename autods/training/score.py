@@ -10,8 +10,8 @@ from autods.core.grid import px_to_nm
 from autods.metrics.matching import match_arrays
 from autods.representation import Detections
 
-#: Confidences from 0.05 to 0.9.
-THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(1, 19))
+#: Confidences from 0.01 to 0.9; heatmaps of dim emitters are faint.
+THRESHOLDS = (0.01, 0.02, 0.03, *(round(0.05 * step, 2) for step in range(1, 19)))
 
 
 class ThresholdScore:
