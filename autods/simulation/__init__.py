@@ -6,21 +6,27 @@ from autods.simulation.movie import simulate_movie
 from autods.simulation.noise import expose
 from autods.simulation.photophysics import Blinks, blink
 from autods.simulation.psf_bank import PsfBankRenderer
+from autods.simulation.psf_frames import PsfRenderer
 from autods.simulation.scenes import Scenes
 from autods.simulation.simulator import Simulator
 from autods.simulation.structures import STRUCTURES, Sample, vary
+from autods.simulation.structures3d import STRUCTURES_3D
+from autods.simulation.volume_conditions import VolumeConditions
 
 __all__ = [
     "STRUCTURES",
+    "STRUCTURES_3D",
     "Blinks",
     "FrameRenderer",
     "GaussianRenderer",
     "ImagingConditions",
     "PsfBankRenderer",
+    "PsfRenderer",
     "Sample",
     "Scenes",
     "Simulator",
     "Spread",
+    "VolumeConditions",
     "blink",
     "expose",
     "simulate_movie",

@@ -14,6 +14,7 @@ from autods.optics.protocol import PSFModel
 from autods.optics.pupil import Pupil
 from autods.optics.pupil_psf import ScalarPSF
 from autods.optics.zernike import zernike_basis
+from autods.simulation.regions import add_regions
 from autods.simulation.scenes import Scenes
 
 
@@ -121,7 +122,8 @@ class PsfBankRenderer:
         position = nm_to_px(xyz_nm[:, :2], self.pixel_size_nm)
         pixel = position.floor()
         images = self._interpolate(psf, depth, position - pixel) * photons.unsqueeze(1)
-        return self._scatter(images, frame, pixel.long(), len(scenes), shape)
+        images = images.view(-1, self.size_px, self.size_px)
+        return add_regions(images, frame, pixel.long(), len(scenes), shape)
 
     def _choose(self, sigma_nm: Tensor, generator: torch.Generator) -> Tensor:
         distance = (self.psf_sigma_nm.to(sigma_nm.device) - sigma_nm.unsqueeze(1)).abs()
@@ -143,17 +145,3 @@ class PsfBankRenderer:
                 shift = (cy + dy) * (self.subdivisions + 1) + cx + dx
                 images = images + table[psf, depth, shift] * (weight_y * weight_x).unsqueeze(1)
         return images
-
-    def _scatter(
-        self, images: Tensor, frame: Tensor, pixel: Tensor, n_frames: int, shape: tuple[int, int]
-    ) -> Tensor:
-        """Add the regions round ``pixel`` (x, y) into (B, Y, X) frames; what lies outside is dropped."""
-        radius = self.size_px // 2
-        offset = torch.arange(-radius, radius + 1, device=images.device)
-        columns = (pixel[:, 0, None] + offset)[:, None, :]
-        rows = (pixel[:, 1, None] + offset)[:, :, None]
-        inside = (rows >= 0) & (rows < shape[0]) & (columns >= 0) & (columns < shape[1])
-        flat = (frame[:, None, None] * shape[0] + rows) * shape[1] + columns
-        canvas = images.new_zeros(n_frames * shape[0] * shape[1])
-        canvas.index_add_(0, flat[inside], images.view(-1, self.size_px, self.size_px)[inside])
-        return canvas.view(n_frames, *shape)

@@ -21,12 +21,16 @@ class Scenes:
     background
         (B,) mean background, photons per pixel.
     psf_sigma_nm
-        (B,) in-focus PSF standard deviation, nm.
+        (B,) in-focus PSF standard deviation, nm; renderers of one given PSF do not look at it.
+    noise_std
+        (B,) standard deviation of normal noise besides shot noise and the camera's own, photons; None for
+        none.
     """
 
     emitters: EmitterBatch
     background: Tensor
     psf_sigma_nm: Tensor
+    noise_std: Tensor | None = None
 
     def __len__(self) -> int:
         """Count the frames."""
@@ -34,8 +38,12 @@ class Scenes:
 
     def __getitem__(self, frames: slice) -> Scenes:
         """Select frames by slice."""
-        return Scenes(self.emitters[frames], self.background[frames], self.psf_sigma_nm[frames])
+        noise = None if self.noise_std is None else self.noise_std[frames]
+        return Scenes(self.emitters[frames], self.background[frames], self.psf_sigma_nm[frames], noise)
 
     def to(self, device: torch.device | str) -> Scenes:
         """Copy to a device."""
-        return Scenes(self.emitters.to(device), self.background.to(device), self.psf_sigma_nm.to(device))
+        noise = None if self.noise_std is None else self.noise_std.to(device)
+        return Scenes(
+            self.emitters.to(device), self.background.to(device), self.psf_sigma_nm.to(device), noise
+        )

@@ -69,7 +69,11 @@ class Simulator:
         light = renderer(scenes, shape, generator)
         if background is None:
             background = self.background(scenes.background, shape, generator)
-        return expose(light + background, camera, generator)
+        frames = expose(light + background, camera, generator)
+        if scenes.noise_std is None:
+            return frames
+        noise = torch.randn(frames.shape, generator=generator, device=frames.device)
+        return frames + noise * (scenes.noise_std / camera.photons_per_adu).view(-1, 1, 1)
 
     def background(self, level: Tensor, shape: tuple[int, int], generator: torch.Generator) -> Tensor:
         """Draw background maps (B, Y, X) of the mean levels (B,), photons per pixel."""

@@ -69,6 +69,25 @@ def filaments(
     tube_nm
         Diameter of the tube with its labels, nm.
     """
+    path, heading = walks(width_nm, height_nm, generator, per_100_um2, spacing_nm)
+    n, steps = heading.shape
+    around = 2 * math.pi * torch.rand((n, steps), generator=generator)
+    normal = torch.stack([-heading.sin(), heading.cos()], -1)
+    xy = path + tube_nm / 2 * around.cos().unsqueeze(-1) * normal
+    xyz = torch.cat([xy, (tube_nm / 2 * around.sin()).unsqueeze(-1)], -1).view(-1, 3)
+    return Sample.of(inside(xyz, width_nm, height_nm))
+
+
+def walks(
+    width_nm: float, height_nm: float, generator: torch.Generator, per_100_um2: float, spacing_nm: float
+) -> tuple[Tensor, Tensor]:
+    """Persistent random walks (persistence length 15 um) that start in the field and may leave it.
+
+    Returns
+    -------
+    path, heading
+        (N, S, 2) x and y in nm, and (N, S) directions in radians.
+    """
     n = max(1, round(per_100_um2 * width_nm * height_nm * 1e-8))
     steps = int(1.5 * math.hypot(width_nm, height_nm) / spacing_nm)
     field = torch.tensor([width_nm, height_nm])
@@ -76,11 +95,7 @@ def filaments(
     turn = torch.randn((n, steps), generator=generator) * math.sqrt(spacing_nm / 15_000)
     heading = 2 * math.pi * torch.rand((n, 1), generator=generator) + turn.cumsum(1)
     path = start + spacing_nm * torch.stack([heading.cos(), heading.sin()], -1).cumsum(1)
-    around = 2 * math.pi * torch.rand((n, steps), generator=generator)
-    normal = torch.stack([-heading.sin(), heading.cos()], -1)
-    xy = path + tube_nm / 2 * around.cos().unsqueeze(-1) * normal
-    xyz = torch.cat([xy, (tube_nm / 2 * around.sin()).unsqueeze(-1)], -1).view(-1, 3)
-    return Sample.of(_inside(xyz, width_nm, height_nm))
+    return path, heading
 
 
 def mitochondria(
@@ -111,7 +126,7 @@ def mitochondria(
     x = centre[..., 0] + along * angle.cos() - across * angle.sin()
     y = centre[..., 1] + along * angle.sin() + across * angle.cos()
     xyz = torch.stack([x, y, local * around.sin()], -1).view(-1, 3)
-    return Sample.of(_inside(xyz, width_nm, height_nm))
+    return Sample.of(inside(xyz, width_nm, height_nm))
 
 
 def rings(
@@ -132,7 +147,7 @@ def rings(
     corner = centre + radius_nm * torch.stack([angle.cos(), angle.sin()], -1)
     spread = 5.0 * torch.randn((n, n_corners, n_labels, 2), generator=generator)
     xy = (corner.unsqueeze(2) + spread).view(-1, 2)
-    return Sample.of(_inside(_flat(xy), width_nm, height_nm))
+    return Sample.of(inside(_flat(xy), width_nm, height_nm))
 
 
 def clusters(
@@ -148,7 +163,7 @@ def clusters(
     n = max(1, round(per_um2 * width_nm * height_nm * 1e-6))
     centre = torch.rand((n, 1, 2), generator=generator) * torch.tensor([width_nm, height_nm])
     spread = radius_nm * torch.randn((n, n_molecules, 2), generator=generator)
-    return Sample.of(_inside(_flat((centre + spread).view(-1, 2)), width_nm, height_nm))
+    return Sample.of(inside(_flat((centre + spread).view(-1, 2)), width_nm, height_nm))
 
 
 def vary(sample: Sample, width_nm: float, activity: Tensor, brightness: Tensor) -> Sample:
@@ -189,6 +204,7 @@ def _flat(xy: Tensor) -> Tensor:
     return torch.cat([xy, torch.zeros(len(xy), 1)], 1)
 
 
-def _inside(xyz: Tensor, width_nm: float, height_nm: float) -> Tensor:
+def inside(xyz: Tensor, width_nm: float, height_nm: float) -> Tensor:
+    """Return the rows of (N, 3) positions, nm, that lie in the field."""
     x, y = xyz[:, 0], xyz[:, 1]
     return xyz[(x >= 0) & (x < width_nm) & (y >= 0) & (y < height_nm)]

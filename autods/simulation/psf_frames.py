@@ -1,0 +1,80 @@
+"""Frames of emitters at any depth, through any PSF."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from autods.core.grid import nm_to_px
+from autods.optics import PSFModel, PupilPSF, tabulate
+from autods.optics.extent import region_size_px
+from autods.simulation.regions import add_regions
+from autods.simulation.scenes import Scenes
+
+#: Pixels of all regions that are rendered at once.
+_CHUNK_PX = 4_000_000
+
+
+class PsfRenderer:
+    """Renders each emitter with its own depth and sub-pixel position through a PSF.
+
+    Parameters
+    ----------
+    psf
+        The PSF.
+    size_px
+        Side of the region that an emitter fills, odd; light beyond it is lost.
+
+    Raises
+    ------
+    ValueError
+        If the size is even.
+    """
+
+    def __init__(self, psf: PSFModel, size_px: int) -> None:
+        if size_px % 2 == 0:
+            raise ValueError(f"size_px must be odd, got {size_px}")
+        self.psf = psf
+        self.size_px = size_px
+        self.pixel_size_nm = psf.pixel_size_nm
+
+    @classmethod
+    def fast(cls, psf: PSFModel, z_min_nm: float, z_max_nm: float, size_px: int | None = None) -> PsfRenderer:
+        """Prepare a PSF for training: a diffraction model is tabulated, others are fast as they are.
+
+        Parameters
+        ----------
+        psf
+            The PSF.
+        z_min_nm, z_max_nm
+            Depths that will be rendered, nm.
+        size_px
+            Side of the regions; None takes what :func:`~autods.optics.extent.region_size_px` says.
+        """
+        size = region_size_px(psf, z_min_nm, z_max_nm) if size_px is None else size_px
+        if isinstance(psf, PupilPSF):
+            psf = tabulate(psf, z_min_nm, z_max_nm, size_px=size + 2, oversampling=psf.oversampling)
+        return cls(psf, size)
+
+    @torch.no_grad()
+    def __call__(
+        self,
+        scenes: Scenes,
+        shape: tuple[int, int],
+        generator: torch.Generator | None = None,  # noqa: ARG002
+    ) -> Tensor:
+        """Return (B, Y, X) expected photons; see :class:`~autods.simulation.frames.FrameRenderer`."""
+        frame, xyz_nm, photons = scenes.emitters.flat()
+        if isinstance(self.psf, nn.Module):
+            self.psf.to(xyz_nm.device)
+        position = nm_to_px(xyz_nm[:, :2], self.pixel_size_nm)
+        pixel = position.floor()
+        local = torch.cat([(position - pixel - 0.5) * self.pixel_size_nm, xyz_nm[:, 2:]], 1)
+        light = xyz_nm.new_zeros((len(scenes), *shape))
+        step = max(1, _CHUNK_PX // self.size_px**2)
+        for start in range(0, len(frame), step):
+            part = slice(start, start + step)
+            images = self.psf(local[part], self.size_px) * photons[part, None, None]
+            light += add_regions(images, frame[part], pixel[part].long(), len(scenes), shape)
+        # Interpolation may ring below zero in the dark.
+        return light.clamp_min(0)

@@ -1,0 +1,40 @@
+"""Small images added into frames."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def add_regions(
+    images: Tensor, frame: Tensor, pixel: Tensor, n_frames: int, shape: tuple[int, int]
+) -> Tensor:
+    """Add square images into empty frames; what lies outside is dropped.
+
+    Parameters
+    ----------
+    images
+        (N, S, S) with odd S.
+    frame
+        (N,) frame of each image.
+    pixel
+        (N, 2) column and row of the pixel under the image's middle.
+    n_frames
+        Number of frames B.
+    shape
+        Rows and columns of a frame.
+
+    Returns
+    -------
+    Tensor
+        (B, Y, X).
+    """
+    radius = images.shape[-1] // 2
+    offset = torch.arange(-radius, radius + 1, device=images.device)
+    columns = (pixel[:, 0, None] + offset)[:, None, :]
+    rows = (pixel[:, 1, None] + offset)[:, :, None]
+    inside = (rows >= 0) & (rows < shape[0]) & (columns >= 0) & (columns < shape[1])
+    flat = (frame[:, None, None] * shape[0] + rows) * shape[1] + columns
+    canvas = images.new_zeros(n_frames * shape[0] * shape[1])
+    canvas.index_add_(0, flat[inside], images[inside])
+    return canvas.view(n_frames, *shape)

@@ -1,0 +1,111 @@
+"""What a 3D localizer is trained for, and scenes drawn from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from autods.core import EmitterBatch, UserError
+from autods.simulation.conditions import Spread
+from autods.simulation.positions import uniform_positions
+from autods.simulation.scenes import Scenes
+
+
+@dataclass(frozen=True)
+class VolumeConditions:
+    """Ranges of emitters, depth, photons and noise; all draws are uniform within them.
+
+    Parameters
+    ----------
+    z_min_nm, z_max_nm
+        Depths of the emitters, nm.
+    photons
+        Photons of an emitter.
+    pixel_size_nm
+        Camera pixel, nm.
+    n_emitters
+        Emitters a frame, whole numbers, both included.
+    edge_px
+        Emitters stay this far from the frame's edge; a negative number lets them lie that far outside, so
+        that their PSFs reach in.
+    background
+        Mean background, photons per pixel; it is exposed to shot noise.
+    noise_std
+        Standard deviation of normal noise on top, photons: read noise, or what a background that was
+        subtracted left behind.
+    psf_sigma_nm
+        Width of the PSF in focus, nm, which is only reported.
+
+    Raises
+    ------
+    UserError
+        If a range is reversed.
+    """
+
+    z_min_nm: float
+    z_max_nm: float
+    photons: tuple[float, float]
+    pixel_size_nm: float = 100.0
+    n_emitters: tuple[int, int] = (1, 35)
+    edge_px: float = 20.0
+    background: tuple[float, float] = (0.0, 0.0)
+    noise_std: tuple[float, float] = (0.0, 0.0)
+    psf_sigma_nm: float = 130.0
+
+    def __post_init__(self) -> None:
+        ranges = {name: getattr(self, name) for name in ("photons", "n_emitters", "background", "noise_std")}
+        ranges["z_min_nm and z_max_nm"] = (self.z_min_nm, self.z_max_nm)
+        for name, (low, high) in ranges.items():
+            if low > high:
+                raise UserError(f"conditions.{name}: {low} is above {high}: give the lower number first")
+
+    def sample(self, n_frames: int, size_px: int, generator: torch.Generator) -> Scenes:
+        """Draw scenes for square frames.
+
+        Parameters
+        ----------
+        n_frames
+            Number of frames B.
+        size_px
+            Side of a frame, camera pixels.
+        generator
+            Source of randomness.
+
+        Raises
+        ------
+        UserError
+            If no room is left between the edges.
+        """
+        low_nm, high_nm = (n * self.pixel_size_nm for n in (self.edge_px, size_px - self.edge_px))
+        if not high_nm > low_nm:
+            raise UserError(
+                f"frames of {size_px} px have no room {self.edge_px} px from the edge:"
+                " make data.size_px larger or conditions.edge_px smaller"
+            )
+        fewest, most = (int(n) for n in self.n_emitters)
+        counts = torch.randint(fewest, most + 1, (n_frames, 1), generator=generator)
+        n_slots = max(int(counts.max()), 1)
+        mask = torch.arange(n_slots) < counts
+        xy = uniform_positions(n_frames, n_slots, low_nm, high_nm, generator)
+        z = _uniform((self.z_min_nm, self.z_max_nm), (n_frames, n_slots, 1), generator)
+        photons = _uniform(self.photons, (n_frames, n_slots), generator) * mask
+        emitters = EmitterBatch(torch.cat([xy, z], -1) * mask.unsqueeze(-1), photons, mask)
+        return Scenes(
+            emitters,
+            _uniform(self.background, (n_frames,), generator),
+            torch.full((n_frames,), self.psf_sigma_nm),
+            _uniform(self.noise_std, (n_frames,), generator) if self.noise_std[1] > 0 else None,
+        )
+
+    def density_per_um2(self, size_px: int) -> Spread:
+        """Emitters per um^2 where they may lie, in frames of a given side."""
+        area_um2 = ((size_px - 2 * self.edge_px) * self.pixel_size_nm * 1e-3) ** 2
+        low, high = (n / area_um2 for n in self.n_emitters)
+        return Spread(0.5 * (low + high), low, high)
+
+
+def _uniform(limits: tuple[float, float], shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+    low, high = limits
+    return low + (high - low) * torch.rand(shape, generator=generator)
