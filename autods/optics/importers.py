@@ -9,6 +9,7 @@ from typing import Any
 import h5py
 import numpy as np
 from scipy.io import loadmat
+from scipy.io.matlab import MatReadError
 
 from autods.core import UserError
 from autods.optics.spline import SplinePSF
@@ -38,7 +39,7 @@ def open_foreign(path: Path, pixel_size_nm: float | None = None) -> SplinePSF:
         raise UserError(f"{path}: is no PSF that autods knows: give psf.h5, a *_3dcal.mat or a uiPSF .h5")
     try:
         content = loadmat(path, squeeze_me=True, simplify_cells=True)
-    except (ValueError, TypeError, OSError, NotImplementedError) as error:
+    except (MatReadError, ValueError, TypeError, OSError, NotImplementedError) as error:
         raise UserError(f"{path}: is no PSF file (psf.h5, *_3dcal.mat, uiPSF .h5): {error}") from error
     return _smap(content, path, pixel_size_nm)
 

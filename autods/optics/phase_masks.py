@@ -10,6 +10,7 @@ import numpy as np
 import tifffile
 import torch
 from scipy.io import loadmat
+from scipy.io.matlab import MatReadError
 from scipy.ndimage import map_coordinates
 from torch import Tensor
 
@@ -56,9 +57,9 @@ def astigmatism_mask(pupil: Pupil, rms_waves: float = 0.2, angle_deg: float = 0.
 
 
 def double_helix_mask(
-    pupil: Pupil, vortices: int = 7, spacing: float = 0.22, angle_deg: float = 0.0
+    pupil: Pupil, vortices: int = 5, spacing: float = 0.5, angle_deg: float = 0.0
 ) -> Tensor:
-    """Double-helix phase (P, P), radians: a line of optical vortices of alternating spacing.
+    """Double-helix phase (P, P), radians: a line of optical vortices.
 
     The phase of ``prod_k (u + i v - x_k)`` with zeros x_k on a line through the centre (Prabhat et al.;
     Gahlmann et al., Nano Letters 13, 987 (2013)).
@@ -167,7 +168,7 @@ def _read_array(path: Path) -> np.ndarray:
             array = next(iter(variables.values()))
         else:
             array = tifffile.imread(path)
-    except (OSError, ValueError, NotImplementedError, tifffile.TiffFileError) as error:
+    except (MatReadError, OSError, ValueError, NotImplementedError, tifffile.TiffFileError) as error:
         raise UserError(f"{path}: cannot be read as a phase mask (.npy, .mat or TIFF): {error}") from error
     if array.ndim != 2 or not np.isfinite(array).all():
         raise UserError(f"{path}: a mask is a 2D array of finite radians, this one has shape {array.shape}")

@@ -144,6 +144,7 @@ class PupilPSF(nn.Module):
             (N,) focal plane of each image instead of the model's own, for objective-scanned stacks.
         """
         pupil = self.pupil
+        xyz_nm = xyz_nm.to(pupil.u.dtype)
         focus = (self.nfp_nm if nfp_nm is None else nfp_nm).expand(len(xyz_nm))
         images = [
             render_fields(

@@ -57,8 +57,8 @@ def astigmatism_psf(
 
 def double_helix_psf(
     optics: OpticalSystem,
-    vortices: int = 7,
-    spacing: float = 0.22,
+    vortices: int = 5,
+    spacing: float = 0.5,
     angle_deg: float = 0.0,
     blur_sigma_nm: float = 60.0,
     pupil_px: int = 64,

@@ -96,6 +96,7 @@ class SplinePSF(nn.Module):
 
     def forward(self, xyz_nm: Tensor, size_px: int) -> Tensor:
         """Render emitters; see `PSFModel`."""
+        xyz_nm = xyz_nm.to(self.coefficients.dtype)
         slices = self._interpolate_z(xyz_nm[:, 2])
         across = self._shift_matrix(xyz_nm[:, 0], size_px, slices.shape[2])
         down = self._shift_matrix(xyz_nm[:, 1], size_px, slices.shape[1])
