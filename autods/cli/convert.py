@@ -45,6 +45,7 @@ def localize_settings(config: LocalizeConfig) -> LocalizeSettings:
         frames=parse_frames(config.frames),
         roi=parse_roi(config.roi),
         threshold=config.decode.threshold,
+        min_significance=config.decode.min_significance,
         max_uncertainty_nm=config.decode.max_uncertainty_nm,
         render_pixel_size_nm=config.render.pixel_size_nm,
         zoo=None if config.zoo is None else Path(config.zoo),

@@ -55,6 +55,7 @@ class DecodeConfig:
     """Reading of the network's output."""
 
     threshold: float | None = MISSING
+    min_significance: float | None = MISSING
     max_uncertainty_nm: float | None = MISSING
 
 

@@ -46,12 +46,15 @@ class Amplitudes:
         Background under the emitter and the standard deviation of its noise, photons per pixel.
     uncertainty_px
         Cramer-Rao bound of the position, per axis, px; infinite without photons.
+    significance
+        Photons over the bound of their standard error: how surely the data show an emitter there.
     """
 
     photons: NDArray[np.float64]
     background: NDArray[np.float64]
     background_std: NDArray[np.float64]
     uncertainty_px: NDArray[np.float64]
+    significance: NDArray[np.float64]
 
 
 def fit_amplitudes(
@@ -86,7 +89,7 @@ def fit_amplitudes(
     Amplitudes
         In the order given.
     """
-    columns = np.zeros((4, len(frame)))
+    columns = np.zeros((5, len(frame)))
     per_block = max(1, _BLOCK_PX // (frames.shape[1] * frames.shape[2]))
     order = np.argsort(frame, kind="stable")
     limits = np.searchsorted(frame[order], np.arange(0, len(frames) + per_block, per_block))
@@ -161,7 +164,7 @@ class _Spots:
 def _fit_block(
     frames: Tensor, spots: _Spots, node_px: float, camera: Camera, *, calibrate_noise: bool
 ) -> NDArray[np.float64]:
-    """Fit one block; return (4, N): photons, background, its standard deviation, uncertainty."""
+    """Fit one block; return the columns of `Amplitudes` (5, N)."""
     psf = spots.psf()
     hats = (_hats(frames.shape[1], node_px, frames), _hats(frames.shape[2], node_px, frames))
     read_variance = torch.as_tensor(camera.read_noise_photons, dtype=torch.float32, device=frames.device) ** 2
@@ -185,8 +188,8 @@ def _fit_block(
         scale = float(((frames - level) ** 2 / variance).median()) / _MEDIAN_CHI2
     read_here = read_variance.expand_as(level).flatten()[centre]
     background_std = ((shot * background.clamp_min(0.1) + read_here) * scale).sqrt()
-    uncertainty = _bound(spots, psf, photons, variance * scale)
-    result = torch.stack([photons, background, background_std, uncertainty]).double().cpu().numpy()
+    bounds = _bounds(spots, psf, photons, variance * scale)
+    result = torch.stack([photons, background, background_std, *bounds]).double().cpu().numpy()
     return np.asarray(result, np.float64)
 
 
@@ -255,8 +258,8 @@ def _add(a: _Pair, factor: Tensor, b: _Pair, frame: Tensor) -> _Pair:
     return a[0] + factor[frame] * b[0], a[1] + factor[:, None, None] * b[1]
 
 
-def _bound(spots: _Spots, psf: Tensor, photons: Tensor, variance: Tensor) -> Tensor:
-    """Return (N,) the Cramer-Rao bound of the position per axis, px (root mean square of both axes).
+def _bounds(spots: _Spots, psf: Tensor, photons: Tensor, variance: Tensor) -> _Pair:
+    """Return the Cramer-Rao bound of the position per axis, px, and photons over their bound, (N,) each.
 
     Fisher information ``sum_px d_i d_j / variance`` of x, y, photons and a constant background in the
     emitter's window, with the light of the neighbours as noise (Smith et al., Nature Methods 7, 373 (2010)).
@@ -271,5 +274,7 @@ def _bound(spots: _Spots, psf: Tensor, photons: Tensor, variance: Tensor) -> Ten
     known = (photons > 0) & (torch.linalg.det(fisher) > 0)
     identity = torch.eye(4, dtype=torch.float64, device=fisher.device)
     covariance = torch.linalg.inv(torch.where(known[:, None, None], fisher, identity))
-    bound = (0.5 * (covariance[:, 0, 0] + covariance[:, 1, 1])).clamp_min(0).sqrt()
-    return torch.where(known, bound, torch.inf)
+    # Both axes' root mean square.
+    position = (0.5 * (covariance[:, 0, 0] + covariance[:, 1, 1])).clamp_min(0).sqrt()
+    relative = covariance[:, 2, 2].clamp_min(1e-12).sqrt()
+    return torch.where(known, position, torch.inf), torch.where(known, 1 / relative, 0)

@@ -75,7 +75,8 @@ def stitch(
     Parameters
     ----------
     found
-        Estimates of all patches; those outside their patch's core by more than the tolerance are dropped.
+        Estimates of all patches; those outside their patch's core, or the field, by more than the tolerance
+        are dropped.
     tiles
         The tiles that ``found.tile`` indexes.
     shape_px
@@ -89,7 +90,9 @@ def stitch(
         Positions within the field, ordered by frame, y, x.
     """
     height, width = shape_px
-    # An estimate beyond the border of the field is an emitter at the border; half-open cores need it inside.
+    beyond = np.maximum.reduce([-found.x_px, found.x_px - width, -found.y_px, found.y_px - height])
+    found = found.select(beyond <= tolerance_px)
+    # An estimate just beyond the border is an emitter at the border; half-open cores need it inside.
     x = np.clip(found.x_px, 0.0, np.nextafter(float(width), 0.0))
     y = np.clip(found.y_px, 0.0, np.nextafter(float(height), 0.0))
     found = replace(found, x_px=x, y_px=y)

@@ -34,6 +34,7 @@ def localize(
     frames: slice | None = None,
     roi: tuple[int, int, int, int] | None = None,
     threshold: float | None = None,
+    min_significance: float | None = None,
     max_uncertainty_nm: float | None = None,
     render_pixel_size_nm: float = 10.0,
     zoo: str | Path | None = None,
@@ -51,8 +52,8 @@ def localize(
         Microscope, see `autods.core.OpticalSystem`; None: from the file, else measured.
     offset_adu, e_per_adu, em_gain, qe, read_noise_e
         Camera, see `autods.core.Camera`; None: from the file, else measured, else a default.
-    selection, scope, family, patch_um, rescale, frames, roi, threshold, max_uncertainty_nm, \
-render_pixel_size_nm, zoo, device
+    selection, scope, family, patch_um, rescale, frames, roi, threshold, min_significance, \
+max_uncertainty_nm, render_pixel_size_nm, zoo, device
         See `autods.pipelines.settings.LocalizeSettings`.
 
     Returns
@@ -76,6 +77,7 @@ render_pixel_size_nm, zoo, device
         frames=frames,
         roi=roi,
         threshold=threshold,
+        min_significance=min_significance,
         max_uncertainty_nm=max_uncertainty_nm,
         render_pixel_size_nm=render_pixel_size_nm,
         zoo=None if zoo is None else Path(zoo),

@@ -153,7 +153,12 @@ class _Run:
     ) -> list[Counter[str]]:
         """Localize all blocks that are not in the store; return how often each patch got each model."""
         localizer = BlockLocalizer(
-            plan, self.localizers, camera, scope=self.settings.scope, calibrate_noise=not gain_known
+            plan,
+            self.localizers,
+            camera,
+            scope=self.settings.scope,
+            calibrate_noise=not gain_known,
+            min_significance=self.settings.min_significance,
         )
         n_frames, length = self.part.shape[0], block_length(self.part.shape)
         used = np.zeros((len(plan.patches), len(plan.cards)), np.int64)
@@ -287,6 +292,11 @@ def _setting_rows(settings: LocalizeSettings, plan: Plan) -> list[SettingRow]:
             settings.threshold or ", ".join(f"{value:g}" for value in thresholds),
             given=settings.threshold is not None,
             source="the models' cards",
+        ),
+        row(
+            "decode.min_significance",
+            "by patch" if settings.min_significance is None else f"{settings.min_significance:g}",
+            given=settings.min_significance is not None,
         ),
         row("device", settings.device, given=settings.device != usual.device),
     ]

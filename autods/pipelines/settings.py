@@ -61,6 +61,9 @@ class LocalizeSettings:
         ``(y0, x0, y1, x1)``, pixels, ends excluded; None for the whole field.
     threshold
         Smallest confidence of a localization; None for the model's own.
+    min_significance
+        Photons that a localization must have, in standard errors of their number; None for what fits the SNR
+        of each patch, 0 keeps all.
     max_uncertainty_nm
         Localizations of larger lateral uncertainty are dropped; None keeps all.
     render_pixel_size_nm
@@ -86,6 +89,7 @@ class LocalizeSettings:
     frames: slice | None = None
     roi: tuple[int, int, int, int] | None = None
     threshold: float | None = None
+    min_significance: float | None = None
     max_uncertainty_nm: float | None = None
     render_pixel_size_nm: float = 10.0
     zoo: Path | None = None
@@ -101,6 +105,8 @@ class LocalizeSettings:
             "decode.max_uncertainty_nm": self.max_uncertainty_nm,
             "render.pixel_size_nm": self.render_pixel_size_nm,
         }
+        if self.min_significance is not None and not self.min_significance >= 0:
+            raise UserError(f"decode.min_significance is {self.min_significance}: it must be at least 0")
         for name, value in positive.items():
             if value is not None and not value > 0:
                 raise UserError(f"{name} is {value}: it must be greater than 0")

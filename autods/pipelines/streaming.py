@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -25,6 +26,11 @@ from autods.pipelines.settings import Scope
 BLOCK_PX = 16_000_000
 #: Frames of a patch of lower SNR are never skipped: single emitters do not stand out of the noise there.
 SKIP_MIN_SNR = 3.5
+#: Photons that a localization must have, in standard errors: ``OFFSET + SLOPE * typical``, at most LIMIT;
+#: ``typical`` is what an isolated emitter of the patch's SNR has. Networks trained for dim emitters as well
+#: take noise beside bright ones for emitters; on simulations of density 0.3-2 per um^2 and SNR 2-20 this raises
+#: the Jaccard index by 0.02-0.25 (and lowers it by 0.01 at SNR 2 with an aberrated PSF).
+SIGNIFICANCE_OFFSET, SIGNIFICANCE_SLOPE, SIGNIFICANCE_LIMIT = 1.2, 0.2, 4.5
 #: A block is at most this many frames, so that small movies show progress and resume too.
 BLOCK_FRAMES = 256
 
@@ -67,6 +73,24 @@ def one_frame(statistics: FrameStatistics, index: int) -> FrameStatistics:
     return FrameStatistics(**{name: value[index : index + 1] for name, value in values.items()})
 
 
+def required_significance(snr: float, psf_sigma_px: float) -> float:
+    """Return the photons, in standard errors, below which a localization is taken for noise.
+
+    An isolated emitter of peak ``SNR * noise`` has ``SNR * 2 pi sigma^2`` photons per noise, known to
+    ``sqrt(4 pi sigma^2)``: ``SNR * sqrt(pi) * sigma`` standard errors.
+
+    Parameters
+    ----------
+    snr
+        Of the patch; NaN where it shows no emission, which asks for the most.
+    psf_sigma_px
+        PSF standard deviation, px.
+    """
+    typical = snr * math.sqrt(math.pi) * psf_sigma_px
+    wanted = SIGNIFICANCE_OFFSET + SIGNIFICANCE_SLOPE * typical
+    return min(wanted, SIGNIFICANCE_LIMIT) if math.isfinite(wanted) else SIGNIFICANCE_LIMIT
+
+
 class BlockLocalizer:
     """Carries out a plan on blocks of frames.
 
@@ -82,6 +106,8 @@ class BlockLocalizer:
         Whether models are chosen per patch, or anew for each frame.
     calibrate_noise
         Whether the camera's noise is to be scaled to the residuals.
+    min_significance
+        Photons, in standard errors, of a localization at least; None for what fits the patch's SNR.
     """
 
     def __init__(
@@ -92,9 +118,19 @@ class BlockLocalizer:
         *,
         scope: Scope,
         calibrate_noise: bool,
+        min_significance: float | None = None,
     ) -> None:
         self._plan, self._localizers, self._camera = plan, localizers, camera
         self._scope, self._calibrate_noise = scope, calibrate_noise
+        sigma_px = plan.psf_sigma_px
+        self._min_significance = np.array(
+            [
+                required_significance(patch.profile.snr, sigma_px)
+                if min_significance is None
+                else min_significance
+                for patch in plan.patches
+            ]
+        )
         self._device = next(iter(localizers.values())).device
 
     def __call__(self, frames: NDArray[Any]) -> Columns:
@@ -179,7 +215,7 @@ class BlockLocalizer:
         # A network that predicts its error knows about crowding; the bound takes neighbours' places as exact.
         predicted = np.isfinite(found.uncertainty_px)
         uncertainty_px = np.where(predicted, found.uncertainty_px, fit.uncertainty_px)
-        return {
+        columns = {
             "frame": found.frame,
             "x_nm": px_to_nm(found.x_px, pixel_nm),
             "y_nm": px_to_nm(found.y_px, pixel_nm),
@@ -190,3 +226,5 @@ class BlockLocalizer:
             "uncertainty_xy_nm": px_to_nm(uncertainty_px, pixel_nm),
             "confidence": found.confidence,
         }
+        keep = fit.significance >= self._min_significance[found.tile]
+        return {name: values[keep] for name, values in columns.items()}

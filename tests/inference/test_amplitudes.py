@@ -109,6 +109,18 @@ def test_uncertainty_is_mortensens_for_isolated_emitters(photons, background):
     assert np.mean(fit.uncertainty_px) == pytest.approx(mortensen(photons, background), rel=0.05)
 
 
+def test_significance_is_photons_over_their_scatter():
+    rng = np.random.default_rng(8)
+    x, y = np.full(400, 14.3), np.full(400, 14.6)
+    clean = expected_image((29, 29), x[:1], y[:1], np.array([400.0]), 20.0)
+    noisy = torch.from_numpy(rng.poisson(np.repeat(clean[None], 400, 0)).astype(np.float32))
+    fit = fit_amplitudes(noisy, np.arange(400), x, y, SIGMA, Camera())
+    # The bound takes the background of the window alone; the fit knows it from the whole frame.
+    assert np.median(fit.significance) == pytest.approx(400 / fit.photons.std(), rel=0.25)
+    nothing = torch.from_numpy(rng.poisson(20, (400, 29, 29)).astype(np.float32))
+    assert np.mean(fit_amplitudes(nothing, np.arange(400), x, y, SIGMA, Camera()).significance > 3) < 0.02
+
+
 def test_the_cameras_noise_enters_the_uncertainty():
     x = y = np.array([14.4])
     image = torch.from_numpy(expected_image((29, 29), x, y, np.array([1000.0]), 5.0)[None].astype(np.float32))

@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -90,3 +91,10 @@ def test_nothing_found_gives_nothing():
 def test_molecules_of_different_frames_are_never_joined():
     tiles = tile_field((20, 40), 20, 5)
     assert len(stitch(estimates([19.95, 20.05], [0, 1], frame=[0, 1]), tiles, (20, 40))) == 2
+
+
+def test_estimates_just_beyond_the_border_stay_and_those_far_beyond_do_not():
+    tiles = tile_field((20, 40), 20, 5)
+    kept = stitch(estimates([-0.3, -0.8, 40.4, 40.9], [0, 0, 1, 1]), tiles, (20, 40))
+    assert kept.x_px.tolist() == [0.0, pytest.approx(40.0)]
+    assert kept.x_px.max() < 40

@@ -5,7 +5,14 @@ from autods.core import Camera, OpticalSystem
 from autods.io.movie import ArrayMovie
 from autods.pipelines.plan import family_cards, load_localizers, make_plan
 from autods.pipelines.settings import LocalizeSettings
-from autods.pipelines.streaming import BlockLocalizer, block_length, find_events, repair
+from autods.pipelines.streaming import (
+    SIGNIFICANCE_LIMIT,
+    BlockLocalizer,
+    block_length,
+    find_events,
+    repair,
+    required_significance,
+)
 from tests.pipelines.models import PIXEL_NM, simulate, write_zoo
 from tests.pipelines.score import score
 
@@ -91,3 +98,10 @@ def test_rescaled_movies_are_found_where_they_are(zoo):
     # The network made by analysis is coarse, but half a pixel of its own would be 100 nm here.
     assert np.abs(np.mean(errors, axis=0)).max() < 12
     assert np.sqrt(np.mean(np.square(errors))) < 60
+
+
+def test_bright_patches_ask_for_more_light_than_dim_ones():
+    limits = [required_significance(snr, 1.1) for snr in (1.0, 2.0, 4.0, 8.0, 30.0)]
+    assert limits == sorted(limits)
+    assert limits[0] < 2
+    assert limits[-1] == SIGNIFICANCE_LIMIT == required_significance(np.nan, 1.1)
