@@ -1,0 +1,57 @@
+"""Every experiment is composed, instantiated and trained for one batch; sweeps run through the script."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hydra.utils import instantiate
+
+from autods.cli.compose import compose_checked
+from autods.cli.train import run
+from autods.core.resources import conf_dir
+
+EXPERIMENTS = sorted(
+    str(path.relative_to(conf_dir() / "experiment").with_suffix(""))
+    for path in (conf_dir() / "experiment").rglob("*.yaml")
+)
+SMALL = [
+    "trainer.fast_dev_run=true",
+    "trainer.accelerator=cpu",
+    "trainer.progress_bar=false",
+    "data.batch_size=2",
+    "data.validation_batches=1",
+]
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_every_experiment_trains_one_batch(experiment, tmp_path):
+    # The bank of aberrated PSFs takes seconds to make; one test below makes it.
+    light = ["light=gaussian"] if experiment.startswith("zoo/") else []
+    config = compose_checked("train", [f"experiment={experiment}", f"out={tmp_path}", *SMALL, *light])
+    assert 0 <= run(config) <= 1
+    assert (tmp_path / "config.yaml").is_file()
+
+
+@pytest.mark.parametrize("network", ["deepstorm", "subpixel"])
+@pytest.mark.parametrize("upsampling", [4, 8])
+def test_networks_and_upsamplings_can_be_swept(network, upsampling, tmp_path):
+    words = [f"network={network}", f"representation.args.upsampling={upsampling}", "light=gaussian"]
+    assert 0 <= run(compose_checked("train", [*words, f"out={tmp_path}", *SMALL])) <= 1
+
+
+def test_the_mixed_light_can_be_made():
+    config = compose_checked("train", ["experiment=zoo/diff_4"])
+    data = instantiate(config.data, _convert_="all")
+    assert len(data.simulator.renderers) == 2
+    assert len(data.simulator.cameras) == 3
+    assert data.sampler.density_per_um2.centre == 2.0
+
+
+def test_a_sweep_runs_each_combination(tmp_path):
+    script = Path(__file__).parents[2] / "scripts" / "train.py"
+    words = [*SMALL, "light=gaussian", "seed=1,2", f"out={tmp_path}/${{seed}}"]
+    command = [sys.executable, str(script), "-m", *words, f"hydra.sweep.dir={tmp_path}/sweep"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert {path.parent.name for path in tmp_path.glob("*/config.yaml")} == {"1", "2"}
