@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autods.core import UserError
@@ -11,6 +11,7 @@ def _format(values, decimals):
     return b"".join(format_rows({"a": np.asarray(values)}, {"a": decimals})).decode()
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(-1e9, 1e9), min_size=1, max_size=20), st.integers(0, 4))
 def test_numbers_are_what_python_would_write(values, decimals):
     lines = _format(values, decimals).split("\n")

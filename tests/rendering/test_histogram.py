@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autods.rendering import render_histogram
@@ -12,6 +12,7 @@ def test_x_runs_along_columns_and_the_origin_is_the_corner():
     np.testing.assert_array_equal(image, [[1, 0, 2, 0], [0, 0, 0, 0]])
 
 
+@settings(deadline=None)
 @given(st.integers(1, 300), st.sampled_from([0.1, 3.3, 10.0, 12.5, 108.3]))
 def test_a_whole_number_of_pixels_is_kept(n_pixels, pixel):
     assert image_shape((n_pixels * pixel, (n_pixels - 0.5) * pixel), pixel) == (n_pixels, n_pixels)
