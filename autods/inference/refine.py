@@ -1,0 +1,311 @@
+"""Joint maximum-likelihood refinement of overlapping emitters, from the positions that a network found.
+
+An emitter has a position and photons, a group of overlapping emitters one background more; the PSF is a
+Gaussian integrated over the pixels. Where the camera's variance is ``s * mu + r^2`` (s: excess noise over
+quantum efficiency, r: read noise), ``(photons + r^2 / s) / s`` has the variance of its mean, and is treated
+as Poisson (Huang et al., Nature Methods 10, 653 (2013)). Levenberg-Marquardt steps with the Fisher
+information maximise the likelihood (Smith et al., Nature Methods 7, 373 (2010)); its inverse is the
+Cramer-Rao bound.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from autods.core import Camera
+from autods.inference.groups import group_emitters
+from autods.inference.likelihood import Emitters, Evaluation, Layout, Windows
+
+#: Emitters nearer than this share a group, in units of the PSF's standard deviation. Beyond, the
+#: information of two positions is coupled by less than 3 %.
+LINK_SIGMAS = 5.0
+#: An emitter may move by this much in all, and in one step, px.
+MAX_SHIFT_PX, MAX_STEP_PX = 1.5, 0.5
+#: Photons and background shrink at most to this factor in one step, and stay positive.
+_SMALLEST = 0.3
+_MIN_COUNTS = 0.01
+_MAX_ITERATIONS, _COMMON_ITERATIONS = 10, 3
+#: Loss of likelihood that a step may bring: that of neighbouring groups' moves cannot be told from its own.
+_SLACK = 0.5
+#: A step whose square in units of the standard errors is smaller ends a group's search.
+_TOLERANCE = 0.01
+_FIRST_DAMPING, _LESS, _MORE = 1e-3, 0.1, 10.0
+#: Emitters and pixels worked on at once: small enough for the cache and for sparse movies.
+_CHUNK, _CHUNK_PX = 4096, 4_000_000
+
+
+@dataclass(frozen=True)
+class Refined:
+    """Refined emitters, arrays of length N.
+
+    Parameters
+    ----------
+    x_px, y_px
+        Positions, corner pixels.
+    photons
+        Photons of the emitter.
+    background
+        Background under it, photons per pixel.
+    uncertainty_px
+        Cramer-Rao bound of the position per axis (root mean square of both), px, with the places and the
+        photons of overlapping emitters unknown; infinite where an emitter has no photons and was left alone.
+    """
+
+    x_px: NDArray[np.float64]
+    y_px: NDArray[np.float64]
+    photons: NDArray[np.float64]
+    background: NDArray[np.float64]
+    uncertainty_px: NDArray[np.float64]
+
+
+def refine_positions(
+    frames: Tensor,
+    frame: NDArray[np.int64],
+    x_px: NDArray[np.float64],
+    y_px: NDArray[np.float64],
+    photons: NDArray[np.float64],
+    background: NDArray[np.float64],
+    psf_sigma_px: float,
+    camera: Camera,
+    *,
+    prior_px: NDArray[np.float64] | None = None,
+    calibrate_noise: bool = False,
+) -> Refined:
+    """Refine positions, photons and background.
+
+    Parameters
+    ----------
+    frames
+        (T, Y, X) photons (see `Camera.to_photons`); the fit runs on its device.
+    frame
+        (N,) index of each emitter's frame, in any order.
+    x_px, y_px
+        (N,) positions to start from, corner pixels.
+    photons, background
+        (N,) photons and background per pixel to start from, see `fit_amplitudes`.
+    psf_sigma_px
+        Standard deviation of the PSF, px.
+    camera
+        Noise model.
+    prior_px
+        (N,) standard deviation per axis of a normal prior round the start; NaN, or None, for no prior.
+    calibrate_noise
+        Scale the camera's variance to the residuals, for a camera whose gain is not known.
+
+    Returns
+    -------
+    Refined
+        In the order given.
+    """
+    result = np.stack([x_px, y_px, photons, background, np.full(len(frame), np.inf)])
+    prior = np.full(len(frame), np.nan) if prior_px is None else prior_px
+    usable = np.flatnonzero((photons > 0) & np.isfinite(x_px) & np.isfinite(y_px))
+    order = usable[np.argsort(frame[usable], kind="stable")]
+    max_frames = max(1, _CHUNK_PX // (frames.shape[1] * frames.shape[2]))
+    for rows in _chunks(frame[order], max_frames):
+        chosen = order[rows]
+        fit = _Fit.set_up(
+            frames, frame[chosen], result[:4, chosen], prior[chosen], psf_sigma_px, camera,
+            calibrate_noise=calibrate_noise,
+        )  # fmt: skip
+        result[:, chosen] = fit.run()
+    return Refined(*result)
+
+
+def _chunks(frame: NDArray[np.int64], max_frames: int) -> list[slice]:
+    """Cut sorted frames into ranges of at most `max_frames` and about `_CHUNK` emitters, each frame whole."""
+    cuts = [0]
+    while cuts[-1] < len(frame):
+        first = cuts[-1]
+        last = min(frame[min(first + _CHUNK, len(frame)) - 1], frame[first] + max_frames - 1)
+        cuts.append(int(np.searchsorted(frame, last, side="right")))
+    return [slice(a, b) for a, b in itertools.pairwise(cuts)]
+
+
+@dataclass
+class _Fit:
+    """One chunk of emitters on its way: windows, parameters, and the prior's centre and weight."""
+
+    windows: Windows
+    emitters: Emitters
+    prior: tuple[Tensor, Tensor, Tensor]
+    unit: float
+    damping: Tensor
+    calibrate_noise: bool
+
+    def __post_init__(self) -> None:
+        self.active = torch.ones_like(self.damping, dtype=torch.bool)
+        self.now = self._evaluate(self.emitters)
+
+    @classmethod
+    def set_up(
+        cls,
+        frames: Tensor,
+        frame: NDArray[np.int64],
+        start: NDArray[np.float64],
+        prior_px: NDArray[np.float64],
+        sigma_px: float,
+        camera: Camera,
+        *,
+        calibrate_noise: bool,
+    ) -> _Fit:
+        groups = group_emitters(frame, start[0], start[1], LINK_SIGMAS * sigma_px)
+        layout = Layout(groups, frames.device)
+        first, last = int(frame[0]), int(frame[-1])
+        block = frames[first : last + 1]
+        read = torch.as_tensor(camera.read_noise_photons, dtype=torch.float32, device=frames.device)
+        shot = camera.excess_noise_factor / camera.qe
+
+        def in_counts(unit: float) -> tuple[Windows, Emitters]:
+            windows = Windows(
+                block / unit, read**2 / (shot * unit), frame - first, start[0], start[1], sigma_px, layout
+            )
+            return windows, _emitters(start, windows, unit)
+
+        unit = shot
+        windows, emitters = in_counts(unit)
+        if calibrate_noise:
+            unit *= windows.noise_scale(emitters)
+            windows, emitters = in_counts(unit)
+        weight = _tensor(np.where(np.isfinite(prior_px) & (prior_px > 0), prior_px**-2.0, 0.0), block)
+        return cls(
+            windows,
+            emitters,
+            (emitters.x, emitters.y, weight),
+            unit,
+            torch.full_like(emitters.background, _FIRST_DAMPING),
+            calibrate_noise=calibrate_noise,
+        )
+
+    def run(self) -> NDArray[np.float64]:
+        """Search, and return (5, n): x, y, photons, background, uncertainty."""
+        self._search(_COMMON_ITERATIONS)
+        active = self.active.cpu().numpy()
+        result = self._result()
+        # The first measure of the noise held the error of the start as well.
+        scale = self.windows.noise_scale(self.emitters) if self.calibrate_noise else 1.0
+        if active.any():
+            # The few that need longer go on alone.
+            groups = self.windows.layout.groups
+            slow = self._select(active)
+            slow._search(_MAX_ITERATIONS - _COMMON_ITERATIONS)
+            result[:, active[groups.group]] = slow._result()
+        result[4] *= math.sqrt(scale)
+        return result
+
+    def _select(self, active: NDArray[np.bool_]) -> _Fit:
+        layout = Layout(self.windows.layout.groups.select(active), self.active.device)
+        own = self.active[self.windows.layout.index["group"]]
+        now = self.emitters
+        return _Fit(
+            self.windows.select(now, own, layout),
+            Emitters(now.x[own], now.y[own], now.counts[own], now.background[self.active]),
+            (self.prior[0][own], self.prior[1][own], self.prior[2][own]),
+            self.unit,
+            self.damping[self.active],
+            calibrate_noise=False,
+        )
+
+    def _search(self, max_iterations: int) -> None:
+        layout = self.windows.layout
+        vector_group = layout.index["vector_group"]
+        for _ in range(max_iterations):
+            damped = self.now.fisher.clone()
+            damped[layout.index["diagonal"]] *= 1 + self.damping[vector_group]
+            self._add_prior_information(damped)
+            step = layout.solve(damped, self.now.gradient) * self.active[vector_group]
+            gain = layout.by_group(step * self.now.gradient)
+            moved = self._moved(step)
+            trial = self._evaluate(moved)
+            better = self.active & (trial.objective >= self.now.objective - _SLACK)
+            self.emitters = _blend_emitters(better, moved, self.emitters, layout)
+            self.now = _blend(better, trial, self.now, layout)
+            self.damping *= torch.where(better, _LESS, _MORE)
+            self.active &= gain > _TOLERANCE
+            if not bool(self.active.any()):
+                break
+
+    def _evaluate(self, emitters: Emitters) -> Evaluation:
+        """Likelihood and prior; the Fisher information is that of the data alone."""
+        layout = self.windows.layout
+        x, y, weight = self.prior
+        off = torch.stack([emitters.x - x, emitters.y - y], 1) * weight[:, None]
+        value = self.windows.evaluate(emitters)
+        value.gradient[layout.index["emitter"][:, :2]] -= off
+        penalty = 0.5 * (off[:, 0] * (emitters.x - x) + off[:, 1] * (emitters.y - y))
+        value.objective.index_add_(0, layout.index["group"], -penalty)
+        return value
+
+    def _add_prior_information(self, fisher: Tensor) -> None:
+        index = self.windows.layout.index
+        fisher[index["diagonal"][index["emitter"][:, :2]]] += self.prior[2][:, None]
+
+    def _moved(self, step: Tensor) -> Emitters:
+        """Return the parameters after a step, kept within the trust region."""
+        index, now = self.windows.layout.index, self.emitters
+        dx, dy, factor = step[index["emitter"]].unbind(1)
+        background = now.background + step[index["background"]]
+
+        def shifted(position: Tensor, by: Tensor, start: Tensor) -> Tensor:
+            off = position + by.clamp(-MAX_STEP_PX, MAX_STEP_PX) - start
+            return start + off.clamp(-MAX_SHIFT_PX, MAX_SHIFT_PX)
+
+        return Emitters(
+            shifted(now.x, dx, self.prior[0]),
+            shifted(now.y, dy, self.prior[1]),
+            (now.counts * (1 + factor.clamp(_SMALLEST - 1, 1 / _SMALLEST - 1))).clamp_min(_MIN_COUNTS),
+            torch.maximum(background, _SMALLEST * now.background).clamp_min(_MIN_COUNTS),
+        )
+
+    def _result(self) -> NDArray[np.float64]:
+        windows, index = self.windows, self.windows.layout.index
+        variance = windows.layout.variances(self.now.fisher)[index["emitter"][:, :2]].mean(1)
+        columns = [
+            self.emitters.x.double() + windows.left,
+            self.emitters.y.double() + windows.top,
+            self.emitters.counts * self.unit,
+            self.emitters.background[index["group"]] * self.unit,
+            variance.sqrt(),
+        ]
+        return np.asarray(torch.stack([column.double() for column in columns]).cpu().numpy(), np.float64)
+
+
+def _tensor(values: NDArray[np.float64], like: Tensor) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(values)).to(like.device, torch.float32)
+
+
+def _emitters(start: NDArray[np.float64], windows: Windows, unit: float) -> Emitters:
+    """Return the parameters to start from: the background of a group is its emitters' mean."""
+    group = windows.layout.groups.group
+    background = np.bincount(group, start[3]) / np.bincount(group)
+    x, y, counts, level = (
+        _tensor(a, windows.counts) for a in (*start[:2], start[2] / unit, background / unit)
+    )
+    return Emitters(x - windows.left, y - windows.top, counts, level.clamp_min(_MIN_COUNTS))
+
+
+def _blend(take: Tensor, new: Evaluation, old: Evaluation, layout: Layout) -> Evaluation:
+    """Take the groups marked from ``new``, the others from ``old``."""
+    index = layout.index
+    return Evaluation(
+        torch.where(take, new.objective, old.objective),
+        torch.where(take[index["vector_group"]], new.gradient, old.gradient),
+        torch.where(take[index["matrix_group"]], new.fisher, old.fisher),
+    )
+
+
+def _blend_emitters(take: Tensor, new: Emitters, old: Emitters, layout: Layout) -> Emitters:
+    own = take[layout.index["group"]]
+    return Emitters(
+        torch.where(own, new.x, old.x),
+        torch.where(own, new.y, old.y),
+        torch.where(own, new.counts, old.counts),
+        torch.where(take, new.background, old.background),
+    )
