@@ -26,7 +26,7 @@ def run(config: DictConfig) -> float:
     """
     import pytorch_lightning as pl
 
-    from autods.training.export import export_model, score_network
+    from autods.training.export import export_model, score_module
     from autods.training.fit import fit, warm_start
 
     pl.seed_everything(config.seed, verbose=False)
@@ -40,7 +40,7 @@ def run(config: DictConfig) -> float:
         OmegaConf.save(config, temporary, resolve=True)
     fit(module, data, out, **OmegaConf.to_container(config.trainer))  # type: ignore[arg-type]
     if config.trainer.fast_dev_run:
-        return score_network(module.network, module.representation, module.normalization, data)["jaccard"]
+        return score_module(module, data)["jaccard"]
     card = export_model(
         module,
         data,

@@ -1,7 +1,7 @@
 """Plain networks, their blocks and losses, and the input normalisation that they expect."""
 
 from autods.networks.deepstorm import DeepStorm
-from autods.networks.ds3d import DS3D
+from autods.networks.ds3d import DS3D, DilatedNet
 from autods.networks.normalization import NORMALIZATIONS, normalize
 from autods.networks.registry import NETWORKS, build_network
 from autods.networks.subpixel import PixelNet, SubpixelNet
@@ -11,6 +11,7 @@ __all__ = [
     "NETWORKS",
     "NORMALIZATIONS",
     "DeepStorm",
+    "DilatedNet",
     "PixelNet",
     "SubpixelNet",
     "build_network",

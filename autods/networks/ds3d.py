@@ -10,6 +10,35 @@ from torch import Tensor, nn
 _DILATIONS = (1, 1, 2, 4, 8, 16)
 
 
+class DilatedTrunk(nn.Module):
+    """Batch-normed input and six dilated layers that see far, each with the input and a residual sum.
+
+    Parameters
+    ----------
+    width
+        Channels of all layers.
+    """
+
+    #: Distance in camera pixels from which an input pixel can still change a feature.
+    margin_px = sum(_DILATIONS)
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm2d(1)
+        self.layers = nn.ModuleList(
+            _layer(1 if index == 0 else width + 1, width, dilation)
+            for index, dilation in enumerate(_DILATIONS)
+        )
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """Map frames (B, 1, Y, X) to features and normed frames (B, width + 1, Y, X)."""
+        frames = self.norm(frames)
+        features = self.layers[0](frames)
+        for layer in list(self.layers)[1:]:
+            features = layer(torch.cat([features, frames], 1)) + features
+        return torch.cat([features, frames], 1)
+
+
 class DS3D(nn.Module):
     """Dilated convolutions at camera resolution, optional upsampling, a volume of voxels at the end.
 
@@ -37,30 +66,22 @@ class DS3D(nn.Module):
         if upsampling not in (1, 2, 4):
             raise ValueError(f"upsampling must be 1, 2 or 4, got {upsampling}")
         self.amplitude = amplitude
-        self.norm = nn.BatchNorm2d(1)
-        self.dilated = nn.ModuleList(
-            _layer(1 if index == 0 else width + 1, width, dilation)
-            for index, dilation in enumerate(_DILATIONS)
-        )
-        #: Factor of the nearest-neighbour upsampling before each of the two layers behind the dilated ones.
+        self.trunk = DilatedTrunk(width)
+        #: Factor of the nearest-neighbour upsampling before each of the two layers behind the trunk.
         self.factors = {1: (1, 1), 2: (2, 1), 4: (2, 2)}[upsampling]
         self.expanding = nn.ModuleList([_layer(width + 1, width), _layer(width, width)])
         self.slices = _layer(width, n_slices)
         self.residual = nn.ModuleList(_layer(n_slices, n_slices) for _ in range(2))
         self.head = nn.Conv2d(n_slices, n_slices, 1)
         #: Distance in camera pixels from which an input pixel can still change an output pixel.
-        self.margin_px = sum(_DILATIONS) + 5
+        self.margin_px = self.trunk.margin_px + 5
         # Volumes are nearly empty: start just above zero, where the clipping still passes a gradient.
         nn.init.normal_(self.head.weight, std=1e-3)
         nn.init.constant_(self.head.bias, 1e-2)  # type: ignore[arg-type]
 
     def forward(self, frames: Tensor) -> Tensor:
         """Map normalised frames (B, 1, Y, X) to volumes (B, D, uY, uX) between 0 and the amplitude."""
-        frames = self.norm(frames)
-        features = self.dilated[0](frames)
-        for layer in self.dilated[1:]:
-            features = layer(torch.cat([features, frames], 1)) + features
-        features = torch.cat([features, frames], 1)
+        features = self.trunk(frames)
         for layer, factor in zip(self.expanding, self.factors, strict=True):
             if factor > 1:
                 features = F.interpolate(features, scale_factor=float(factor))
@@ -69,6 +90,30 @@ class DS3D(nn.Module):
         for layer in self.residual:
             volume = layer(volume) + volume
         return self.amplitude * F.hardtanh(self.head(volume), 0.0, 1.0)
+
+
+class DilatedNet(nn.Module):
+    """The trunk of `DS3D` and a few numbers for every camera pixel, for PSFs of many pixels.
+
+    Parameters
+    ----------
+    width
+        Channels of the layers.
+    channels
+        Numbers per pixel, as the representation asks for.
+    """
+
+    def __init__(self, width: int = 64, channels: int = 7) -> None:
+        super().__init__()
+        self.trunk = DilatedTrunk(width)
+        self.neck = nn.Sequential(_layer(width + 1, width), _layer(width, width))
+        self.head = nn.Conv2d(width, channels, 1)
+        self.margin_px = self.trunk.margin_px + 2
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """Map normalised frames (B, 1, Y, X) to (B, channels, Y, X)."""
+        numbers: Tensor = self.head(self.neck(self.trunk(frames)))
+        return numbers
 
 
 def _layer(n_in: int, n_out: int, dilation: int = 1) -> nn.Sequential:

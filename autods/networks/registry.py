@@ -9,7 +9,7 @@ from torch import nn
 
 from autods.core import UserError
 from autods.networks.deepstorm import DeepStorm
-from autods.networks.ds3d import DS3D
+from autods.networks.ds3d import DS3D, DilatedNet
 from autods.networks.subpixel import PixelNet, SubpixelNet
 
 NETWORKS: Mapping[str, Callable[..., nn.Module]] = {
@@ -17,6 +17,7 @@ NETWORKS: Mapping[str, Callable[..., nn.Module]] = {
     "subpixel": SubpixelNet,
     "pixel": PixelNet,
     "ds3d": DS3D,
+    "dilated": DilatedNet,
 }
 
 

@@ -14,6 +14,7 @@ from autods.representation.voxels import BinaryVoxelRepresentation, GaussianVoxe
 REPRESENTATIONS: Mapping[str, Callable[..., Representation]] = {
     "heatmap": HeatmapRepresentation,
     "mixture": MixtureRepresentation,
+    "mixture3d": MixtureRepresentation,
     "voxels": GaussianVoxelRepresentation,
     "binary_voxels": BinaryVoxelRepresentation,
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -36,7 +37,7 @@ class VolumeConditions:
         Standard deviation of normal noise on top, photons: read noise, or what a background that was
         subtracted left behind.
     psf_sigma_nm
-        Width of the PSF in focus, nm, which is only reported.
+        Width of the PSF in focus, nm; only for the SNR that is reported.
 
     Raises
     ------
@@ -103,6 +104,20 @@ class VolumeConditions:
         """Emitters per um^2 where they may lie, in frames of a given side."""
         area_um2 = ((size_px - 2 * self.edge_px) * self.pixel_size_nm * 1e-3) ** 2
         low, high = (n / area_um2 for n in self.n_emitters)
+        return Spread(0.5 * (low + high), low, high)
+
+    @property
+    def snr(self) -> Spread:
+        """Peak amplitude in focus over the noise's standard deviation, dimmest to brightest.
+
+        The peak is that of a Gaussian of ``psf_sigma_nm``; the noise is at least that of one photon.
+        """
+        share = 1 / (2 * math.pi * (self.psf_sigma_nm / self.pixel_size_nm) ** 2)
+        quiet, loud = (
+            math.sqrt(max(background + std**2, 1.0))
+            for background, std in zip(self.background, self.noise_std, strict=True)
+        )
+        low, high = share * self.photons[0] / loud, share * self.photons[1] / quiet
         return Spread(0.5 * (low + high), low, high)
 
 

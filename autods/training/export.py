@@ -11,7 +11,7 @@ from torch import nn
 
 from autods.networks import normalize
 from autods.representation import Representation
-from autods.simulation import ImagingConditions, Spread
+from autods.simulation import ImagingConditions, Spread, VolumeConditions
 from autods.training.data import SimulatedDataModule
 from autods.training.module import LocalizationModule
 from autods.training.score import ThresholdScore
@@ -26,6 +26,7 @@ def score_network(
     normalization: str,
     data: SimulatedDataModule,
     match_radius_nm: float = 200.0,
+    axial_match_radius_nm: float | None = None,
 ) -> dict[str, float]:
     """Score a network on the fixed validation frames of a data module, at the best threshold.
 
@@ -37,7 +38,7 @@ def score_network(
     was_training = network.training
     network.eval()
     device = next(network.parameters()).device
-    score = ThresholdScore(match_radius_nm)
+    score = ThresholdScore(match_radius_nm, axial_radius_nm=axial_match_radius_nm)
     pixel_size_nm = representation.pixel_size_nm
     for scenes in data.val_dataloader():
         batch = data.render(scenes.to(device))
@@ -47,10 +48,16 @@ def score_network(
     return score.compute()
 
 
+def score_module(module: LocalizationModule, data: SimulatedDataModule) -> dict[str, float]:
+    """Score a module with its own radii; see :func:`score_network`."""
+    radii = (module.score.match_radius_nm, module.score.axial_radius_nm)
+    return score_network(module.network, module.representation, module.normalization, data, *radii)
+
+
 def export_model(
     module: LocalizationModule,
     data: SimulatedDataModule,
-    conditions: ImagingConditions,
+    conditions: ImagingConditions | VolumeConditions,
     name: str,
     folder: Path,
     *,
@@ -75,25 +82,21 @@ def export_model(
         See :class:`~autods.zoo.card.ModelCard`.
     """
     values = module.hparams
+    optics, density, snr = _described(conditions, data.size_px)
     card = ModelCard(
         name=name,
         family=values["representation"],
         network=Component(values["network"], dict(values["network_args"])),
         representation=Component(values["representation"], dict(values["representation_args"])),
         normalization=module.normalization,
-        optics=CardOptics(
-            pixel_size_nm=conditions.pixel_size_nm,
-            psf_sigma_nm=conditions.psf_sigma_nm.centre,
-            psf_sigma_low_nm=conditions.psf_sigma_nm.low,
-            psf_sigma_high_nm=conditions.psf_sigma_nm.high,
-        ),
-        density_per_um2=_span(conditions.density_per_um2),
-        snr=_span(conditions.snr),
+        optics=optics,
+        density_per_um2=_span(density),
+        snr=_span(snr),
         threshold=0.5,
         description=description,
         training=training,
     )
-    best = score_network(module.network, module.representation, module.normalization, data)
+    best = score_module(module, data)
     return save_model(with_scores(card, best), module.network, folder)
 
 
@@ -101,6 +104,18 @@ def with_scores(card: ModelCard, best: dict[str, float]) -> ModelCard:
     """Return the card with the threshold and the metrics of :func:`score_network`."""
     metrics = {key: round(value, 4) for key, value in best.items() if key != "threshold"}
     return dataclasses.replace(card, threshold=best["threshold"], metrics=metrics)
+
+
+def _described(
+    conditions: ImagingConditions | VolumeConditions, size_px: int
+) -> tuple[CardOptics, Spread, Spread]:
+    """Return optics, density and SNR of conditions."""
+    if isinstance(conditions, VolumeConditions):
+        optics = CardOptics(conditions.pixel_size_nm, conditions.psf_sigma_nm)
+        return optics, conditions.density_per_um2(size_px), conditions.snr
+    sigma = conditions.psf_sigma_nm
+    optics = CardOptics(conditions.pixel_size_nm, sigma.centre, sigma.low, sigma.high)
+    return optics, conditions.density_per_um2, conditions.snr
 
 
 def _span(spread: Spread) -> Span:

@@ -39,6 +39,8 @@ class LocalizationModule(pl.LightningModule):
         Steps of linear warm-up before the cosine decay to 1 % at the last step.
     match_radius_nm
         Radius within which a validation detection counts as found.
+    axial_match_radius_nm
+        In 3D, the same along z; None does not look at z.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class LocalizationModule(pl.LightningModule):
         weight_decay: float = 1e-4,
         warmup_steps: int = 100,
         match_radius_nm: float = 200.0,
+        axial_match_radius_nm: float | None = None,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
@@ -62,7 +65,7 @@ class LocalizationModule(pl.LightningModule):
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
         self.warmup_steps = warmup_steps
-        self.score = ThresholdScore(match_radius_nm)
+        self.score = ThresholdScore(match_radius_nm, axial_radius_nm=axial_match_radius_nm)
 
     def forward(self, frames: Tensor) -> Tensor:
         """Map frames (B, 1, Y, X) in ADU to the network's output."""

@@ -23,15 +23,19 @@ class ThresholdScore:
         Largest distance of a match, nm.
     thresholds
         Thresholds to try, ascending.
+    axial_radius_nm
+        Largest axial distance of a match, nm, for detections with z; None looks at no z.
     """
 
     def __init__(
         self,
         match_radius_nm: float = 200.0,
         thresholds: tuple[float, ...] = THRESHOLDS,
+        axial_radius_nm: float | None = None,
     ) -> None:
         self.match_radius_nm = match_radius_nm
         self.thresholds = thresholds
+        self.axial_radius_nm = axial_radius_nm
         self.reset()
 
     @property
@@ -63,17 +67,25 @@ class ThresholdScore:
         """
         frame, xyz, _ = emitters.flat()
         inside = ((xyz[:, :2] >= 0) & (xyz[:, :2] < field_nm)).all(1)
-        truth = torch.cat([frame[inside, None] + self._n_frames, xyz[inside, :2]], dim=1)
-        position = px_to_nm(torch.stack([found.x_px, found.y_px], 1), pixel_size_nm)
-        detected = torch.cat([found.frame[:, None] + self._n_frames, position, found.confidence[:, None]], 1)
+        truth = torch.cat([frame[inside, None] + self._n_frames, xyz[inside]], dim=1)
+        x, y = (px_to_nm(position, pixel_size_nm) for position in (found.x_px, found.y_px))
+        z = torch.full_like(x, torch.nan) if found.z_nm is None else found.z_nm
+        detected = torch.stack([found.frame + self._n_frames, x, y, z, found.confidence], 1)
         self._truth.append(truth.double().cpu().numpy())
         self._found.append(detected.double().cpu().numpy())
         self._n_frames += len(emitters)
 
     def compute(self) -> dict[str, float]:
-        """Return Jaccard index, precision, recall, lateral RMSE (nm) and threshold of the best Jaccard."""
+        """Return the scores at the threshold of the best Jaccard index.
+
+        Returns
+        -------
+        dict of str to float
+            ``jaccard``, ``precision``, ``recall``, ``rmse_nm`` (lateral), ``threshold``; with an axial radius
+            also ``rmse_axial_nm``. Without any match an error is the radius.
+        """
         truth, found = np.concatenate(self._truth), np.concatenate(self._found)
-        scores = [self._at(level, truth, found[found[:, 3] >= level]) for level in self.thresholds]
+        scores = [self._at(level, truth, found[found[:, 4] >= level]) for level in self.thresholds]
         return max(scores, key=lambda score: score["jaccard"])
 
     def _at(self, threshold: float, truth: np.ndarray, found: np.ndarray) -> dict[str, float]:
@@ -81,15 +93,20 @@ class ThresholdScore:
             truth[:, 0].astype(np.int64),
             truth[:, 1:],
             found[:, 0].astype(np.int64),
-            found[:, 1:3],
+            found[:, 1:4],
             self.match_radius_nm,
+            self.axial_radius_nm,
         )
         n = len(a)
-        error = truth[a, 1:] - found[b, 1:3]
-        return {
+        error = truth[a, 1:] - found[b, 1:4]
+        scores = {
             "jaccard": n / max(len(truth) + len(found) - n, 1),
             "precision": n / max(len(found), 1),
             "recall": n / max(len(truth), 1),
-            "rmse_nm": float(np.sqrt((error**2).sum(1).mean())) if n else self.match_radius_nm,
+            "rmse_nm": float(np.sqrt((error[:, :2] ** 2).sum(1).mean())) if n else self.match_radius_nm,
             "threshold": threshold,
         }
+        if self.axial_radius_nm is not None:
+            axial = float(np.sqrt((error[:, 2] ** 2).mean())) if n else self.axial_radius_nm
+            scores["rmse_axial_nm"] = axial
+        return scores

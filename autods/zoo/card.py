@@ -83,7 +83,8 @@ class ModelCard:
     name
         Name of the model; also of its folder.
     family
-        How the output is read: ``heatmap`` (representation.heatmap) or ``mixture``.
+        Name of the representation that reads the output: ``heatmap`` or ``mixture`` in 2D; ``mixture3d``,
+        ``voxels`` or ``binary_voxels`` in 3D.
     network
         Name and arguments for :func:`autods.networks.build_network`.
     representation
@@ -111,7 +112,7 @@ class ModelCard:
     """
 
     name: str
-    family: Literal["heatmap", "mixture"]
+    family: Literal["heatmap", "mixture", "mixture3d", "voxels", "binary_voxels"]
     network: Component
     representation: Component
     normalization: str

@@ -3,10 +3,18 @@ import pytorch_lightning as pl
 import torch
 
 from autods.core import EmitterBatch, UserError
+from autods.optics import AstigmaticGaussianPSF, DefocusCurve
 from autods.representation import Detections
-from autods.simulation import GaussianRenderer, ImagingConditions, Simulator, Spread
+from autods.simulation import (
+    GaussianRenderer,
+    ImagingConditions,
+    PsfRenderer,
+    Simulator,
+    Spread,
+    VolumeConditions,
+)
 from autods.training import LocalizationModule, SimulatedDataModule
-from autods.training.export import export_model, score_network
+from autods.training.export import export_model, score_module, score_network
 from autods.training.fit import fit, warm_start
 from autods.training.score import ThresholdScore
 from autods.zoo.registry import load_card, load_model
@@ -36,6 +44,42 @@ def score(module, data):
     return score_network(module.network, module.representation, module.normalization, data)
 
 
+def volume_data(**arguments):
+    psf = AstigmaticGaussianPSF(100.0, DefocusCurve(140, -205, 290), DefocusCurve(135, 205, 290))
+    conditions = VolumeConditions(
+        -400.0, 400.0, (2500.0, 3000.0), 100.0, (2, 4), edge_px=3.0, background=(5.0, 10.0)
+    )
+    settings = {"size_px": 20, "batch_size": 4, "batches_per_epoch": 5, "validation_batches": 3, **arguments}
+    return SimulatedDataModule(conditions, Simulator([PsfRenderer(psf, 15)]), **settings)
+
+
+AXIS = {"pixel_size_nm": 100.0, "z_min_nm": -400.0, "z_max_nm": 400.0}
+FAMILIES_3D = {
+    "mixture3d": ("pixel", {"width": 16, "pairs": 2, "channels": 7}, AXIS),
+    "voxels": ("ds3d", {"n_slices": 9, "width": 8}, {**AXIS, "n_slices": 9, "photons_at_amplitude": 3000.0}),
+    "binary_voxels": (
+        "ds3d",
+        {"n_slices": 9, "width": 8, "upsampling": 2},
+        {**AXIS, "n_slices": 9, "upsampling": 2},
+    ),
+}
+
+
+def volume_module(family, **arguments):
+    network, network_args, representation_args = FAMILIES_3D[family]
+    return LocalizationModule(
+        network, network_args, family, representation_args, axial_match_radius_nm=500.0, **arguments
+    )
+
+
+def train(module, data, max_steps):
+    trainer = pl.Trainer(
+        max_steps=max_steps, accelerator="cpu", logger=False, enable_checkpointing=False,
+        enable_progress_bar=False, reload_dataloaders_every_n_epochs=1,
+    )  # fmt: skip
+    trainer.fit(module, data)
+
+
 def quiet(out, **arguments):
     return {"out": out, "accelerator": "cpu", "progress_bar": False, **arguments}
 
@@ -59,14 +103,39 @@ def test_the_mixture_learns_within_seconds():
     easy = data(batches_per_epoch=60, batch_size=8)
     learner = module("mixture", learning_rate=5e-3, warmup_steps=10)
     before = score(learner, easy)["jaccard"]
-    trainer = pl.Trainer(
-        max_steps=180, accelerator="cpu", logger=False, enable_checkpointing=False,
-        enable_progress_bar=False, reload_dataloaders_every_n_epochs=1,
-    )  # fmt: skip
-    trainer.fit(learner, easy)
+    train(learner, easy, 180)
     after = score(learner, easy)
     assert after["jaccard"] > max(0.5, before + 0.3)
     assert after["rmse_nm"] < 70
+
+
+def test_the_mixture_learns_depth_within_seconds():
+    pl.seed_everything(0, verbose=False)
+    easy = volume_data(batches_per_epoch=60, batch_size=8)
+    learner = volume_module("mixture3d", learning_rate=5e-3, warmup_steps=10)
+    train(learner, easy, 240)
+    after = score_module(learner, easy)
+    # Guessing the middle of the range would leave 231 nm.
+    assert after["jaccard"] > 0.5
+    assert after["rmse_axial_nm"] < 110
+    assert after["rmse_nm"] < 70
+
+
+@pytest.mark.parametrize("family", FAMILIES_3D)
+def test_one_batch_of_everything_in_3d(family, tmp_path):
+    fit(volume_module(family), volume_data(), max_steps=2, fast_dev_run=True, **quiet(tmp_path))
+
+
+def test_an_exported_3d_model_tells_its_depth_and_axial_error(tmp_path):
+    trained = volume_module("voxels").eval()
+    export_model(
+        trained, volume_data(), volume_data().sampler, "deep", tmp_path / "deep", description="", training={}
+    )
+    card = load_card("deep", tmp_path)
+    assert card.family == "voxels"
+    assert card.representation.args["z_max_nm"] == 400.0
+    assert "rmse_axial_nm" in card.metrics
+    assert card.density_per_um2.high == pytest.approx(4 / 1.4**2)
 
 
 def test_a_resumed_training_ends_as_an_uninterrupted_one(tmp_path):
@@ -117,6 +186,21 @@ def test_warm_start_copies_the_shared_trunk(tmp_path):
     assert all(torch.equal(v, source.network.state_dict()[k]) for k, v in own.items())
     with pytest.raises(UserError, match="no weights"):
         warm_start(target.network, tmp_path / "nowhere")
+
+
+def test_depth_counts_only_with_an_axial_radius():
+    truth = EmitterBatch.from_flat(
+        torch.tensor([0, 0]), torch.tensor([[500.0, 500.0, 100.0], [1500.0, 500.0, -200.0]]), torch.ones(2), 1
+    )
+    one, positions = torch.ones(2), (torch.tensor([5.0, 15.0]), torch.tensor([5.0, 5.0]))
+    found = Detections(torch.zeros(2).long(), *positions, one, z_nm=torch.tensor([130.0, 500.0]))
+    for axial, jaccard in ((None, 1.0), (500.0, 1 / 3), (1000.0, 1.0)):
+        score = ThresholdScore(axial_radius_nm=axial)
+        score.update(found, truth, 100.0, 2000.0)
+        best = score.compute()
+        assert best["jaccard"] == pytest.approx(jaccard)
+        assert ("rmse_axial_nm" in best) == (axial is not None)
+    assert best["rmse_axial_nm"] == pytest.approx(((30**2 + 700**2) / 2) ** 0.5)
 
 
 def test_scores_at_the_best_threshold():
