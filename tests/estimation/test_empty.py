@@ -39,6 +39,25 @@ def test_dim_emitters_are_kept_where_the_published_test_drops_them(
     assert published < 0.2
 
 
+def area_under_roc(events: np.ndarray, empty: np.ndarray) -> float:
+    """Chance that a frame with emitters scores above an empty one."""
+    return float((events[:, None] > empty[None]).mean() + 0.5 * (events[:, None] == empty[None]).mean())
+
+
+@pytest.mark.parametrize(("snr", "at_least"), [(2.0, 0.75), (3.0, 0.9), (5.0, 0.98)])
+def test_roc_of_frames_with_one_or_two_emitters(snr: float, at_least: float) -> None:
+    movie = simulate(0.03, snr, n_frames=150, shape=SHAPE, seed=7)
+    holds = np.bincount(movie.frame, minlength=150) > 0
+    assert 50 < holds.sum() < 130
+    patch = preprocess(movie.frames)
+    published = np.percentile(patch, 99, axis=(1, 2)) / patch.mean(axis=(1, 2))
+    ours = frame_statistics(movie.frames, 1.2).peak
+    assert area_under_roc(ours[holds], ours[~holds]) > at_least
+    assert (
+        area_under_roc(ours[holds], ours[~holds]) > area_under_roc(published[holds], published[~holds]) + 0.05
+    )
+
+
 @pytest.mark.parametrize("snr", [1.5, 2.0, 3.0, 5.0, 10.0])
 @pytest.mark.parametrize("density", [0.05, 0.3, 1.0])
 def test_never_behind_the_published_test(snr: float, density: float) -> None:

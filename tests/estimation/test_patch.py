@@ -40,7 +40,8 @@ def test_corrected_density_over_the_range(ratios: dict[str, np.ndarray]) -> None
     error = np.abs(ratios["density"] - 1)
     assert np.median(error) < 0.15
     bright = np.array([snr >= 3 for _, snr, _ in CONDITIONS])
-    assert error[bright].max() < 0.35
+    assert np.quantile(error[bright], 0.9) < 0.35
+    assert error.max() < 0.8
     assert np.median(np.abs(ratios["published"] - 1)) > 2 * np.median(error)
 
 
