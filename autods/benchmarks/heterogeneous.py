@@ -64,7 +64,7 @@ class Heterogeneous:
 
     structures: Sequence[str] = ("filaments", "mitochondria")
     n_fields: int = 5
-    n_frames: int = 30
+    n_frames: int = 20
     n_cells: int = 4
     density_per_um2: tuple[float, float] = (0.3, 2.5)
     snr: tuple[float, float] = (2.0, 9.0)

@@ -64,7 +64,7 @@ def run_picasso(field: SimulatedField, python: str, gradient: float) -> Localiza
     with TemporaryDirectory(prefix="autods-picasso-") as folder:
         movie = Path(folder) / "movie.tif"
         write_movie_tiff(field.frames, movie, field.optics.pixel_size_nm)
-        options = {
+        options: dict[str, object] = {
             "-b": _BOX_PX,
             "-a": "mle",
             "-g": gradient,
@@ -75,7 +75,7 @@ def run_picasso(field: SimulatedField, python: str, gradient: float) -> Localiza
             "-qe": camera.qe,
             "-px": field.optics.pixel_size_nm,
         }
-        words = [text for option, value in options.items() for text in (option, str(value))]
+        words = [text for option, value in options.items() for text in (option, _text(value))]
         command = [python, "-m", "picasso", "localize", str(movie), *words]
         try:
             done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
@@ -86,3 +86,8 @@ def run_picasso(field: SimulatedField, python: str, gradient: float) -> Localiza
             last = (done.stderr.strip() or done.stdout.strip() or "no message").splitlines()[-1]
             raise UserError(f"Picasso did not run in {python} ({last}): install picassosr there")
         return read_picasso(table, field.optics.pixel_size_nm)
+
+
+def _text(value: object) -> str:
+    """Write whole numbers without a point: some options take nothing else."""
+    return f"{value:g}" if isinstance(value, float) else str(value)

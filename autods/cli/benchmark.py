@@ -28,7 +28,7 @@ def command(arguments: Arguments) -> int:
 
 
 def run(config: DictConfig, command_line: str) -> None:
-    """Run the suite of a configuration and print where the results are.
+    """Run the suite of a configuration, or its suites, and print the main tables and where the rest is.
 
     Parameters
     ----------
@@ -40,12 +40,18 @@ def run(config: DictConfig, command_line: str) -> None:
     Raises
     ------
     UserError
-        If the suite lacks something that it needs.
+        If the suite lacks something that it needs; of several suites, the others go on.
     """
-    for folder, settings in _suites(config):
-        result = run_suite(_build(settings), folder, command_line)
-        for table in result.tables[:1]:
-            print(f"{table.to_markdown()}\n")
+    suites = list(_suites(config))
+    for folder, settings in suites:
+        try:
+            result = run_suite(_build(settings), folder, command_line)
+        except UserError as error:
+            if len(suites) == 1:
+                raise
+            print(f"{settings.name} is left out: {error}")
+            continue
+        print(f"{result.tables[0].to_markdown()}\n")
         print(*(f"* {note}" for note in result.notes), sep="\n")
         print(folder / "results.md")
 

@@ -5,12 +5,14 @@ import csv
 import numpy as np
 import pytest
 import torch
+from omegaconf import OmegaConf
 
 from autods.benchmarks.fields import UniformConditions, uniform_field
 from autods.benchmarks.measure import measured
 from autods.benchmarks.movies2d import Movies2d, movie_specs, peer_rows
 from autods.benchmarks.picasso import run_picasso
 from autods.benchmarks.uniform import Uniform, pull
+from autods.cli.benchmark import run as run_config
 from autods.cli.compose import compose_checked
 from autods.cli.main import main
 from autods.core import LocalizationTable, UserError
@@ -127,6 +129,21 @@ def test_every_peer_belongs_to_a_movie():
     names = {spec.name for spec in movie_specs()}
     assert {row["movie"] for row in peer_rows()} <= names
     assert all(0 < row["jaccard"] < 1 < row["rmse_nm"] for row in peer_rows())
+
+
+def test_of_several_suites_those_that_lack_something_are_left_out(zoo, tmp_path, capsys):
+    fast = ["suite.suites.uniform.n_frames=3", "suite.suites.uniform.size_px=32"]
+    fast += ["suite.suites.uniform.densities_per_um2=[]", f"suite.suites.movies2d.data={tmp_path}"]
+    out = tmp_path / "out"
+    config = compose_checked("benchmark", ["suite=readme", f"zoo={zoo}", "device=cpu", f"out={out}", *fast])
+    OmegaConf.set_struct(config, False)
+    for name in ("speed", "estimation", "heterogeneous"):
+        del config.suite.suites[name]
+    run_config(config, "the command")
+    assert "movies2d is left out" in capsys.readouterr().out
+    assert (out / "uniform" / "results.md").exists()
+    with pytest.raises(UserError, match="none of the movies"):
+        run_config(compose_checked("benchmark", [f"zoo={zoo}", f"suite.data={tmp_path}", f"out={out}"]), "")
 
 
 @pytest.mark.slow
