@@ -29,6 +29,9 @@ _MIN_STD_PX = 0.02
 _MIN_STD_Z = 0.005
 _RARE_LOGIT = -4.0
 _FLOOR = 1e-9
+#: Power of 1 / (sigma_x sigma_y) by which predictions of one emitter are weighed. 0 is the plain mixture:
+#: its pull (error over predicted error) is 0.3 to 0.6 for resolved emitters; with 1.5 it is 0.85 to 1.1.
+_SHARPNESS = 1.5
 
 
 class MixtureRepresentation:
@@ -140,7 +143,8 @@ class MixtureRepresentation:
 
         A pixel gives way to the most probable of its eight neighbours that points to the same place; what
         remains are the detections. A detection's confidence is the probability gathered from its followers,
-        its position and uncertainty those of their mixture.
+        its position and uncertainty those of their mixture, sharp predictions weighing more than broad ones:
+        improbable broad ones stand for what else there may be, and would make all detections look uncertain.
 
         Parameters
         ----------
@@ -165,12 +169,12 @@ class MixtureRepresentation:
         leader = self._leaders(probability, [mean for mean, _ in mean_std])
         first = [torch.ones_like(x), *(mean for mean, _ in mean_std)]
         moments = torch.stack([*first, *(std**2 + mean**2 for mean, std in mean_std)])
-        gathered = torch.zeros_like(moments.flatten(1))
-        gathered.index_add_(1, leader, (moments * probability).flatten(1))
-        confidence = gathered[0]
+        moments *= probability * (std_x * std_y) ** -_SHARPNESS
+        gathered = torch.zeros_like(moments.flatten(1)).index_add_(1, leader, moments.flatten(1))
+        confidence = torch.zeros_like(gathered[0]).index_add_(0, leader, probability.flatten())
         own = torch.arange(leader.numel(), device=output.device)
         found = torch.nonzero((leader == own) & (confidence >= max(threshold, _FLOOR))).squeeze(1)
-        mean, square = (gathered[1:, found] / confidence[found]).chunk(2)
+        mean, square = (gathered[1:, found] / gathered[0, found]).chunk(2)
         lateral = 0.5 * (square[0] - mean[0] ** 2 + square[1] - mean[1] ** 2)
         axial = None
         if self._axis is not None:

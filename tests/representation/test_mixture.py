@@ -208,3 +208,16 @@ def test_three_axes_change_nothing_laterally():
     for name in ("frame", "x_px", "y_px", "confidence", "uncertainty_px"):
         assert torch.allclose(getattr(flat, name), getattr(deep, name))
     assert flat.z_nm is None
+
+
+def test_sharp_predictions_weigh_more_than_broad_ones():
+    """A broad improbable follower hardly moves an emitter or its uncertainty."""
+    output = ideal_output([(10.0, 5.5)], std_px=0.05, probability=0.8)
+    output[0, 0, 5, 9] = 4 + math.log(0.1 / 0.9)
+    output[0, 1, 5, 9] = math.atanh(0.8 / 1.5)
+    output[0, 3:5, 5, 9] = math.log(math.expm1(0.5 - 0.02))
+    found = MixtureRepresentation(PIXEL).decode(output, 0.5)
+    assert len(found) == 1
+    assert float(found.confidence) == pytest.approx(0.9, abs=0.01)
+    assert float(found.x_px) == pytest.approx(10.0, abs=0.002)
+    assert float(found.uncertainty_px) == pytest.approx(0.05, abs=0.01)
