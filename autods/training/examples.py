@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.loggers import TensorBoardLogger
+from torch import Tensor
 
 from autods.core.grid import nm_to_px
 from autods.training.data import SimulatedDataModule
 from autods.training.module import LocalizationModule
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 
 class ExampleFigure(Callback):
     """After each validation, draw a few frames with the true (circles) and the found emitters (crosses).
+
+    For a network that finds depths, their z over x is drawn below.
 
     Parameters
     ----------
@@ -42,16 +50,26 @@ class ExampleFigure(Callback):
         threshold = float(trainer.callback_metrics.get("val/threshold", 0.3))
         found = pl_module.representation.decode(pl_module(frames), threshold)
         pixel_size_nm = pl_module.representation.pixel_size_nm
-        figure, axes = plt.subplots(1, self.n_frames, figsize=(4 * self.n_frames, 4), squeeze=False)
-        for index, axis in enumerate(axes[0]):
+        rows = 1 if found.z_nm is None else 2
+        figure, axes = plt.subplots(rows, self.n_frames, figsize=(4 * self.n_frames, 4 * rows), squeeze=False)
+        for index in range(self.n_frames):
             size = frames.shape[-1]
-            axis.imshow(frames[index, 0].cpu(), cmap="gray", extent=(0, size, size, 0))
-            truth = nm_to_px(batch.emitters.xyz_nm[index][batch.emitters.mask[index]], pixel_size_nm).cpu()
-            axis.plot(truth[:, 0], truth[:, 1], "o", mfc="none", color="tab:green", label="true")
-            here = found.frame == index
-            axis.plot(found.x_px[here].cpu(), found.y_px[here].cpu(), "x", color="tab:red", label="found")
-            axis.set(xlim=(0, size), ylim=(size, 0), xticks=[], yticks=[])
+            axes[0, index].imshow(frames[index, 0].cpu(), cmap="gray", extent=(0, size, size, 0))
+            truth = batch.emitters.xyz_nm[index][batch.emitters.mask[index]].cpu()
+            here = found.select(found.frame == index).map(Tensor.cpu)
+            x, y = nm_to_px(truth[:, :2], pixel_size_nm).unbind(1)
+            _mark(axes[0, index], (x, y), (here.x_px, here.y_px))
+            axes[0, index].set(xlim=(0, size), ylim=(size, 0), xticks=[], yticks=[])
+            if here.z_nm is not None:
+                _mark(axes[1, index], (x, truth[:, 2]), (here.x_px, here.z_nm))
+                axes[1, index].set(xlim=(0, size), xlabel="x [px]", ylabel="z [nm]")
         axes[0, 0].legend(loc="upper right")
         figure.tight_layout()
         trainer.logger.experiment.add_figure("val/examples", figure, trainer.global_step)
         plt.close(figure)
+
+
+def _mark(axis: Axes, true: tuple[Tensor, Tensor], found: tuple[Tensor, Tensor]) -> None:
+    """Draw circles at true and crosses at found coordinates."""
+    axis.plot(*(values.numpy() for values in true), "o", mfc="none", color="tab:green", label="true")
+    axis.plot(*(values.numpy() for values in found), "x", color="tab:red", label="found")
