@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -73,6 +75,16 @@ def test_a_fault_of_ours_leaves_its_traceback_in_the_log(
     assert log.startswith("start\n")
     assert "Traceback" in log
     assert "ZeroDivisionError" in log
+
+
+def test_a_batch_systems_end_counts_as_an_interruption(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(cli, "_entry", lambda _: lambda _: os.kill(os.getpid(), signal.SIGTERM))
+    assert cli.main(["doctor"]) == 130
+    assert "interrupted" in capsys.readouterr().err
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:

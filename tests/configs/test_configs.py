@@ -29,6 +29,11 @@ EXPERIMENTS = sorted(
     str(path.relative_to(conf_dir() / "experiment").with_suffix(""))
     for path in (conf_dir() / "experiment").rglob("*.yaml")
 )
+SUITES = sorted(
+    str(path.relative_to(conf_dir() / "suite").with_suffix(""))
+    for path in (conf_dir() / "suite").rglob("*.yaml")
+)
+TOP_LEVEL = sorted(path.stem for path in conf_dir().glob("*.yaml"))
 WITH_SETTINGS = [command for command in COMMANDS.values() if command.config is not None]
 
 
@@ -53,6 +58,16 @@ def test_every_experiment_composes(experiment: str) -> None:
     composed = compose_checked("train", [f"experiment={experiment}"])
     assert isinstance(composed, DictConfig)
     OmegaConf.resolve(composed)
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_every_suite_composes(suite: str) -> None:
+    OmegaConf.resolve(compose_checked("benchmark", [f"suite={suite}"]))
+
+
+@pytest.mark.parametrize("name", TOP_LEVEL)
+def test_every_file_composes(name: str) -> None:
+    OmegaConf.resolve(compose_checked(name, []))
 
 
 @pytest.mark.parametrize(("group", "name"), GROUPS)
