@@ -48,7 +48,6 @@ def test_depth_turns_the_ellipse():
     assert wide_y < 0.6 * wide_x
 
 
-@pytest.mark.slow
 def test_a_tabulated_pupil_renders_as_the_exact_one():
     psf = astigmatism_psf(OpticalSystem(PIXEL, 660.0, 1.4))
     many = scenes(n=12, z=300.0)
