@@ -225,19 +225,19 @@ def _fit_pupil(
     seen = everything[~torch.isin(everything, held_out)]
     rates = dict(_RATES) if retrieval.method == "zernike" else {**_RATES, "phase": 0.1}
 
-    def begin(phase: Tensor | None) -> tuple[PupilFit, float]:
+    def begin(phase: Tensor | None, steps: int) -> tuple[PupilFit, float]:
         fit = PupilFit(data, nfp_nm, weight, optics, retrieval, phase)
-        fit.descend(rates, max(retrieval.steps // 2, 1), seen, generator)
+        fit.descend(rates, steps, seen, generator)
         model = fit.render()[0]
         return fit, float(slice_correlation(model[held_out].numpy(), data[held_out].numpy()).mean())
 
     starts: dict[str, Tensor | None] = {"flat": None, **(nominal or {})}
     names = [*(nominal or {}), "flat"]
-    fits = {names[0]: begin(starts[names[0]])}
+    fits = {names[0]: begin(starts[names[0]], max(retrieval.steps // 2, 1))}
     if fits[names[0]][1] < _POOR:
         starts.update(_starting_masks(fits[names[0]][0].psf.pupil))
         for name in [other for other in starts if other not in fits]:
-            fits[name] = begin(starts[name])
+            fits[name] = begin(starts[name], max(retrieval.steps // 4, 1))
             _log.info("start %s: held-out correlation %.4f", name, fits[name][1])
     scores = {name: score for name, (_, score) in fits.items()}
     best = max(scores, key=lambda name: scores[name])
@@ -245,8 +245,22 @@ def _fit_pupil(
     fit.weight = noise_weights(data, noise, retrieval.loss, fit.render()[0])
     if retrieval.fit_amplitude:
         rates["log_amplitude"] = 0.03
-    fit.descend(rates, max(retrieval.steps // 2, 1), everything, generator)
-    return fit, best, scores
+    return _finish(fit, rates, everything, generator), best, scores
+
+
+def _finish(
+    fit: PupilFit, rates: dict[str, float], slices: Tensor, generator: np.random.Generator
+) -> PupilFit:
+    """Fit on all slices; where the phase has torn also from its mended copy, and keep the better."""
+    steps = max(fit.settings.steps // 2, 1)
+    other = fit.mended() if "phase" in rates else None
+    fit.descend(rates, steps, slices, generator)
+    if other is None:
+        return fit
+    other.descend(_RATES, max(steps // 2, 1), slices, generator)
+    other.descend(rates, steps, slices, generator)
+    with torch.no_grad():
+        return other if other.loss(slices) < fit.loss(slices) else fit
 
 
 def _starting_masks(pupil: Pupil) -> dict[str, Tensor]:

@@ -9,11 +9,13 @@ from typing import Literal
 
 import numpy as np
 import torch
+from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
 from autods.calibration.quality import remove_focus
 from autods.core import OpticalSystem
 from autods.optics.pupil_psf import PupilPSF, ScalarPSF, VectorialPSF
+from autods.optics.unwrap import unwrap_phase
 from autods.optics.zernike import zernike_basis
 
 _log = logging.getLogger(__name__)
@@ -47,7 +49,7 @@ class RetrievalSettings:
     supercritical
         Include light beyond the critical angle (see `Pupil.sample`).
     smoothness
-        Weight of the squared Laplacian of the free phase (and amplitude).
+        Weight of the roughness (second differences) of the free phase and of the amplitude.
     pupil_px
         Pupil samples a side; None chooses the fewest that keep the image from repeating.
     """
@@ -60,7 +62,7 @@ class RetrievalSettings:
     zernike_max: int = 36
     fit_amplitude: bool = False
     supercritical: bool = False
-    smoothness: float = 1e-3
+    smoothness: float = 1e-2
     pupil_px: int | None = None
 
 
@@ -198,6 +200,25 @@ class PupilFit:
         for tensor in self.parameters.values():
             tensor.requires_grad_(False)
 
+    def mended(self) -> PupilFit | None:
+        """Copy with a smooth, unwrapped phase where the free phase has torn; None where it has not.
+
+        A free phase that grew from a flat one can end in branches of 2 pi with defects between them, which
+        gradient descent does not close.
+        """
+        inside = self.psf.pupil.aperture > 0
+        phase = self.total_phase()
+        smooth = unwrap_phase(phase, inside)
+        torn = (torch.cos(phase - smooth) < 0.5) & inside
+        if float(torn.sum()) < 0.005 * float(inside.sum()):
+            return None
+        smooth = torch.from_numpy(gaussian_filter(smooth.numpy(), 1.0))
+        copy = PupilFit(self.data, self.nfp_nm, self.weight, self.optics, self.settings)
+        copy.parameters = {name: tensor.clone() for name, tensor in self.parameters.items()}
+        copy.parameters["phase"] = smooth
+        copy.parameters["zernike"] = torch.zeros_like(self.parameters["zernike"])
+        return copy
+
     def centre_focus(self) -> None:
         """Move what position and focus explain out of the phase into the position."""
         rest, coefficients = remove_focus(self.total_phase(), self.psf.pupil)
@@ -228,12 +249,14 @@ class PupilFit:
         return Retrieved(psf, x, y, z, model.numpy(), photons.numpy(), background.numpy())
 
 
-def _roughness(values: Tensor) -> Tensor:
-    """Mean squared Laplacian of a (P, P) array."""
-    laplacian = (
-        4 * values[1:-1, 1:-1] - values[2:, 1:-1] - values[:-2, 1:-1] - values[1:-1, 2:] - values[1:-1, :-2]
-    )
-    return laplacian.square().mean()
+def _roughness(phase: Tensor) -> Tensor:
+    """Mean of ``2 - 2 cos`` of the second differences of a phase (P, P): their square where small.
+
+    Blind to jumps of 2 pi, which a free phase makes at will.
+    """
+    down = phase[2:] - 2 * phase[1:-1] + phase[:-2]
+    across = phase[:, 2:] - 2 * phase[:, 1:-1] + phase[:, :-2]
+    return 4 - 2 * torch.cos(down).mean() - 2 * torch.cos(across).mean()
 
 
 def noise_weights(data: Tensor, noise_std: Tensor, loss: str, model: Tensor | None = None) -> Tensor:
