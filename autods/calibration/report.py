@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from autods.calibration.bead_calibration import BeadCalibration, BeadSettings
+from autods.calibration.focal_plane import nfp_study
 from autods.io.atomic import atomic_path
 from autods.io.images import write_image_tiff
 from autods.optics.crlb import crlb
@@ -32,7 +33,8 @@ def write_calibration(
     """Write a calibration's output folder.
 
     ``psf.h5``, ``psf_empirical.h5``, ``calibration.json``, ``bead_zstack.tif``, ``fit_zstack.tif`` and
-    ``pupil.png``, ``residuals.png``, ``correlation.png``, ``crlb.png``.
+    ``pupil.png``, ``residuals.png``, ``correlation.png``, ``crlb.png``,
+    ``focal_plane.png``.
 
     Parameters
     ----------
@@ -61,6 +63,7 @@ def write_calibration(
         "residuals.png": residual_figure(result),
         "correlation.png": correlation_figure(result),
         "crlb.png": crlb_figure(psf, result.nfp_nm),
+        "focal_plane.png": focal_plane_figure(psf, result.nfp_nm),
     }
     for name, figure in figures.items():
         save_figure(figure, folder / name)
@@ -195,6 +198,21 @@ def crlb_figure(psf: PupilPSF, nfp_nm: NDArray[np.float64], photons: float = 100
     title = f"{photons:.0f} photons, background 10 per pixel"
     axes[0, 0].set(xlabel="z (nm)", ylabel="lower bound (nm)", yscale="log", title=title)
     axes[0, 0].legend()
+    return figure
+
+
+def focal_plane_figure(psf: PupilPSF, nfp_nm: NDArray[np.float64]) -> Figure:
+    """Apparent depth of emitters against the nominal focal plane: straight lines of one distance."""
+    reach = float(np.ptp(nfp_nm)) / 4
+    centre = -float(nfp_nm.mean())
+    z = torch.linspace(centre - reach, centre + reach, 5)
+    focus = psf.nfp_nm + torch.linspace(-0.3 * reach, 0.3 * reach, 5)
+    apparent = nfp_study(psf, z, focus)
+    figure, axes = new_figure(1, 1, 6, 3.2)
+    for column, depth in enumerate(z.tolist()):
+        axes[0, 0].plot(focus.numpy(), apparent[:, column], "o-", label=f"z = {depth:.0f} nm")
+    axes[0, 0].set(xlabel="nominal focal plane (nm)", ylabel="apparent z (nm)")
+    axes[0, 0].legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
 
 

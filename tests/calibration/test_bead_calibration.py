@@ -71,7 +71,7 @@ def test_writes_everything_and_the_files_agree(tmp_path):
     )
     assert "focal plane" in content["z_convention"]
     assert len(content["beads"]) == 2
-    for name in ("pupil.png", "residuals.png", "correlation.png", "crlb.png"):
+    for name in ("pupil.png", "residuals.png", "correlation.png", "crlb.png", "focal_plane.png"):
         assert (tmp_path / name).stat().st_size > 5000
     z_emitter = torch.tensor([[0.0, 0.0, 100.0]])
     assert torch.allclose(load_psf(tmp_path / "psf.h5")(z_emitter, 15), result.retrieved.psf(z_emitter, 15))
