@@ -5,6 +5,9 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
+# A folder of wheels kept on the machine, taken where it is there: torch's CPU build spares gigabytes.
+WHEELS ?= $(wildcard /opt/wheels)
+PIP    := $(BIN)/python -m pip install -q $(if $(WHEELS),--find-links $(WHEELS))
 
 # The caller's Python settings must not leak in.
 unexport PYTHONPATH
@@ -31,8 +34,8 @@ $(STAMP): pyproject.toml constraints.txt
 	@test -x $(BIN)/pip || $(PYTHON) -m venv --clear $(VENV) >/dev/null 2>&1 || \
 	  { $(PYTHON) -m venv --clear --without-pip $(VENV) && $(PYTHON) -m pip --python $(BIN)/python install -q pip; } || \
 	  { rm -rf $(VENV); echo "cannot make a virtual environment: apt install python3-venv python3-pip"; exit 1; }
-	$(BIN)/python -m pip install -q -r constraints.txt
-	$(BIN)/python -m pip install -q -c constraints.txt -e '.[dev]'
+	$(PIP) -r constraints.txt
+	$(PIP) -c constraints.txt -e '.[dev]'
 	@touch $@
 
 demo: $(STAMP)
