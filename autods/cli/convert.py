@@ -46,6 +46,7 @@ def localize_settings(config: LocalizeConfig) -> LocalizeSettings:
         roi=parse_roi(config.roi),
         threshold=config.decode.threshold,
         min_significance=config.decode.min_significance,
+        refine=config.refine,  # type: ignore[arg-type]
         max_uncertainty_nm=config.decode.max_uncertainty_nm,
         render_pixel_size_nm=config.render.pixel_size_nm,
         zoo=None if config.zoo is None else Path(config.zoo),

@@ -83,6 +83,7 @@ class LocalizeConfig(ProfileConfig):
 
     selection: SelectionConfig = field(default_factory=SelectionConfig)
     rescale: bool = MISSING
+    refine: str = MISSING
     decode: DecodeConfig = field(default_factory=DecodeConfig)
     render: RenderConfig = field(default_factory=RenderConfig)
     zoo: str | None = MISSING

@@ -2,6 +2,7 @@
 
 from autods.inference.amplitudes import Amplitudes, fit_amplitudes
 from autods.inference.localizer import Localizer, pick_device
+from autods.inference.refine import Refined, refine_positions
 from autods.inference.rescaling import Rescaling, plan_rescaling
 from autods.inference.stitching import Found, stitch
 from autods.inference.tiling import Tile, patch_size_px, tile_field
@@ -10,12 +11,14 @@ __all__ = [
     "Amplitudes",
     "Found",
     "Localizer",
+    "Refined",
     "Rescaling",
     "Tile",
     "fit_amplitudes",
     "patch_size_px",
     "pick_device",
     "plan_rescaling",
+    "refine_positions",
     "stitch",
     "tile_field",
 ]

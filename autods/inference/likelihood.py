@@ -248,6 +248,14 @@ class Windows:
         fisher[index["to_padding"]] = 1.0
         return Evaluation(self._by_group(deviance), gradient, fisher)
 
+    def misfit(self, emitters: Emitters, noise_scale: float) -> Tensor:
+        """Return (n,) how far Pearson's chi-squared of each window is above its expectation, in its own
+        standard deviations (variance of a pixel's term: 2 + 1 / mean).
+        """
+        mean = self.mean(emitters, self.profiles(emitters.y), self.profiles(emitters.x))
+        excess = ((self.counts - mean) ** 2 / (mean * noise_scale) - 1) * self.inside
+        return excess.sum((1, 2)) / ((2 + 1 / mean) * self.inside).sum((1, 2)).sqrt()
+
     def noise_scale(self, emitters: Emitters) -> float:
         """Return the variance of the residuals over that of the model, by their median.
 

@@ -28,6 +28,8 @@ from autods.inference.likelihood import Emitters, Evaluation, Layout, Windows
 LINK_SIGMAS = 5.0
 #: An emitter may move by this much in all, and in one step, px.
 MAX_SHIFT_PX, MAX_STEP_PX = 1.5, 0.5
+#: Excess of chi-squared, in its standard deviations, from which the model is taken not to describe the data.
+MAX_MISFIT = 4.0
 #: Photons and background shrink at most to this factor in one step, and stay positive.
 _SMALLEST = 0.3
 _MIN_COUNTS = 0.01
@@ -54,8 +56,9 @@ class Refined:
     background
         Background under it, photons per pixel.
     uncertainty_px
-        Cramer-Rao bound of the position per axis (root mean square of both), px, with the places and the
-        photons of overlapping emitters unknown; infinite where an emitter has no photons and was left alone.
+        Standard error of the position per axis (root mean square of both), px: the Cramer-Rao bound, with the
+        places and photons of overlapping emitters unknown, or its geometric mean with the predicted error
+        where there is one. Emitters without photons have the predicted error, else infinity.
     """
 
     x_px: NDArray[np.float64]
@@ -75,10 +78,15 @@ def refine_positions(
     psf_sigma_px: float,
     camera: Camera,
     *,
-    prior_px: NDArray[np.float64] | None = None,
+    predicted_px: NDArray[np.float64] | None = None,
     calibrate_noise: bool = False,
 ) -> Refined:
     """Refine positions, photons and background.
+
+    Where the light round an emitter is not what the model makes of it (two emitters taken for one, another
+    PSF), the start is kept: a network has seen such cases. The bound knows nothing of emitters that were
+    missed, the network's error is too large for bright isolated ones; their geometric mean has a pull within
+    0.9-1.15 on simulations of up to 2 emitters per um^2.
 
     Parameters
     ----------
@@ -94,8 +102,8 @@ def refine_positions(
         Standard deviation of the PSF, px.
     camera
         Noise model.
-    prior_px
-        (N,) standard deviation per axis of a normal prior round the start; NaN, or None, for no prior.
+    predicted_px
+        (N,) standard error per axis of the start, which is then a normal prior; NaN, or None, for no prior.
     calibrate_noise
         Scale the camera's variance to the residuals, for a camera whose gain is not known.
 
@@ -104,8 +112,8 @@ def refine_positions(
     Refined
         In the order given.
     """
-    result = np.stack([x_px, y_px, photons, background, np.full(len(frame), np.inf)])
-    prior = np.full(len(frame), np.nan) if prior_px is None else prior_px
+    prior = np.full(len(frame), np.nan) if predicted_px is None else predicted_px
+    result = np.stack([x_px, y_px, photons, background, np.where(np.isfinite(prior), prior, np.inf)])
     usable = np.flatnonzero((photons > 0) & np.isfinite(x_px) & np.isfinite(y_px))
     order = usable[np.argsort(frame[usable], kind="stable")]
     max_frames = max(1, _CHUNK_PX // (frames.shape[1] * frames.shape[2]))
@@ -115,7 +123,14 @@ def refine_positions(
             frames, frame[chosen], result[:4, chosen], prior[chosen], psf_sigma_px, camera,
             calibrate_noise=calibrate_noise,
         )  # fmt: skip
-        result[:, chosen] = fit.run()
+        refined, misfit = fit.run()
+        known = np.isfinite(prior[chosen])
+        bound = refined[4]
+        refined[4] = np.where(known, np.sqrt(bound * prior[chosen]), bound)
+        kept = misfit > MAX_MISFIT
+        refined[:4, kept] = result[:4, chosen[kept]]
+        refined[4, kept] = np.where(known, prior[chosen], bound * np.sqrt(misfit.clip(1)))[kept]
+        result[:, chosen] = refined
     return Refined(*result)
 
 
@@ -184,21 +199,22 @@ class _Fit:
             calibrate_noise=calibrate_noise,
         )
 
-    def run(self) -> NDArray[np.float64]:
-        """Search, and return (5, n): x, y, photons, background, uncertainty."""
+    def run(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Search, and return (5, n): x, y, photons, background, bound; and (n,) how badly the model fits."""
         self._search(_COMMON_ITERATIONS)
         active = self.active.cpu().numpy()
-        result = self._result()
         # The first measure of the noise held the error of the start as well.
         scale = self.windows.noise_scale(self.emitters) if self.calibrate_noise else 1.0
+        result, misfit = self._result(), self._misfit(scale)
         if active.any():
             # The few that need longer go on alone.
             groups = self.windows.layout.groups
             slow = self._select(active)
             slow._search(_MAX_ITERATIONS - _COMMON_ITERATIONS)
-            result[:, active[groups.group]] = slow._result()
+            own = active[groups.group]
+            result[:, own], misfit[own] = slow._result(), slow._misfit(scale)
         result[4] *= math.sqrt(scale)
-        return result
+        return result, misfit
 
     def _select(self, active: NDArray[np.bool_]) -> _Fit:
         layout = Layout(self.windows.layout.groups.select(active), self.active.device)
@@ -263,6 +279,9 @@ class _Fit:
             (now.counts * (1 + factor.clamp(_SMALLEST - 1, 1 / _SMALLEST - 1))).clamp_min(_MIN_COUNTS),
             torch.maximum(background, _SMALLEST * now.background).clamp_min(_MIN_COUNTS),
         )
+
+    def _misfit(self, scale: float) -> NDArray[np.float64]:
+        return np.asarray(self.windows.misfit(self.emitters, scale).double().cpu().numpy(), np.float64)
 
     def _result(self) -> NDArray[np.float64]:
         windows, index = self.windows, self.windows.layout.index

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from autods.core import LocalizationTable
 from autods.io.movie import Movie
 from autods.pipelines.autods import localize as run
-from autods.pipelines.settings import CameraSettings, LocalizeSettings, OpticsSettings, Scope
+from autods.pipelines.settings import CameraSettings, LocalizeSettings, OpticsSettings, Refine, Scope
 
 
 def localize(
@@ -35,6 +35,7 @@ def localize(
     roi: tuple[int, int, int, int] | None = None,
     threshold: float | None = None,
     min_significance: float | None = None,
+    refine: Refine = "none",
     max_uncertainty_nm: float | None = None,
     render_pixel_size_nm: float = 10.0,
     zoo: str | Path | None = None,
@@ -52,7 +53,7 @@ def localize(
         Microscope, see `autods.core.OpticalSystem`; None: from the file, else measured.
     offset_adu, e_per_adu, em_gain, qe, read_noise_e
         Camera, see `autods.core.Camera`; None: from the file, else measured, else a default.
-    selection, scope, family, patch_um, rescale, frames, roi, threshold, min_significance, \
+    selection, scope, family, patch_um, rescale, frames, roi, threshold, min_significance, refine, \
 max_uncertainty_nm, render_pixel_size_nm, zoo, device
         See `autods.pipelines.settings.LocalizeSettings`.
 
@@ -78,6 +79,7 @@ max_uncertainty_nm, render_pixel_size_nm, zoo, device
         roi=roi,
         threshold=threshold,
         min_significance=min_significance,
+        refine=refine,
         max_uncertainty_nm=max_uncertainty_nm,
         render_pixel_size_nm=render_pixel_size_nm,
         zoo=None if zoo is None else Path(zoo),

@@ -159,6 +159,7 @@ class _Run:
             scope=self.settings.scope,
             calibrate_noise=not gain_known,
             min_significance=self.settings.min_significance,
+            refine=self.settings.refine,
         )
         n_frames, length = self.part.shape[0], block_length(self.part.shape)
         used = np.zeros((len(plan.patches), len(plan.cards)), np.int64)
@@ -298,6 +299,7 @@ def _setting_rows(settings: LocalizeSettings, plan: Plan) -> list[SettingRow]:
             "by patch" if settings.min_significance is None else f"{settings.min_significance:g}",
             given=settings.min_significance is not None,
         ),
+        row("refine", settings.refine, given=settings.refine != usual.refine),
         row("device", settings.device, given=settings.device != usual.device),
     ]
 

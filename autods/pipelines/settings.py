@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from autods.core import UserError
 
 Scope = Literal["movie", "frame"]
+Refine = Literal["none", "mle"]
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,9 @@ class LocalizeSettings:
     min_significance
         Photons that a localization must have, in standard errors of their number; None for what fits the SNR
         of each patch, 0 keeps all.
+    refine
+        ``none``: positions as the network gives them; ``mle``: refined by maximum likelihood, all overlapping
+        emitters together, with the network's error as prior where it predicts one.
     max_uncertainty_nm
         Localizations of larger lateral uncertainty are dropped; None keeps all.
     render_pixel_size_nm
@@ -90,6 +94,7 @@ class LocalizeSettings:
     roi: tuple[int, int, int, int] | None = None
     threshold: float | None = None
     min_significance: float | None = None
+    refine: Refine = "none"
     max_uncertainty_nm: float | None = None
     render_pixel_size_nm: float = 10.0
     zoo: Path | None = None
@@ -98,6 +103,8 @@ class LocalizeSettings:
     def __post_init__(self) -> None:
         if self.scope not in ("movie", "frame"):
             raise UserError(f"selection.scope is {self.scope!r}: use movie or frame")
+        if self.refine not in ("none", "mle"):
+            raise UserError(f"refine is {self.refine!r}: use none or mle")
         if self.family not in (None, "mixture", "heatmap"):
             raise UserError(f"selection.family is {self.family!r}: use mixture, heatmap or null")
         positive = {

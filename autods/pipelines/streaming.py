@@ -18,9 +18,9 @@ from autods.estimation.noise import pixel_noise
 from autods.estimation.patch import summarize
 from autods.estimation.spots import matched_filter
 from autods.estimation.statistics import FrameStatistics, frame_statistics
-from autods.inference import Found, Localizer, fit_amplitudes, stitch
+from autods.inference import Found, Localizer, fit_amplitudes, refine_positions, stitch
 from autods.pipelines.plan import MIN_SIDE_PX, PatchPlan, Plan
-from autods.pipelines.settings import Scope
+from autods.pipelines.settings import Refine, Scope
 
 #: Pixels of a block: 64 MB as float32.
 BLOCK_PX = 16_000_000
@@ -28,7 +28,7 @@ BLOCK_PX = 16_000_000
 SKIP_MIN_SNR = 3.5
 #: Photons that a localization must have, in standard errors: ``OFFSET + SLOPE * typical``, at most LIMIT;
 #: ``typical`` is what an isolated emitter of the patch's SNR has. Networks trained for dim emitters as well
-#: take noise beside bright ones for emitters; on simulations of density 0.3-2 per um^2 and SNR 2-20 this raises
+#: take noise beside bright ones for emitters; on simulations of density 0.3-2 per um^2 and SNR 2-20 this lifts
 #: the Jaccard index by 0.02-0.25 (and lowers it by 0.01 at SNR 2 with an aberrated PSF).
 SIGNIFICANCE_OFFSET, SIGNIFICANCE_SLOPE, SIGNIFICANCE_LIMIT = 1.2, 0.2, 4.5
 #: A block is at most this many frames, so that small movies show progress and resume too.
@@ -108,6 +108,8 @@ class BlockLocalizer:
         Whether the camera's noise is to be scaled to the residuals.
     min_significance
         Photons, in standard errors, of a localization at least; None for what fits the patch's SNR.
+    refine
+        ``mle`` for maximum-likelihood positions.
     """
 
     def __init__(
@@ -119,9 +121,10 @@ class BlockLocalizer:
         scope: Scope,
         calibrate_noise: bool,
         min_significance: float | None = None,
+        refine: Refine = "none",
     ) -> None:
         self._plan, self._localizers, self._camera = plan, localizers, camera
-        self._scope, self._calibrate_noise = scope, calibrate_noise
+        self._scope, self._calibrate_noise, self._refine = scope, calibrate_noise, refine
         sigma_px = plan.psf_sigma_px
         self._min_significance = np.array(
             [
@@ -227,4 +230,32 @@ class BlockLocalizer:
             "confidence": found.confidence,
         }
         keep = fit.significance >= self._min_significance[found.tile]
-        return {name: values[keep] for name, values in columns.items()}
+        columns = {name: values[keep] for name, values in columns.items()}
+        return columns if self._refine == "none" else self._refined(photons, found.select(keep), columns)
+
+    def _refined(self, photons: torch.Tensor, found: Found, columns: Columns) -> Columns:
+        """Return the columns with refined positions, in order again."""
+        pixel_nm = self._plan.optics.pixel_size_nm
+        fit = refine_positions(
+            photons,
+            found.frame,
+            found.x_px,
+            found.y_px,
+            columns["photons"],
+            columns["background"],
+            self._plan.psf_sigma_px,
+            self._camera,
+            predicted_px=found.uncertainty_px,
+            calibrate_noise=self._calibrate_noise,
+        )
+        height, width = photons.shape[-2:]
+        refined = {
+            "x_nm": px_to_nm(fit.x_px.clip(0, np.nextafter(width, 0)), pixel_nm),
+            "y_nm": px_to_nm(fit.y_px.clip(0, np.nextafter(height, 0)), pixel_nm),
+            "photons": fit.photons,
+            "background": fit.background,
+            "uncertainty_xy_nm": px_to_nm(fit.uncertainty_px, pixel_nm),
+        }
+        columns = {**columns, **refined}
+        order = np.lexsort((columns["x_nm"], columns["y_nm"], columns["frame"]))
+        return {name: values[order] for name, values in columns.items()}

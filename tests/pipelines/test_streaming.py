@@ -29,7 +29,9 @@ def block_localizer(zoo, frames, scope="movie", **settings):
     cards = family_cards(settings)
     localizers = load_localizers(cards, settings, "cpu")
     plan = make_plan(ArrayMovie(frames), OpticalSystem(PIXEL_NM), settings, cards, localizers)
-    return BlockLocalizer(plan, localizers, CAMERA, scope=scope, calibrate_noise=False)
+    return BlockLocalizer(
+        plan, localizers, CAMERA, scope=scope, calibrate_noise=False, refine=settings.refine
+    )
 
 
 @pytest.mark.parametrize("scope", ["movie", "frame"])
@@ -105,3 +107,21 @@ def test_bright_patches_ask_for_more_light_than_dim_ones():
     assert limits == sorted(limits)
     assert limits[0] < 2
     assert limits[-1] == SIGNIFICANCE_LIMIT == required_significance(np.nan, 1.1)
+
+
+def test_refined_positions_are_better_in_order_and_know_their_error(zoo):
+    frames, truth = simulate(np.random.default_rng(6), per_frame=4, photons=2000.0)
+    tables = {}
+    for refine in ("none", "mle"):
+        tables[refine] = block_localizer(zoo, frames, refine=refine)(frames)
+    scores = {
+        refine: score(truth, np.column_stack([table["frame"], table["x_nm"], table["y_nm"]]))
+        for refine, table in tables.items()
+    }
+    assert scores["mle"][0] >= scores["none"][0]
+    assert scores["mle"][1] < 0.8 * scores["none"][1]
+    table = tables["mle"]
+    assert scores["mle"][1] == pytest.approx(np.sqrt(2) * np.median(table["uncertainty_xy_nm"]), rel=0.2)
+    order = np.lexsort((table["x_nm"], table["y_nm"], table["frame"]))
+    assert (order == np.arange(len(order))).all()
+    assert np.median(table["photons"]) == pytest.approx(2000, rel=0.05)
