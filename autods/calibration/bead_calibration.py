@@ -6,7 +6,7 @@ import logging
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -28,6 +28,8 @@ _log = logging.getLogger(__name__)
 #: A first fit whose held-out slices correlate worse than this tries other starting masks.
 _POOR = 0.95
 _HOLD_OUT = 5
+#: Held-out correlation that light beyond the critical angle must bring to be kept.
+_GAIN = 1e-3
 _RATES = {"zernike": 0.05, "position": 0.02, "log_blur": 0.02}
 
 
@@ -225,19 +227,27 @@ def _fit_pupil(
     seen = everything[~torch.isin(everything, held_out)]
     rates = dict(_RATES) if retrieval.method == "zernike" else {**_RATES, "phase": 0.1}
 
-    def begin(phase: Tensor | None, steps: int) -> tuple[PupilFit, float]:
-        fit = PupilFit(data, nfp_nm, weight, optics, retrieval, phase)
+    def begin(
+        phase: Tensor | None, steps: int, chosen: RetrievalSettings = retrieval
+    ) -> tuple[PupilFit, float]:
+        fit = PupilFit(data, nfp_nm, weight, optics, chosen, phase)
         fit.descend(rates, steps, seen, generator)
         model = fit.render()[0]
         return fit, float(slice_correlation(model[held_out].numpy(), data[held_out].numpy()).mean())
 
     starts: dict[str, Tensor | None] = {"flat": None, **(nominal or {})}
     names = [*(nominal or {}), "flat"]
-    fits = {names[0]: begin(starts[names[0]], max(retrieval.steps // 2, 1))}
+    half = max(retrieval.steps // 2, 1)
+    fits = {names[0]: begin(starts[names[0]], half)}
+    if retrieval.supercritical is None and (optics.na or 0) > optics.n_sample:
+        wide = replace(retrieval, supercritical=True)
+        other = begin(starts[names[0]], half, wide)
+        if other[1] > fits[names[0]][1] + _GAIN:
+            fits, retrieval = {names[0]: other}, wide
     if fits[names[0]][1] < _POOR:
         starts.update(_starting_masks(fits[names[0]][0].psf.pupil))
         for name in [other for other in starts if other not in fits]:
-            fits[name] = begin(starts[name], max(retrieval.steps // 4, 1))
+            fits[name] = begin(starts[name], max(retrieval.steps // 4, 1), retrieval)
             _log.info("start %s: held-out correlation %.4f", name, fits[name][1])
     scores = {name: score for name, (_, score) in fits.items()}
     best = max(scores, key=lambda name: scores[name])

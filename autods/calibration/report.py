@@ -97,6 +97,7 @@ def summary(result: BeadCalibration, settings: BeadSettings) -> dict[str, Any]:
         "photons_per_slice": [float(value) for value in fit.photons],
         "background_per_slice": [float(value) for value in fit.background],
         "zernike_waves_rms": zernike_rows(fit.psf),
+        "supercritical_light": fit.psf.supercritical,
         "start": result.start,
         "held_out_correlation": result.held_out_correlation,
         "beads": [

@@ -47,7 +47,8 @@ class RetrievalSettings:
     fit_amplitude
         Fit the pupil's amplitude too.
     supercritical
-        Include light beyond the critical angle (see `Pupil.sample`).
+        Include light beyond the critical angle (see `Pupil.sample`); None tries both where the aperture is
+        that wide and keeps what explains held-out slices better.
     smoothness
         Weight of the roughness (second differences) of the free phase and of the amplitude.
     pupil_px
@@ -61,7 +62,7 @@ class RetrievalSettings:
     batch_slices: int = 14
     zernike_max: int = 36
     fit_amplitude: bool = False
-    supercritical: bool = False
+    supercritical: bool | None = None
     smoothness: float = 1e-2
     pupil_px: int | None = None
 
@@ -132,7 +133,7 @@ class PupilFit:
         count = settings.pupil_px or pupil_samples(self.optics, self.data.shape[-1], depth)
         kind = ScalarPSF if settings.model == "scalar" else VectorialPSF
         focused = replace(self.optics, nfp_nm=0.0)
-        self.psf = kind(focused, pupil_px=count, supercritical=settings.supercritical)
+        self.psf = kind(focused, pupil_px=count, supercritical=bool(settings.supercritical))
         pupil = self.psf.pupil
         inside = (torch.hypot(pupil.u, pupil.v) <= 1 + 1 / count).to(torch.float32)
         # Piston, tilt and defocus belong to the bead's position.
@@ -244,7 +245,7 @@ class PupilFit:
             self.total_phase(),
             amplitude / amplitude.mean(),
             torch.exp(self.parameters["log_blur"]) * _UNIT_NM,
-            supercritical=self.settings.supercritical,
+            supercritical=bool(self.settings.supercritical),
         )
         return Retrieved(psf, x, y, z, model.numpy(), photons.numpy(), background.numpy())
 

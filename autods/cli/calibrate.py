@@ -41,7 +41,7 @@ class CalibrationConfig:
     model: str = MISSING
     loss: str = MISSING
     amplitude: bool = MISSING
-    supercritical: bool = MISSING
+    supercritical: bool | None = MISSING
     steps: int = MISSING
     zernike_max: int = MISSING
     smoothness: float = MISSING

@@ -31,7 +31,11 @@ def propagation_phase(pupil: Pupil, xyz_nm: Tensor, nfp_nm: Tensor) -> Tensor:
     x, y, z = xyz_nm[:, 0, None, None], xyz_nm[:, 1, None, None], xyz_nm[:, 2, None, None]
     lateral = k_axis * x + k_axis[:, None] * y
     focus = nfp_nm.expand(len(xyz_nm))[:, None, None]
-    return lateral + pupil.kz_sample * z - pupil.kz_immersion * focus
+    if not pupil.kz_sample.is_complex():
+        return lateral + pupil.kz_sample * z - pupil.kz_immersion * focus
+    # Evanescent light decays with the distance from the coverslip, whatever its sign.
+    travelled = torch.complex(pupil.kz_sample.real * z, pupil.kz_sample.imag * z.abs())
+    return travelled + lateral - pupil.kz_immersion * focus
 
 
 def render_fields(

@@ -10,7 +10,7 @@ from autods.calibration.quality import compare_pupils, slice_correlation
 from autods.calibration.report import write_calibration
 from autods.calibration.retrieval import RetrievalSettings
 from autods.core import OpticalSystem, UserError
-from autods.optics import load_psf
+from autods.optics import ScalarPSF, load_psf
 from autods.optics.pupil import Pupil
 from tests.calibration.simulated import BLUR_NM, OPTICS, PUPIL_PX, bead_stack, field_of_beads, known_phase
 from tests.data import shared
@@ -20,7 +20,9 @@ Z_NM = np.linspace(-700, 700, 21)
 
 
 def settings(method="pixel", steps=200, **changes):
-    retrieval = RetrievalSettings(method=method, steps=steps, pupil_px=PUPIL_PX, **changes)
+    retrieval = RetrievalSettings(
+        method=method, steps=steps, pupil_px=PUPIL_PX, supercritical=False, **changes
+    )
     return BeadSettings(retrieval=retrieval)
 
 
@@ -123,3 +125,14 @@ def test_real_stacks(name, optics, z_nm, least):
     result = calibrate_beads(stack, z_positions(len(stack), z_nm=z_nm), optics)
     assert result.correlation_masked.mean() > least
     assert result.correlation.mean() > 0.98
+
+
+def test_light_beyond_the_critical_angle_is_found_where_there_is_some():
+    optics = OpticalSystem(110, 670, 1.48)
+    focus = torch.from_numpy(Z_NM).float()
+    chosen = BeadSettings(retrieval=RetrievalSettings(method="zernike", steps=120, pupil_px=PUPIL_PX))
+    for present in (True, False):
+        psf = ScalarPSF(optics, pupil_px=PUPIL_PX, blur_sigma_nm=BLUR_NM, supercritical=present)
+        mean = 2e4 * psf(torch.zeros(len(Z_NM), 3), 25, focus).detach() + 10
+        stack = np.random.default_rng(0).poisson(mean.clamp(min=0).numpy()).astype(np.float32)
+        assert calibrate_beads(stack, Z_NM, optics, chosen).retrieved.psf.supercritical is present

@@ -221,3 +221,10 @@ def test_a_flat_psf_cannot_tell_depth_and_its_2d_bound_is_the_textbook_one():
     expected = math.sqrt((psf.sigma_nm**2 + 100**2 / 12) / 1000)
     assert bound.shape == (1, 4)
     assert float(bound[0, 0]) == pytest.approx(expected, rel=0.02)
+
+
+def test_supercritical_light_stays_finite_below_the_coverslip():
+    psf = ScalarPSF(OpticalSystem(110, 670, 1.45), supercritical=True)
+    images = psf(on_axis(-2000.0, 2000.0), 41)
+    assert torch.isfinite(images).all()
+    assert float(images.sum((1, 2)).max()) <= 1.01
