@@ -4,55 +4,63 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from autods.core import Camera, LocalizationTable, UserError
 from autods.pipelines.autods import localize
-from autods.pipelines.settings import CameraSettings, LocalizeSettings, OpticsSettings
+from autods.pipelines.settings import CameraSettings, LocalizeSettings, OpticsSettings, Refine
 from autods.zoo import list_models, load_card
 from autods.zoo.card import ModelCard
 
 Family = Literal["heatmap", "mixture"]
+FAMILIES: tuple[Family, ...] = ("heatmap", "mixture")
 
 
 @dataclass(frozen=True)
 class Contender:
-    """A family with a selection rule.
+    """A family with a selection rule, its positions refined or not.
 
     Parameters
     ----------
     family
         ``heatmap`` or ``mixture``.
-    selection
-        Rule, as of :class:`~autods.pipelines.settings.LocalizeSettings`.
+    selection, refine
+        As of :class:`~autods.pipelines.settings.LocalizeSettings`.
     """
 
     family: Family
     selection: str = "average"
+    refine: Refine = "none"
 
     @classmethod
     def parse(cls, text: str) -> Contender:
-        """Read ``family`` or ``family/selection``.
+        """Read ``family``, ``family/selection``, and either with ``+mle`` for refined positions.
 
         Raises
         ------
         UserError
-            If the family is not known.
+            If it has another form.
         """
-        family, _, selection = text.partition("/")
-        if family not in ("heatmap", "mixture"):
-            raise UserError(f"contender {text!r}: write heatmap or mixture, or one of them with /selection")
-        return cls(cast(Family, family), selection or "average")
+        model, plus, refine = text.partition("+")
+        family, _, selection = model.partition("/")
+        if family not in FAMILIES or (plus and refine != "mle"):
+            raise UserError(
+                f"contender {text!r}: write heatmap or mixture, with /RULE for another selection, with +mle"
+                " for refined positions"
+            )
+        return cls(family, selection or "average", "mle" if plus else "none")
 
     @property
     def name(self) -> str:
         """As it is written."""
-        return self.family if self.selection == "average" else f"{self.family}/{self.selection}"
+        rule = "" if self.selection == "average" else f"/{self.selection}"
+        return f"{self.family}{rule}{'' if self.refine == 'none' else f'+{self.refine}'}"
 
 
 def available(names: list[str], zoo: Path | None) -> tuple[list[Contender], list[str]]:
@@ -77,8 +85,15 @@ def available(names: list[str], zoo: Path | None) -> tuple[list[Contender], list
 
 
 def zoo_cards(zoo: Path | None) -> list[ModelCard]:
-    """Return the cards of a zoo, none when it is empty."""
-    return [load_card(name, zoo) for name in list_models(zoo)]
+    """Return the cards of the 2D models of a zoo, none when it is empty."""
+    cards = [load_card(name, zoo) for name in list_models(zoo)]
+    return [card for card in cards if card.family in FAMILIES]
+
+
+def by_family(cards: Sequence[ModelCard]) -> dict[Family, list[ModelCard]]:
+    """Sort cards by their family; families without cards are left out."""
+    families = {family: [card for card in cards if card.family == family] for family in FAMILIES}
+    return {family: members for family, members in families.items() if members}
 
 
 def settings_for(
@@ -91,6 +106,7 @@ def settings_for(
         optics=OpticsSettings(pixel_size_nm),
         camera=CameraSettings(**numbers),
         selection=contender.selection,
+        refine=contender.refine,
         family=contender.family,
         zoo=zoo,
         device=device,

@@ -6,6 +6,7 @@ these tables patch by patch, which is cheap; that the pipeline itself gives the 
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from autods.benchmarks.contenders import Contender, Family, settings_for, timed_localize, zoo_cards
+from autods.benchmarks.contenders import (
+    Contender,
+    Family,
+    by_family,
+    settings_for,
+    timed_localize,
+    zoo_cards,
+)
 from autods.benchmarks.field_figures import reconstructions, rule_points
 from autods.benchmarks.fields import HeterogeneousConditions, SimulatedField, heterogeneous_field
 from autods.benchmarks.report import SuiteResult
@@ -25,13 +33,15 @@ from autods.inference import pick_device
 from autods.io.movie import ArrayMovie
 from autods.metrics.detection import detection_metrics
 from autods.metrics.image import image_metrics
-from autods.pipelines.plan import Plan, choose, load_localizers, make_plan
+from autods.pipelines.plan import Plan, load_localizers, make_plan
 from autods.zoo import SELECTION_RULES, ModelCard
 from autods.zoo.selection import oracle
 
 logger = logging.getLogger(__name__)
 
 _SCORES = ("psnr_db", "nrmse", "ms_ssim", "jaccard", "precision", "recall", "rmse_nm")
+#: Scores that are compared field by field.
+_COMPARED = ("psnr_db", "ms_ssim", "jaccard")
 
 
 @dataclass(frozen=True)
@@ -106,6 +116,7 @@ class Heterogeneous:
         means = mean_rows(rows, ("structure", "choice"), _SCORES)
         tables_out = [
             Table("results", f"Mean ± standard deviation over {self.n_fields} fields", means),
+            Table("paired", "Difference from the published rule on the same field", paired(rows)),
             Table("fields", "Each field", rows),
             Table("choices", "How many patches each model got", choices),
         ]
@@ -136,7 +147,7 @@ class Heterogeneous:
         tables: dict[str, LocalizationTable] = {}
         counts: list[Row] = []
         for family, cards in by_family(zoo_cards(zoo)).items():
-            alone = {card.name: self._alone(field, card, zoo) for card in cards}
+            alone = {card.name: self._alone(field, family, card, zoo) for card in cards}
             tables.update(alone)
             specialists = [card for card in cards if card.name not in self.generalists]
             if len(specialists) < 2:
@@ -152,8 +163,10 @@ class Heterogeneous:
                 )
         return tables, counts
 
-    def _alone(self, field: SimulatedField, card: ModelCard, zoo: Path | None) -> LocalizationTable:
-        contender = Contender(card.family, f"fixed:{card.name}")
+    def _alone(
+        self, field: SimulatedField, family: Family, card: ModelCard, zoo: Path | None
+    ) -> LocalizationTable:
+        contender = Contender(family, f"fixed:{card.name}")
         settings = settings_for(contender, field.optics.pixel_size_nm, field.camera, zoo, self.device)
         table, seconds = timed_localize(field.frames, settings)
         logger.info("%s: %d localizations in %.1f s", card.name, len(table), seconds)
@@ -203,22 +216,39 @@ class Heterogeneous:
         return notes
 
 
-def by_family(cards: Sequence[ModelCard]) -> dict[Family, list[ModelCard]]:
-    """Sort cards by their family."""
-    families: dict[Family, list[ModelCard]] = {}
-    for card in cards:
-        families.setdefault(card.family, []).append(card)
-    return families
+def paired(rows: Sequence[Row]) -> list[dict[str, Cell]]:
+    """Average what each choice has over the rule ``average`` on the same field (fields differ more).
+
+    Parameters
+    ----------
+    rows
+        Scores of each structure, field and choice.
+
+    Returns
+    -------
+    list of dict
+        By structure and choice: mean and standard deviation of the differences; none without that rule.
+    """
+    usual = {
+        (row["structure"], row["field"]): row for row in rows if str(row["choice"]).endswith(", average")
+    }
+    differences: list[Row] = []
+    for row in rows:
+        reference = usual.get((row["structure"], row["field"]))
+        if reference is not None and row is not reference:
+            gains = {name: _difference(row[name], reference[name]) for name in _COMPARED}
+            differences.append({"structure": row["structure"], "choice": row["choice"], **gains})
+    return mean_rows(differences, ("structure", "choice"), _COMPARED)
+
+
+def _difference(cell: Cell, reference: Cell) -> float:
+    return float(cell or 0) - float(reference or 0)
 
 
 def choose_patches(plan: Plan, rule: str) -> list[str]:
     """Return the name of the model that a rule gives to each patch of a plan."""
-    rescaling = plan.rescalings[plan.cards[0].name]
-    function = SELECTION_RULES[rule]
-    return [
-        choose(function, plan.cards, patch.profile, rescaling, plan.optics, plan.psf_sigma_px).card.name
-        for patch in plan.patches
-    ]
+    ruled = dataclasses.replace(plan, rule=SELECTION_RULES[rule])
+    return [ruled.choose(patch.profile).card.name for patch in plan.patches]
 
 
 def choose_oracle(

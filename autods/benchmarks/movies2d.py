@@ -44,7 +44,8 @@ class Movies2d:
     data
         Folder of the movies, each ``NAME.tif`` with its truth ``NAME.csv``.
     contenders
-        Families of models, with a selection rule if it is not the default: ``mixture``, ``heatmap/density``.
+        Families of models, with another rule or refined positions: ``mixture``, ``heatmap/density``,
+        ``mixture+mle``.
     movies
         Names of the movies; empty for all.
     zoo

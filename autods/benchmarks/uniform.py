@@ -44,7 +44,7 @@ class Uniform:
     densities_per_um2
         Emitters per um^2 and frame, beside isolated ones.
     contenders
-        Families of models, with a selection rule if it is not the default.
+        As of :class:`~autods.benchmarks.movies2d.Movies2d`.
     n_frames, size_px
         Frames of each movie and their side.
     photons, background
@@ -66,7 +66,7 @@ class Uniform:
     """
 
     densities_per_um2: Sequence[float] = (0.5, 1.0, 1.5, 2.0)
-    contenders: Sequence[str] = ("heatmap", "mixture")
+    contenders: Sequence[str] = ("heatmap", "mixture", "mixture+mle")
     n_frames: int = 200
     size_px: int = 64
     photons: float = 1000.0

@@ -48,7 +48,7 @@ def parts(suite, zoo, field):
     """Plan with patches of 5 um, and the table of each model alone."""
     cards = zoo_cards(zoo)
     plan = suite._plan(field, "heatmap", cards, zoo)
-    return plan, {card.name: suite._alone(field, card, zoo) for card in cards}
+    return plan, {card.name: suite._alone(field, "heatmap", card, zoo) for card in cards}
 
 
 def test_what_is_put_together_is_what_the_pipeline_gives(suite, zoo, field, parts):
@@ -84,7 +84,13 @@ def test_the_suite_compares_rules_models_and_oracle(suite):
     assert choices == rules | {f"level_{level}" for level in range(1, 5)}
     assert set(result.figures) == {"rules", "field_uniform"}
     assert any("% of the" in note for note in result.notes)
-    counts = result.tables[2].rows
+    paired_rows = result.tables[1].rows
+    assert {row["choice"] for row in paired_rows} == choices - {"heatmap, average"}
+    oracle = next(row for row in paired_rows if row["choice"] == "heatmap, oracle")
+    scores = {row["choice"]: row["jaccard"] for row in result.tables[0].rows}
+    expected = scores["heatmap, oracle"] - scores["heatmap, average"]
+    assert oracle["jaccard"] == pytest.approx(expected)
+    counts = result.tables[3].rows
     assert all(sum(int(row[f"level_{level}"]) for level in range(1, 5)) == 4 for row in counts)
 
 
@@ -96,11 +102,12 @@ def test_an_empty_table_has_nothing_in_common():
 
 def test_contenders(zoo):
     fielded, notes = available(
-        ["heatmap", "mixture/nearest", "heatmap/fixed:level_2", "heatmap/fixed:no"], zoo
+        ["heatmap", "mixture/nearest", "heatmap/fixed:level_2+mle", "heatmap/fixed:no"], zoo
     )
-    assert [contender.name for contender in fielded] == ["heatmap", "heatmap/fixed:level_2"]
+    assert [contender.name for contender in fielded] == ["heatmap", "heatmap/fixed:level_2+mle"]
     assert len(notes) == 2
-    with pytest.raises(UserError, match="write heatmap or mixture"):
-        available(["voxels"], zoo)
+    for unknown in ("voxels", "heatmap+more"):
+        with pytest.raises(UserError, match="write heatmap or mixture"):
+            available([unknown], zoo)
     with pytest.raises(UserError, match="no model for mixture"):
         available(["mixture"], zoo)

@@ -133,7 +133,7 @@ def test_every_peer_belongs_to_a_movie():
 
 def test_of_several_suites_those_that_lack_something_are_left_out(zoo, tmp_path, capsys):
     fast = ["suite.suites.uniform.n_frames=3", "suite.suites.uniform.size_px=32"]
-    fast += ["suite.suites.uniform.densities_per_um2=[]", f"suite.suites.movies2d.data={tmp_path}"]
+    fast += ["suite.suites.uniform.densities_per_um2=[0.5]", f"suite.suites.movies2d.data={tmp_path}"]
     out = tmp_path / "out"
     config = compose_checked("benchmark", ["suite=readme", f"zoo={zoo}", "device=cpu", f"out={out}", *fast])
     OmegaConf.set_struct(config, False)
