@@ -28,8 +28,8 @@ BLOCK_PX = 16_000_000
 SKIP_MIN_SNR = 3.5
 #: Photons that a localization must have, in standard errors: ``OFFSET + SLOPE * typical``, at most LIMIT;
 #: ``typical`` is what an isolated emitter of the patch's SNR has. Networks trained for dim emitters as well
-#: take noise beside bright ones for emitters; on simulations of density 0.3-2 per um^2 and SNR 2-20 this lifts
-#: the Jaccard index by 0.02-0.25 (and lowers it by 0.01 at SNR 2 with an aberrated PSF).
+#: take noise beside bright ones for emitters; on simulations of density 0.3-2 per um^2 and SNR 2-20 this
+#: lifts the Jaccard index by 0.02-0.25 (and lowers it by 0.01 at SNR 2 with an aberrated PSF).
 SIGNIFICANCE_OFFSET, SIGNIFICANCE_SLOPE, SIGNIFICANCE_LIMIT = 1.2, 0.2, 4.5
 #: A block is at most this many frames, so that small movies show progress and resume too.
 BLOCK_FRAMES = 256
