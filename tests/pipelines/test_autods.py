@@ -118,8 +118,10 @@ def test_a_region_and_a_range_come_out_in_full_coordinates(zoo, movie, tmp_path,
     table = localize(path, wanted(zoo, frames=slice(5, 25), roi=(y0, x0, y1, x1)), out)
     x, y = truth[:, 1], truth[:, 2]
     inside = (truth[:, 0] >= 5) & (truth[:, 0] < 25) & (x > x0) & (x < x1) & (y > y0) & (y < y1)
-    jaccard, rmse_nm = score(truth[inside], located(table))
+    jaccard, _ = score(truth[inside], located(table))
     assert jaccard > 0.8  # emitters on the region's border are hard for the network made by analysis
+    well_inside = inside & (x > x0 + 1) & (x < x1 - 1) & (y > y0 + 1) & (y < y1 - 1)
+    _, rmse_nm = score(truth[well_inside], located(table))
     assert rmse_nm < 25
     assert table.frame.min() >= 5
     assert table.frame.max() < 25

@@ -34,7 +34,9 @@ def test_windows_hold_the_margin_of_the_widest_rescaling(zoo):
     rescaling = plan.rescalings["level_1"]
     assert rescaling.zoom == pytest.approx(SIGMA_PX / plan.profile.psf_sigma_px)
     assert len(plan.patches) == 6
-    for tile in plan.tiles:
+    inner = [tile for tile in plan.tiles if tile.core[0] > 9]  # windows end at the border of the field
+    assert inner
+    for tile in inner:
         assert tile.core[0] - tile.window[0] == rescaling.margin_px(2)
 
 

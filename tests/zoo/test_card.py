@@ -41,7 +41,7 @@ def test_integers_are_read_as_numbers_and_unknown_optics_as_none() -> None:
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        ("family", "voxels", "family is 'voxels'"),
+        ("family", "unet", "family is 'unet'"),
         ("threshold", "high", "threshold is 'high'"),
         ("threshold", True, "threshold is True"),
         ("threshold", float("nan"), "threshold is nan"),
