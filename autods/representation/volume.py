@@ -7,17 +7,12 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn.functional import max_pool3d
 
 from autods.core import EmitterBatch, UserError
 from autods.core.grid import nm_to_px
 from autods.representation.base import Detections
 
 _Shape = tuple[int, int, int, int]
-#: Cubes looked at together: an untrained network fills the volume, and all cubes at once would need 10 GB.
-_AT_ONCE = 50_000
-#: Share of voxels over the threshold from which the maximum filter of the whole volume is cheaper.
-_DENSE_SHARE = 0.02
 
 
 @dataclass(frozen=True)
@@ -138,8 +133,8 @@ def scatter(values: Tensor, near: Neighbourhoods, shape: _Shape) -> Tensor:
 def local_maxima(volume: Tensor, threshold: float) -> tuple[Tensor, Tensor]:
     """Return frame (N,) and z, y, x (N, 3) of the voxels over a threshold that are highest in their 3^3.
 
-    Where few voxels are over the threshold only these are looked at, which is far cheaper than a maximum
-    filter of the whole volume. Of equal neighbours the first in memory is taken.
+    Only voxels over the threshold are looked at, which is far cheaper than a maximum filter of the whole
+    volume. Of equal neighbours the first in memory is taken.
 
     Parameters
     ----------
@@ -148,22 +143,15 @@ def local_maxima(volume: Tensor, threshold: float) -> tuple[Tensor, Tensor]:
     threshold
         Smallest height.
     """
-    over = volume >= threshold
-    if over.sum() > _DENSE_SHARE * volume.numel():
-        over &= volume == max_pool3d(volume, 3, stride=1, padding=1)
-    place = torch.nonzero(over)
-    parts = [part[_is_highest(volume, part[:, 0], part[:, 1:])] for part in torch.split(place, _AT_ONCE)]
-    highest = torch.cat(parts)
-    return highest[:, 0], highest[:, 1:]
-
-
-def _is_highest(volume: Tensor, frame: Tensor, voxel: Tensor) -> Tensor:
+    place = torch.nonzero(volume >= threshold)
+    frame, voxel = place[:, 0], place[:, 1:]
     batch, depth, height, width = volume.shape
     near = neighbourhoods(frame, voxel, 1, (batch, depth, height, width))
     values = volume.flatten()[near.flat].masked_fill(~near.exists, -torch.inf)
     middle = values.shape[1] // 2
     own = values[:, middle : middle + 1]
-    return (own > values[:, :middle]).all(1) & (own >= values[:, middle:]).all(1)
+    highest = (own > values[:, :middle]).all(1) & (own >= values[:, middle:]).all(1)
+    return frame[highest], voxel[highest]
 
 
 def centroids(volume: Tensor, frame: Tensor, voxel: Tensor, radius: int) -> tuple[Tensor, Tensor]:
@@ -178,12 +166,6 @@ def centroids(volume: Tensor, frame: Tensor, voxel: Tensor, radius: int) -> tupl
     radius
         Radius of the cubes.
     """
-    pieces = zip(torch.split(frame, _AT_ONCE), torch.split(voxel, _AT_ONCE), strict=True)
-    masses, middles = zip(*(_centroids(volume, *piece, radius) for piece in pieces), strict=True)
-    return torch.cat(masses), torch.cat(middles)
-
-
-def _centroids(volume: Tensor, frame: Tensor, voxel: Tensor, radius: int) -> tuple[Tensor, Tensor]:
     batch, depth, height, width = volume.shape
     near = neighbourhoods(frame, voxel, radius, (batch, depth, height, width))
     values = volume.flatten()[near.flat].relu() * near.exists
