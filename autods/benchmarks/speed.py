@@ -85,7 +85,7 @@ class Speed:
             raise UserError(f"{zoo or 'the shipped zoo'} holds no model: build the zoo, or give zoo=DIR")
         rows: list[Row] = []
         notes = [
-            "Whole pipeline: read, measure, localize, fit photons; without loading Python. `cpu_s` is the"
+            "Whole pipeline: read, measure, localize, fit photons, after a warm-up. `cpu_s` is the"
             " processor time of all threads; memory is the peak of the whole process, sampled every 20 ms.",
         ]
         with TemporaryDirectory(prefix="autods-speed-") as folder:
@@ -153,7 +153,8 @@ class Speed:
         return settings_for(Contender(family, selection), _OPTICS.pixel_size_nm, CAMERA, zoo, self.device)
 
     def _time(self, movie: Path, settings: LocalizeSettings) -> tuple[LocalizationTable, Measured]:
-        """Localize; return the table and the fastest of the repeats."""
+        """Localize; return the table and the fastest of the repeats, after a run of two frames to warm up."""
+        localize(movie, dataclasses.replace(settings, frames=slice(0, 2)))
         costs = []
         for _ in range(self.repeats):
             with measured() as cost:
