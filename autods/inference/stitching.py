@@ -99,7 +99,9 @@ def stitch(
     y0, x0, y1, x1 = core_boxes(tiles)[found.tile].T
     inside = np.minimum.reduce([x - x0, x1 - x, y - y0, y1 - y])
     keep = (x >= x0) & (x < x1) & (y >= y0) & (y < y1)
-    near = np.flatnonzero(np.abs(inside) <= tolerance_px)
+    # An estimate of the owner may lie deeper than the strip while a neighbour's of the same molecule lies in
+    # it; beside a corner of four cores, two such neighbours would otherwise keep one of theirs as well.
+    near = np.flatnonzero((inside >= -tolerance_px) & (inside <= np.where(keep, 2, 1) * tolerance_px))
     keep[near] = _one_of_each(found.select(near), keep[near], tolerance_px)
     kept = found.select(keep)
     return kept.select(np.lexsort((kept.x_px, kept.y_px, kept.frame)))

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from autods.inference.stitching import Found, stitch
@@ -41,6 +41,7 @@ def separated_emitters(shape, n, frames, distance, rng):
 
 
 @settings(max_examples=40, deadline=None)
+@example(34, 34, 10.0, 1, 34)  # four views of a molecule beside a corner, the owner's just off the strip
 @given(st.integers(8, 70), st.integers(8, 70), st.floats(6, 30), st.integers(1, 8), st.integers(0, 10_000))
 def test_no_molecule_is_lost_or_doubled(height, width, patch, margin, seed):
     rng = np.random.default_rng(seed)
