@@ -35,7 +35,7 @@ class Contender:
     """
 
     family: Family
-    selection: str = "average"
+    selection: str = "auto"
     refine: Refine = "none"
 
     @classmethod
@@ -54,12 +54,12 @@ class Contender:
                 f"contender {text!r}: write heatmap or mixture, with /RULE for another selection, with +mle"
                 " for refined positions"
             )
-        return cls(family, selection or "average", "mle" if plus else "none")
+        return cls(family, selection or "auto", "mle" if plus else "none")
 
     @property
     def name(self) -> str:
         """As it is written."""
-        rule = "" if self.selection == "average" else f"/{self.selection}"
+        rule = "" if self.selection == "auto" else f"/{self.selection}"
         return f"{self.family}{rule}{'' if self.refine == 'none' else f'+{self.refine}'}"
 
 

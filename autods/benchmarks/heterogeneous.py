@@ -58,8 +58,6 @@ class Heterogeneous:
         Frames of a field; cells of 10 um along each axis.
     density_per_um2, snr
         Lowest and highest of a field's cells.
-    generalists
-        Models that stand for the whole range: never chosen by a rule, compared alone.
     zoo
         Folder of the models; None for those shipped.
     device
@@ -78,7 +76,6 @@ class Heterogeneous:
     n_cells: int = 4
     density_per_um2: tuple[float, float] = (0.3, 2.5)
     snr: tuple[float, float] = (2.0, 9.0)
-    generalists: Sequence[str] = ("mixture_general",)
     zoo: Path | str | None = None
     device: str = "auto"
     radius_nm: float = 200.0
@@ -149,11 +146,11 @@ class Heterogeneous:
         for family, cards in by_family(zoo_cards(zoo)).items():
             alone = {card.name: self._alone(field, family, card, zoo) for card in cards}
             tables.update(alone)
-            specialists = [card for card in cards if card.name not in self.generalists]
+            specialists = [card for card in cards if not card.generalist]
             if len(specialists) < 2:
                 continue
             plan = self._plan(field, family, specialists, zoo)
-            rules = {rule: choose_patches(plan, rule) for rule in SELECTION_RULES}
+            rules = {rule: choose_patches(plan, rule) for rule in SELECTION_RULES if rule != "auto"}
             rules["oracle"] = choose_oracle(plan, field.truth, alone, self.radius_nm)
             for rule, models in rules.items():
                 name = f"{family}, {rule}"
@@ -199,15 +196,14 @@ class Heterogeneous:
         zoo: Path | None,
         structure: str,
     ) -> list[str]:
-        """Compare what was put together with the pipeline's own run, for families without generalists."""
+        """Compare what was put together with the pipeline's own run."""
         notes = []
-        for family, cards in by_family(zoo_cards(zoo)).items():
+        for family in by_family(zoo_cards(zoo)):
             name = f"{family}, average"
-            if name not in tables or any(card.name in self.generalists for card in cards):
+            if name not in tables:
                 continue
-            settings = settings_for(
-                Contender(family), field.optics.pixel_size_nm, field.camera, zoo, self.device
-            )
+            contender = Contender(family, "average")
+            settings = settings_for(contender, field.optics.pixel_size_nm, field.camera, zoo, self.device)
             own, _ = timed_localize(field.frames, settings)
             notes.append(
                 f"First field of {structure}: {100 * common_fraction(own, tables[name]):.2f} % of"

@@ -133,7 +133,7 @@ class Speed:
 
     def _mixture(self, folder: Path, zoo: Path | None) -> Row:
         movie = self._movie(folder / "mixture", self.mixture_frames, self.mixture_size_px)
-        found, cost = self._time(movie, self._settings("mixture", "average", zoo))
+        found, cost = self._time(movie, self._settings("mixture", "auto", zoo))
         row = self._row("mixture", self.mixture_frames, self.mixture_size_px, cost)
         return {**row, "jaccard": self._jaccard(movie, found)}
 

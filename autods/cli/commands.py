@@ -115,7 +115,7 @@ COMMANDS = {
                 *OPTICS_KEYS,
                 *CAMERA_KEYS,
                 *MOVIE_KEYS,
-                ("selection", "how a model is chosen: average, density, snr, nearest, fixed:NAME"),
+                ("selection", "how a model is chosen: auto, average, density, snr, nearest, fixed:NAME"),
                 ("tiling.patch_um", "side of a patch that gets its own model, um"),
                 ("rescale", "fit the movie to the model's optics: true or false"),
                 ("decode.threshold", "least confidence of a localization; null: the model's own"),

@@ -49,6 +49,7 @@ def run(config: DictConfig) -> float:
         _model_folder(config),
         description=config.description,
         training=training_of(config),
+        generalist=config.generalist,
     )
     return card.metrics["jaccard"]
 

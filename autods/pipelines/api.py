@@ -26,7 +26,7 @@ def localize(
     em_gain: float | None = None,
     qe: float | None = None,
     read_noise_e: float | NDArray[np.float32] | None = None,
-    selection: str = "average",
+    selection: str = "auto",
     scope: Scope = "movie",
     family: Literal["mixture", "heatmap"] | None = None,
     patch_um: float = 10.0,

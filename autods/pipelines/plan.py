@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from autods.core import OpticalSystem, UserError
+from autods.core import OpticalSystem
 from autods.estimation.patch import PatchProfile
 from autods.estimation.profile import MovieProfile, profile_movie
 from autods.inference import Localizer, Rescaling, Tile, patch_size_px, plan_rescaling, tile_field
@@ -19,7 +19,7 @@ from autods.io.movie import Movie
 from autods.pipelines.report import PatchRow
 from autods.pipelines.settings import LocalizeSettings
 from autods.zoo import Choice, ModelCard, find_rule, load_cards
-from autods.zoo.selection import Rule
+from autods.zoo.selection import Rule, eligible
 
 #: Families from the best on.
 FAMILIES = ("mixture", "heatmap")
@@ -80,18 +80,18 @@ class Plan:
 
 
 def family_cards(settings: LocalizeSettings) -> tuple[ModelCard, ...]:
-    """Return the models to choose from: of the wanted family, else of the best one that the zoo holds.
+    """Return the models that the rule can choose: of the wanted family, else of the best in the zoo.
 
     Raises
     ------
     UserError
         If the zoo holds none.
     """
-    if settings.family is not None or settings.selection.startswith("fixed:"):
-        return tuple(load_cards(settings.zoo, settings.family))
-    cards = load_cards(settings.zoo)
-    family = next(family for family in FAMILIES if any(card.family == family for card in cards))
-    return tuple(card for card in cards if card.family == family)
+    cards = [card for card in load_cards(settings.zoo, settings.family) if card.family in FAMILIES]
+    if not settings.selection.startswith("fixed:"):
+        best = min((FAMILIES.index(card.family) for card in cards), default=0)
+        cards = [card for card in cards if card.family == FAMILIES[best]]
+    return tuple(eligible(settings.selection, cards))
 
 
 def rescale_for(card: ModelCard, profile: MovieProfile, optics: OpticalSystem, *, enabled: bool) -> Rescaling:
@@ -188,20 +188,15 @@ def make_plan(
 def load_localizers(
     cards: Sequence[ModelCard], settings: LocalizeSettings, device: torch.device
 ) -> dict[str, Localizer]:
-    """Load the models that the rule can choose.
+    """Load the models to choose from.
 
     Raises
     ------
     UserError
-        If the model asked for does not exist, or weights are missing or corrupted.
+        If weights are missing or corrupted.
     """
-    fixed = settings.selection.removeprefix("fixed:") if settings.selection.startswith("fixed:") else None
-    wanted = [card for card in cards if fixed is None or card.name == fixed]
-    if not wanted:
-        names = ", ".join(card.name for card in cards)
-        raise UserError(f"selection={settings.selection}: no such model, use one of {names}")
     return {
-        card.name: Localizer.from_card(card, threshold=settings.threshold, device=device) for card in wanted
+        card.name: Localizer.from_card(card, threshold=settings.threshold, device=device) for card in cards
     }
 
 

@@ -47,7 +47,8 @@ class LocalizeSettings:
     optics, camera
         What is known of the instrument.
     selection
-        Rule that chooses a model: ``average``, ``density``, ``snr``, ``nearest`` or ``fixed:<model>``.
+        Rule that chooses a model: ``auto`` (the generalist, else ``average``), ``average``, ``density``,
+        ``snr``, ``nearest`` or ``fixed:<model>``.
     scope
         ``movie``: one model per patch; ``frame``: one per patch and frame.
     family
@@ -85,7 +86,7 @@ class LocalizeSettings:
 
     optics: OpticsSettings = field(default_factory=OpticsSettings)
     camera: CameraSettings = field(default_factory=CameraSettings)
-    selection: str = "average"
+    selection: str = "auto"
     scope: Scope = "movie"
     family: Literal["mixture", "heatmap"] | None = None
     patch_um: float = 10.0

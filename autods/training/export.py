@@ -63,6 +63,7 @@ def export_model(
     *,
     description: str,
     training: dict[str, Any],
+    generalist: bool = False,
 ) -> ModelCard:
     """Write the module's network and its card.
 
@@ -78,7 +79,7 @@ def export_model(
         Name of the model.
     folder
         The model's folder.
-    description, training
+    description, training, generalist
         See :class:`~autods.zoo.card.ModelCard`.
     """
     values = module.hparams
@@ -93,6 +94,7 @@ def export_model(
         density_per_um2=_span(density),
         snr=_span(snr),
         threshold=0.5,
+        generalist=generalist,
         description=description,
         training=training,
     )

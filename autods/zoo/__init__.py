@@ -2,7 +2,7 @@
 
 from autods.zoo.card import CardOptics, Component, ModelCard, Span
 from autods.zoo.registry import list_models, load_card, load_cards, load_model, save_model
-from autods.zoo.selection import SELECTION_RULES, Choice, find_rule
+from autods.zoo.selection import SELECTION_RULES, Choice, eligible, find_rule
 
 __all__ = [
     "SELECTION_RULES",
@@ -11,6 +11,7 @@ __all__ = [
     "Component",
     "ModelCard",
     "Span",
+    "eligible",
     "find_rule",
     "list_models",
     "load_card",

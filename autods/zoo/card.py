@@ -97,6 +97,9 @@ class ModelCard:
         Emitters per um^2 and frame, and signal-to-noise ratio, of the training set.
     threshold
         Default decoding threshold.
+    generalist
+        Whether the model is meant for all conditions at once: it has no level of difficulty, and the rules
+        that choose by level leave it out.
     licence
         Licence of the weights, SPDX identifier.
     description
@@ -120,6 +123,7 @@ class ModelCard:
     density_per_um2: Span
     snr: Span
     threshold: float
+    generalist: bool = False
     licence: str = "MIT"
     description: str = ""
     metrics: dict[str, float] = field(default_factory=dict)
@@ -219,10 +223,11 @@ def _convert(hint: Any, value: object, source: str, key: str) -> Any:
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
             raise UserError(f"{source}: {key} is {value!r}: it must be a finite number")
         return float(value)
-    if hint is str:
-        if not isinstance(value, str):
-            raise UserError(f"{source}: {key} is {value!r}: it must be a text")
-        return value
+    for plain, name in ((str, "a text"), (bool, "true or false")):
+        if hint is plain:
+            if not isinstance(value, plain):
+                raise UserError(f"{source}: {key} is {value!r}: it must be {name}")
+            return value
     if not isinstance(value, dict) or not all(isinstance(name, str) for name in value):
         raise UserError(f"{source}: {key} is {value!r}: it must be a mapping with text keys")
     if typing.get_args(hint)[1] is float:

@@ -2,7 +2,8 @@
 
 The paper's rule (``average``): density gives a difficulty level, the nearest of the cards', SNR gives
 another; the model is their average, halves rounding to the harder one. Levels come from the cards' own
-numbers, so that a family may have any number of them.
+numbers, so that a family may have any number of them. Generalists, trained for all conditions at once, have
+no level: ``auto`` prefers them, the other rules leave them out wherever there is another model.
 """
 
 from __future__ import annotations
@@ -42,6 +43,8 @@ Rule = Callable[[PatchProfile, Sequence[ModelCard]], Choice]
 def by_difficulty(cards: Sequence[ModelCard]) -> list[ModelCard]:
     """Order cards from the easiest (sparse, bright) to the hardest (dense, dim).
 
+    Generalists are left out, unless there is nothing else.
+
     Raises
     ------
     UserError
@@ -49,7 +52,18 @@ def by_difficulty(cards: Sequence[ModelCard]) -> list[ModelCard]:
     """
     if not cards:
         raise UserError("no model to choose from: build the zoo or give another folder")
-    return sorted(cards, key=lambda card: (card.density_per_um2.mean, -card.snr.mean))
+    specialists = [card for card in cards if not card.generalist]
+    return sorted(specialists or cards, key=lambda card: (card.density_per_um2.mean, -card.snr.mean))
+
+
+def choose_auto(profile: PatchProfile, cards: Sequence[ModelCard]) -> Choice:
+    """Choose the generalist of the family; where it has none, by the average level."""
+    generalists = [card for card in cards if card.generalist]
+    if not generalists:
+        return choose_average(profile, cards)
+    if len(generalists) > 1:
+        return choose_nearest(profile, generalists)
+    return _choice(profile, generalists, 0, f"{generalists[0].name} is made for all conditions")
 
 
 def choose_average(profile: PatchProfile, cards: Sequence[ModelCard]) -> Choice:
@@ -114,6 +128,7 @@ def oracle(cards: Sequence[ModelCard], score: Callable[[ModelCard], float]) -> C
 
 #: The rules by name; ``fixed:<name>`` is understood by :func:`find_rule` besides.
 SELECTION_RULES: dict[str, Rule] = {
+    "auto": choose_auto,
     "average": choose_average,
     "density": choose_by_density,
     "snr": choose_by_snr,
@@ -137,15 +152,36 @@ def find_rule(name: str) -> Rule:
     raise UserError(f"selection={name}: use one of {', '.join(SELECTION_RULES)} or fixed:<model>")
 
 
+def eligible(name: str, cards: Sequence[ModelCard]) -> list[ModelCard]:
+    """Return the cards that the rule called ``name`` can choose, in the order of ``cards``.
+
+    Raises
+    ------
+    UserError
+        If there is none: the zoo is empty, or the fixed model is not in it.
+    """
+    kind, _, model = name.partition(":")
+    if kind == "fixed":
+        return [_named(model, cards)]
+    if kind == "auto" and any(card.generalist for card in cards):
+        return [card for card in cards if card.generalist]
+    levels = by_difficulty(cards)
+    return [card for card in cards if card in levels]
+
+
 def _fixed(model: str) -> Rule:
     def choose(profile: PatchProfile, cards: Sequence[ModelCard]) -> Choice:
-        ordered = by_difficulty(cards)
-        names = [card.name for card in ordered]
-        if model not in names:
-            raise UserError(f"selection=fixed:{model}: no such model, use one of {', '.join(names)}")
-        return _choice(profile, ordered, names.index(model), f"fixed to {model}")
+        return _choice(profile, [_named(model, cards)], 0, f"fixed to {model}")
 
     return choose
+
+
+def _named(model: str, cards: Sequence[ModelCard]) -> ModelCard:
+    for card in cards:
+        if card.name == model:
+            return card
+    names = ", ".join(card.name for card in cards)
+    raise UserError(f"selection=fixed:{model}: no such model, use one of {names}")
 
 
 def _choice(profile: PatchProfile, ordered: list[ModelCard], level: int, reason: str) -> Choice:

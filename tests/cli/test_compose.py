@@ -52,7 +52,7 @@ def test_settings_are_taken(override: str, key: str, value: object) -> None:
         ("optics.pixelsize=100", "nearest setting is optics.pixel_size_nm"),
         ("optics.na=large", "optics.na=large does not fit: it must be a number or null"),
         ("rescale=maybe", "rescale=maybe does not fit: it must be true or false"),
-        ("selection=best", "selection=best is no choice: use one of average"),
+        ("selection=best", "selection=best is no choice: use one of auto"),
         ("selection=fixed", "selection.model is not given"),
         ("tiling=5", "tiling is a group of settings.*tiling.patch_um"),
         ("tiling.patch_um=5,10", "gives several values"),

@@ -109,7 +109,7 @@ def test_a_single_frame_works_with_a_warning(
         (["frames=100:200"], "within 0:12"),
         (["roi=1:2:3"], "Y0:X0:Y1:X1"),
         (["roi=0:0:500:500"], "within 0:0:24:32"),
-        (["selection=best"], "use one of average"),
+        (["selection=best"], "use one of auto"),
         (["selection=fixed:nothing"], "level_1"),
         (["selection.scope=weekly"], "use movie or frame"),
         (["tiling.patch_um=0.1"], "tiling.patch_um"),

@@ -1,3 +1,4 @@
+import dataclasses
 from collections import Counter
 
 import numpy as np
@@ -8,7 +9,7 @@ from autods.inference import Localizer, Rescaling
 from autods.io.movie import ArrayMovie
 from autods.pipelines.plan import choose, family_cards, load_localizers, make_plan, patch_rows, plan_to_dict
 from autods.pipelines.settings import LocalizeSettings
-from autods.zoo import find_rule
+from autods.zoo import find_rule, load_card, load_model, save_model
 from tests.pipelines.models import PIXEL_NM, SIGMA_PX, simulate, write_zoo
 from tests.zoo.cards import make_profile
 
@@ -75,6 +76,16 @@ def test_a_fixed_model_is_the_only_one_loaded(zoo):
     frames, _ = simulate(np.random.default_rng(2))
     plan = planned(zoo, frames, selection="fixed:level_3")
     assert {patch.choice.card.name for patch in plan.patches} == {"level_3"}
+
+
+def test_the_generalist_of_the_family_is_the_default(zoo, tmp_path):
+    for name in ("level_1", "level_4"):
+        card = load_card(name, zoo)
+        general = dataclasses.replace(card, generalist=name == "level_4")
+        save_model(general, load_model(card), tmp_path / name)
+    assert [card.name for card in family_cards(LocalizeSettings(zoo=tmp_path))] == ["level_4"]
+    chosen = family_cards(LocalizeSettings(zoo=tmp_path, selection="nearest"))
+    assert [card.name for card in chosen] == ["level_1"]
 
 
 def test_unknown_models_families_and_folders_are_refused(zoo, tmp_path):

@@ -54,6 +54,7 @@ def test_integers_are_read_as_numbers_and_unknown_optics_as_none() -> None:
         ("metrics.jaccard", "good", "metrics.jaccard is 'good'"),
         ("colour", "red", "unknown key colour"),
         ("name", "../x", "name is '../x'"),
+        ("generalist", 1.0, "generalist is 1.0: it must be true or false"),
     ],
 )
 def test_wrong_value_is_named_with_file_and_key(path: str, value: object, message: str) -> None:

@@ -3,8 +3,9 @@ import math
 import pytest
 
 from autods.core import UserError
-from autods.zoo.selection import SELECTION_RULES, find_rule, oracle
-from tests.zoo.cards import make_card, make_profile, table_2
+from autods.zoo import ModelCard, Span
+from autods.zoo.selection import SELECTION_RULES, eligible, find_rule, oracle
+from tests.zoo.cards import TABLE_2, make_card, make_profile, table_2
 
 
 @pytest.mark.parametrize(
@@ -96,3 +97,37 @@ def test_oracle_takes_the_best_score() -> None:
 def test_no_cards() -> None:
     with pytest.raises(UserError, match="no model"):
         SELECTION_RULES["average"](make_profile(1.0, 5.0), [])
+
+
+def with_generalist() -> list[ModelCard]:
+    wide = Span(1.5, 0.0, 7.0)
+    general = make_card("general", 1.4, 4.5, density_per_um2=wide, generalist=True)
+    return [general, *table_2()]
+
+
+@pytest.mark.parametrize("rule", sorted(set(SELECTION_RULES) - {"auto"}))
+@pytest.mark.parametrize(("density", "snr"), [(0.5, 8.0), (1.4, 4.5), (2.0, 2.0), (math.nan, math.nan)])
+def test_a_generalist_beside_specialists_changes_no_choice(rule: str, density: float, snr: float) -> None:
+    profile = make_profile(density, snr)
+    assert SELECTION_RULES[rule](profile, with_generalist()) == SELECTION_RULES[rule](profile, table_2())
+    assert oracle(with_generalist(), lambda card: float(card.generalist)).card.name == "diff_1"
+    assert [card.name for card in eligible(rule, with_generalist())] == list(TABLE_2)
+
+
+def test_auto_takes_the_generalist_and_else_the_average() -> None:
+    rule = find_rule("auto")
+    for profile in (make_profile(0.5, 8.0), make_profile(math.nan, math.nan)):
+        assert rule(profile, with_generalist()).card.name == "general"
+        assert rule(profile, table_2()) == SELECTION_RULES["average"](profile, table_2())
+    assert "outside" in rule(make_profile(9.0, 5.0), with_generalist()).out_of_range[0]
+    assert [card.name for card in eligible("auto", with_generalist())] == ["general"]
+    assert [card.name for card in eligible("auto", table_2())] == list(TABLE_2)
+
+
+def test_a_generalist_can_be_fixed_and_is_better_than_nothing() -> None:
+    profile = make_profile(1.0, 5.0)
+    assert find_rule("fixed:general")(profile, with_generalist()).card.name == "general"
+    assert [card.name for card in eligible("fixed:general", with_generalist())] == ["general"]
+    only = [card for card in with_generalist() if card.generalist]
+    assert SELECTION_RULES["average"](profile, only).card.name == "general"
+    assert eligible("snr", only) == only
