@@ -3,7 +3,7 @@
 A frame is modelled as ``sum_k N_k PSF(x - x_k) + B(x)`` with pixel-integrated Gaussians and a background that
 is linear between the nodes of a coarse grid. The model is linear in N and B: all emitters of a frame are
 fitted together, so that neighbours share overlapping light correctly, by weighted least squares with the
-camera's noise. The normal equations are solved by conjugate gradients without ever forming a matrix.
+camera's noise; see `autods.inference.linear_fit`.
 """
 
 from __future__ import annotations
@@ -18,20 +18,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from autods.core import Camera
+from autods.inference.linear_fit import hats, scatter, solve
 from autods.optics.gaussian import pixel_integrals
 
 #: Distance of the background's nodes in units of the PSF's standard deviation, and at least, px.
 NODE_SIGMAS, MIN_NODE_PX = 10.0, 10.0
 #: Pixels fitted in one go: bounds the memory to some 100 MB.
 _BLOCK_PX = 4_000_000
-#: Stopping early keeps noise from being shared out between emitters much closer than the PSF is wide: against
-#: a solution to 1e-5, the photons' error is the same or smaller at any density, in half of the time.
-_MAX_ITERATIONS, _TOLERANCE = 80, 1e-3
 #: Median of the squared standard normal variable.
 _MEDIAN_CHI2 = 0.4549
-
-#: The two kinds of unknowns, photons (N,) and nodes (T, ny, nx); or one value for each axis.
-_Pair = tuple[Tensor, Tensor]
 
 
 @dataclass(frozen=True)
@@ -166,7 +161,7 @@ def _fit_block(
 ) -> NDArray[np.float64]:
     """Fit one block; return the columns of `Amplitudes` (5, N)."""
     psf = spots.psf()
-    hats = (_hats(frames.shape[1], node_px, frames), _hats(frames.shape[2], node_px, frames))
+    axes = (hats(frames.shape[1], node_px, frames), hats(frames.shape[2], node_px, frames))
     read_variance = torch.as_tensor(camera.read_noise_photons, dtype=torch.float32, device=frames.device) ** 2
     shot = camera.excess_noise_factor / camera.qe
     level = frames.flatten(1).median(1).values[:, None, None].expand_as(frames)
@@ -174,14 +169,14 @@ def _fit_block(
     active = torch.ones_like(spots.x_px)
     for _ in range(2):  # first with the noise of the background alone, then with that of the fitted model
         variance = shot * level.clamp_min(0.1) + read_variance
-        photons, nodes = _solve(
-            frames, psf * active[:, None, None], spots.pixel, spots.frame, hats, 1 / variance
+        photons, nodes = solve(
+            frames, psf * active[:, None, None], spots.pixel, spots.frame, axes, 1 / variance
         )
         active = (photons > 0).float()
         photons = photons * active
-        level = hats[0] @ nodes @ hats[1].T
+        level = axes[0] @ nodes @ axes[1].T
         background = level.flatten()[centre].clamp_min(0)
-        level = _scatter(level, psf * photons[:, None, None], spots.pixel)
+        level = scatter(level, psf * photons[:, None, None], spots.pixel)
     variance = shot * level.clamp_min(0.1) + read_variance
     scale = 1.0
     if calibrate_noise:
@@ -193,72 +188,7 @@ def _fit_block(
     return np.asarray(result, np.float64)
 
 
-def _hats(length: int, node_px: float, like: Tensor) -> Tensor:
-    """(length, nodes) values at the pixels' centres of the linear interpolation between even nodes."""
-    nodes = max(2, round(length / node_px) + 1)
-    position = (torch.arange(length, device=like.device) + 0.5) / length * (nodes - 1)
-    distance = (position[:, None] - torch.arange(nodes, device=like.device)).abs()
-    return (1 - distance).clamp_min(0).to(torch.float32)
-
-
-def _scatter(image: Tensor, windows: Tensor, pixel: Tensor) -> Tensor:
-    """Add windows (N, W, W) to a block (T, Y, X)."""
-    return image.flatten().index_add(0, pixel.flatten(), windows.flatten()).view_as(image)
-
-
-def _solve(frames: Tensor, psf: Tensor, pixel: Tensor, frame: Tensor, hats: _Pair, weight: Tensor) -> _Pair:
-    """Solve the weighted normal equations for photons (N,) and nodes (T, ny, nx).
-
-    Conjugate gradients with Jacobi's preconditioner and a step length for each frame: frames are separate
-    systems, whose results must not depend on which others share the block. Spots without any pixel keep 0.
-    """
-
-    def model(photons: Tensor, nodes: Tensor) -> Tensor:
-        return _scatter(hats[0] @ nodes @ hats[1].T, psf * photons[:, None, None], pixel)
-
-    def adjoint(image: Tensor) -> _Pair:
-        spots = (image.flatten()[pixel] * psf).sum((1, 2))
-        return spots, hats[0].T @ image @ hats[1]
-
-    diagonal = (
-        (weight.flatten()[pixel] * psf**2).sum((1, 2)),
-        (hats[0] ** 2).T @ weight @ (hats[1] ** 2),
-    )
-    inverse = [torch.where(d > 0, 1 / d.clamp_min(1e-30), 0) for d in diagonal]
-
-    def precondition(pair: _Pair) -> _Pair:
-        return inverse[0] * pair[0], inverse[1] * pair[1]
-
-    residual = adjoint(weight * frames)
-    solution = torch.zeros_like(residual[0]), torch.zeros_like(residual[1])
-    direction = precondition(residual)
-    power = start = _dots(residual, direction, frame)
-    for _ in range(_MAX_ITERATIONS):
-        going = power > _TOLERANCE**2 * start
-        if not bool(going.any()):
-            break
-        image = adjoint(weight * model(*direction))
-        step = torch.where(going, power / _dots(direction, image, frame).clamp_min(1e-30), 0)
-        solution = _add(solution, step, direction, frame)
-        residual = _add(residual, -step, image, frame)
-        preconditioned = precondition(residual)
-        last, power = power, torch.where(going, _dots(residual, preconditioned, frame), 0)
-        direction = _add(preconditioned, power / last.clamp_min(1e-30), direction, frame)
-    return solution
-
-
-def _dots(a: _Pair, b: _Pair, frame: Tensor) -> Tensor:
-    """(T,) scalar products of each frame's unknowns."""
-    nodes = (a[1] * b[1]).sum((1, 2))
-    return nodes.index_add(0, frame, a[0] * b[0])
-
-
-def _add(a: _Pair, factor: Tensor, b: _Pair, frame: Tensor) -> _Pair:
-    """Return ``a + factor * b`` with one factor a frame."""
-    return a[0] + factor[frame] * b[0], a[1] + factor[:, None, None] * b[1]
-
-
-def _bounds(spots: _Spots, psf: Tensor, photons: Tensor, variance: Tensor) -> _Pair:
+def _bounds(spots: _Spots, psf: Tensor, photons: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
     """Return the Cramer-Rao bound of the position per axis, px, and photons over their bound, (N,) each.
 
     Fisher information ``sum_px d_i d_j / variance`` of x, y, photons and a constant background in the

@@ -8,7 +8,7 @@ each seam are therefore matched across patches before the core decides.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +36,8 @@ class Found:
         Index of the tile that found it.
     uncertainty_px
         Standard error per axis that the network predicts; NaN where it does not.
+    z_nm, uncertainty_z_nm
+        Depth and its standard error (NaN where the network predicts none); None in 2D.
     """
 
     frame: NDArray[np.int64]
@@ -44,23 +46,30 @@ class Found:
     confidence: NDArray[np.float64]
     tile: NDArray[np.int64]
     uncertainty_px: NDArray[np.float64]
+    z_nm: NDArray[np.float64] | None = None
+    uncertainty_z_nm: NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
         """Count the estimates."""
         return len(self.frame)
 
+    def columns(self) -> dict[str, NDArray[np.generic]]:
+        """Return the columns present, by name."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: column for name, column in values.items() if column is not None}
+
     def select(self, rows: NDArray[np.generic]) -> Found:
         """Return the rows given by a mask or an index array."""
-        return Found(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))
+        return Found(**{name: column[rows] for name, column in self.columns().items()})  # type: ignore[arg-type]
 
     @classmethod
     def concatenate(cls, parts: Sequence[Found]) -> Found:
-        """Join parts; an empty list gives no estimates."""
-        whole, none = np.zeros(0, np.int64), np.zeros(0)
-        parts = [cls(whole, none, none, none, whole, none), *parts]
-        return cls(
-            *(np.concatenate([getattr(part, name) for part in parts]) for name in cls.__dataclass_fields__)
-        )
+        """Join parts with the same columns; an empty list gives no estimates."""
+        if not parts:
+            whole, none = np.zeros(0, np.int64), np.zeros(0)
+            return cls(whole, none, none, none, whole, none)
+        names = parts[0].columns()
+        return cls(**{name: np.concatenate([part.columns()[name] for part in parts]) for name in names})
 
 
 def stitch(

@@ -127,7 +127,7 @@ class _Run:
             record.add_input(self.whole.path, self.digest)
         with record.stage("measure the movie"):
             plan = make_plan(part, self.instrument.optics, self.settings, self.cards, self.localizers)
-        instrument = with_measured(self.instrument, plan.profile)
+        instrument = with_measured(self.instrument, plan.profile.camera)
         for card in self.cards:
             if card.name in self.localizers:
                 record.add_weights(card.name, card.weights_sha256)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autods.core import Camera, OpticalSystem, UserError
-from autods.estimation.profile import MovieProfile
+from autods.estimation.camera import CameraEstimate
 from autods.io.movie import Movie, MovieMetadata
 from autods.pipelines.report import SettingRow
 from autods.pipelines.settings import CameraSettings, OpticsSettings
@@ -117,7 +117,7 @@ def _text(name: str, value: object) -> str:
     return f"{value:g} {_UNITS.get(name, '')}".strip()
 
 
-def with_measured(instrument: Instrument, profile: MovieProfile) -> Instrument:
+def with_measured(instrument: Instrument, estimate: CameraEstimate) -> Instrument:
     """Put measured numbers in the place of defaults.
 
     Photon transfer gives the gain together with the excess noise, and the level of zero variance together
@@ -127,10 +127,10 @@ def with_measured(instrument: Instrument, profile: MovieProfile) -> Instrument:
     ----------
     instrument
         From `resolve_instrument`.
-    profile
+    estimate
         What was measured on the movie.
     """
-    estimate, camera = profile.camera, instrument.camera
+    camera = instrument.camera
     slope, zero = estimate.adu_per_photoelectron, estimate.zero_variance_adu
     unknown = {row.key for row in instrument.rows if row.source == "default"}
     if slope is None or zero is None or not {"camera.e_per_adu", "camera.offset_adu"} <= unknown:

@@ -24,6 +24,9 @@ class VolumeConditions:
         Depths of the emitters, nm.
     photons
         Photons of an emitter.
+    dimmest_photons
+        Half of the emitters are dimmer than ``photons``: down to this number, uniform in the logarithm, as of
+        molecules that are on for a part of the exposure; None for no such emitters.
     pixel_size_nm
         Camera pixel, nm.
     n_emitters
@@ -54,6 +57,7 @@ class VolumeConditions:
     background: tuple[float, float] = (0.0, 0.0)
     noise_std: tuple[float, float] = (0.0, 0.0)
     psf_sigma_nm: float = 130.0
+    dimmest_photons: float | None = None
 
     def __post_init__(self) -> None:
         ranges = {name: getattr(self, name) for name in ("photons", "n_emitters", "background", "noise_std")}
@@ -61,6 +65,10 @@ class VolumeConditions:
         for name, (low, high) in ranges.items():
             if low > high:
                 raise UserError(f"conditions.{name}: {low} is above {high}: give the lower number first")
+        if self.dimmest_photons is not None and not 0 < self.dimmest_photons <= self.photons[0]:
+            raise UserError(
+                f"conditions.dimmest_photons={self.dimmest_photons}: give a number from 0 to {self.photons[0]}"
+            )
 
     def sample(self, n_frames: int, size_px: int, generator: torch.Generator) -> Scenes:
         """Draw scenes for square frames.
@@ -91,7 +99,7 @@ class VolumeConditions:
         mask = torch.arange(n_slots) < counts
         xy = uniform_positions(n_frames, n_slots, low_nm, high_nm, generator)
         z = _uniform((self.z_min_nm, self.z_max_nm), (n_frames, n_slots, 1), generator)
-        photons = _uniform(self.photons, (n_frames, n_slots), generator) * mask
+        photons = self._photons((n_frames, n_slots), generator) * mask
         emitters = EmitterBatch(torch.cat([xy, z], -1) * mask.unsqueeze(-1), photons, mask)
         return Scenes(
             emitters,
@@ -99,6 +107,14 @@ class VolumeConditions:
             torch.full((n_frames,), self.psf_sigma_nm),
             _uniform(self.noise_std, (n_frames,), generator) if self.noise_std[1] > 0 else None,
         )
+
+    def _photons(self, shape: tuple[int, int], generator: torch.Generator) -> Tensor:
+        bright = _uniform(self.photons, shape, generator)
+        if self.dimmest_photons is None:
+            return bright
+        low, high = math.log(self.dimmest_photons), math.log(self.photons[0])
+        dim = _uniform((low, high), shape, generator).exp()
+        return torch.where(torch.rand(shape, generator=generator) < 0.5, dim, bright)
 
     def density_per_um2(self, size_px: int) -> Spread:
         """Emitters per um^2 where they may lie, in frames of a given side."""

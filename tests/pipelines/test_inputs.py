@@ -58,10 +58,10 @@ def test_measured_gain_replaces_only_defaults():
     frames = ArrayMovie((rng.poisson(background) * 4 + 300).astype(np.uint16))
     profile = profile_movie(frames, OpticalSystem(100.0))
     unknown = resolve_instrument(frames, OpticsSettings(100.0), CameraSettings())
-    measured = with_measured(unknown, profile)
+    measured = with_measured(unknown, profile.camera)
     assert measured.camera.e_per_adu == pytest.approx(0.25, rel=0.15)
     assert measured.camera.offset_adu == pytest.approx(300, abs=60)
     assert measured.gain_known
     assert sources(measured)["camera.offset_adu"] == "measured"
     given = resolve_instrument(frames, OpticsSettings(100.0), CameraSettings(offset_adu=0.0))
-    assert with_measured(given, profile) == given
+    assert with_measured(given, profile.camera) == given

@@ -1,0 +1,332 @@
+"""Photons, background, precision and refined positions of emitters in depth, with any PSF.
+
+The emitters of a frame are fitted together. Photons and a slowly varying background follow from weighted
+least squares; positions, on request, from damped Gauss-Newton steps on the Poisson likelihood, each emitter
+with its neighbours' light as it stands, with the network's own estimate as prior.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from autods.core import Camera
+from autods.inference.linear_fit import hats, scatter, solve
+from autods.inference.psf_windows import PsfWindows
+from autods.optics import PSFModel
+
+#: Pixels of all windows that are fitted at once: bounds the memory to some 300 MB.
+_BLOCK_PX = 3_000_000
+#: Gauss-Newton steps at most, and the movement (nm) below which all emitters count as settled.
+_STEPS, _SETTLED_NM = 12, 1.0
+_DAMPING = 0.05
+#: Share of a step that is taken where windows overlap: neighbours move at the same time.
+_CROWDED_SHARE = 0.6
+#: Largest step per axis, and largest distance from the network's position, in x and y (px) and z (nm).
+_MAX_STEP, _MAX_SHIFT = (0.4, 100.0), (1.5, 400.0)
+#: Median of the squared standard normal variable.
+_MEDIAN_CHI2 = 0.4549
+
+
+@dataclass(frozen=True)
+class Emitters3D:
+    """Estimates of a block of frames, arrays of length N.
+
+    Parameters
+    ----------
+    frame
+        Frame within the block.
+    x_px, y_px
+        Position, corner pixels.
+    z_nm
+        Depth.
+    std_px, std_z_nm
+        Standard errors that the network predicts, per lateral axis and axially; NaN where it does not.
+    """
+
+    frame: NDArray[np.int64]
+    x_px: NDArray[np.float64]
+    y_px: NDArray[np.float64]
+    z_nm: NDArray[np.float64]
+    std_px: NDArray[np.float64]
+    std_z_nm: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        """Count the estimates."""
+        return len(self.frame)
+
+
+@dataclass(frozen=True)
+class PsfFit:
+    """Result of the fit, arrays of length N in the order given.
+
+    Parameters
+    ----------
+    x_px, y_px, z_nm
+        Position; as given where it is not refined.
+    photons
+        Photons of the emitter; 0 where the data do not support it beside its neighbours.
+    background, background_std
+        Background under the emitter and the standard deviation of its noise, photons per pixel.
+    uncertainty_px, uncertainty_z_nm
+        Standard error per lateral axis and axially: the Cramer-Rao bound, with the prior's information where
+        there is one; infinite without photons.
+    significance
+        Photons over the bound of their standard error.
+    """
+
+    x_px: NDArray[np.float64]
+    y_px: NDArray[np.float64]
+    z_nm: NDArray[np.float64]
+    photons: NDArray[np.float64]
+    background: NDArray[np.float64]
+    background_std: NDArray[np.float64]
+    uncertainty_px: NDArray[np.float64]
+    uncertainty_z_nm: NDArray[np.float64]
+    significance: NDArray[np.float64]
+
+
+class PsfFitter:
+    """Fits emitters with a PSF and a camera.
+
+    Parameters
+    ----------
+    psf
+        Fast PSF, such as a table.
+    size_px
+        Side of an emitter's window, odd.
+    z_range_nm
+        Lowest and highest depth.
+    camera
+        Noise model: variance ``F * photons / qe + read_noise^2``.
+    refine
+        Whether positions are refined; else only photons, background and precision are fitted.
+    calibrate_noise
+        Scale the camera's variance to the residuals, for a camera whose gain is not known.
+    """
+
+    def __init__(
+        self,
+        psf: PSFModel,
+        size_px: int,
+        z_range_nm: tuple[float, float],
+        camera: Camera,
+        *,
+        refine: bool = True,
+        calibrate_noise: bool = False,
+    ) -> None:
+        self.psf, self.size_px, self.z_range_nm = psf, size_px, z_range_nm
+        self.refine, self.calibrate_noise = refine, calibrate_noise
+        self._camera = camera
+        self._shot = camera.excess_noise_factor / camera.qe
+
+    @torch.no_grad()
+    def __call__(self, frames: Tensor, background: Tensor, emitters: Emitters3D) -> PsfFit:
+        """Fit the emitters of a block.
+
+        Parameters
+        ----------
+        frames
+            (T, Y, X) photons without the background; the fit runs on their device.
+        background
+            (T, Y, X) photons that were removed, which still make noise.
+        emitters
+            Where the network places them.
+        """
+        order = np.argsort(emitters.frame, kind="stable")
+        columns = np.zeros((9, len(emitters)))
+        for first, last in _blocks(emitters.frame[order], len(frames), _BLOCK_PX // self.size_px**2):
+            rows = order[np.searchsorted(emitters.frame[order], first) : np.searchsorted(emitters.frame[order], last)]
+            if len(rows):
+                windows = self._windows(frames[first:last], background[first:last], emitters, rows, first)
+                columns[:, rows] = _Fit(self, windows, emitters, rows).run()
+        return PsfFit(*columns)
+
+    def image(self, fit: PsfFit, frame: NDArray[np.int64], shape: tuple[int, int, int]) -> Tensor:
+        """Render fitted emitters into frames (T, Y, X) of a shape, without background."""
+        empty = torch.zeros(shape)
+        kept = np.flatnonzero(fit.photons > 0)
+        nan = np.full(len(kept), np.nan)
+        found = Emitters3D(frame[kept], fit.x_px[kept], fit.y_px[kept], fit.z_nm[kept], nan, nan)
+        for rows in np.array_split(np.arange(len(kept)), 1 + len(kept) * self.size_px**2 // _BLOCK_PX):
+            windows = self._windows(empty, empty, found, rows, 0)
+            psf = windows.images(self.psf) * windows.inside
+            photons = torch.from_numpy(fit.photons[kept][rows]).float()
+            empty = scatter(empty, psf * photons[:, None, None], windows.pixel)
+        return empty
+
+    def _windows(
+        self, frames: Tensor, background: Tensor, emitters: Emitters3D, rows: NDArray[np.int64], first: int
+    ) -> PsfWindows:
+        frame = torch.from_numpy(emitters.frame[rows] - first).to(frames.device)
+        position = np.stack([emitters.x_px[rows], emitters.y_px[rows], emitters.z_nm[rows]], 1)
+        xyz = torch.from_numpy(position).to(frames.device, torch.float32)
+        return PsfWindows(frames, background, frame, xyz, self.size_px, self.psf.pixel_size_nm)
+
+    def read_variance(self, device: torch.device) -> Tensor:
+        """Return the read noise's variance, a number or (Y, X), photons^2."""
+        return torch.as_tensor(self._camera.read_noise_photons, dtype=torch.float32, device=device) ** 2
+
+    def variance(self, level: Tensor) -> Tensor:
+        """Return the noise variance of frames of expected photons, the background included."""
+        return self._shot * level.clamp_min(0.1) + self.read_variance(level.device)
+
+
+class _Fit:
+    """The fit of one block of frames."""
+
+    def __init__(
+        self, fitter: PsfFitter, windows: PsfWindows, emitters: Emitters3D, rows: NDArray[np.int64]
+    ) -> None:
+        self.fitter, self.windows = fitter, windows
+        device = windows.xyz.device
+        std_nm = np.stack([emitters.std_px[rows]] * 2 + [emitters.std_z_nm[rows]], 1)
+        std_nm[:, :2] *= fitter.psf.pixel_size_nm
+        precision = torch.from_numpy(std_nm**-2.0).to(device, torch.float32)
+        self.precision = torch.nan_to_num(precision, nan=0.0, posinf=0.0)
+        node_px = max(float(fitter.size_px), 10.0)
+        self.axes = tuple(hats(side, node_px, windows.frames) for side in windows.frames.shape[1:])
+        self.smooth = torch.zeros_like(windows.frames)
+        self.photons = torch.zeros(len(rows), device=device)
+        self.scale = 1.0
+
+    def run(self) -> NDArray[np.float64]:
+        """Return the columns of `PsfFit` (9, n)."""
+        windows = self.windows
+        self._fit_photons(rounds=2)
+        if self.fitter.refine:
+            start, misfit = windows.xyz.clone(), self._misfit()
+            self._refine()
+            self._fit_photons(rounds=1)
+            worse = self._misfit() > misfit + 1.0
+            windows.xyz = torch.where(worse[:, None], start, windows.xyz)
+            self._fit_photons(rounds=1)
+        return self._columns()
+
+    def _fit_photons(self, rounds: int) -> None:
+        """Solve for photons and background at the present positions."""
+        windows = self.windows
+        psf = windows.images(self.fitter.psf) * windows.inside
+        level = windows.background + windows.frames.flatten(1).median(1).values[:, None, None]
+        if self.photons.any():
+            level = windows.background + self._model(psf)
+        active = torch.ones_like(self.photons)
+        for _ in range(rounds):
+            weight = 1 / self.fitter.variance(level)
+            unit = psf * active[:, None, None]
+            photons, nodes = solve(windows.frames, unit, windows.pixel, windows.frame, self.axes, weight)
+            active = (photons > 0).float()
+            self.photons = photons * active
+            self.smooth = self.axes[0] @ nodes @ self.axes[1].T
+            level = windows.background + self._model(psf)
+        if self.fitter.calibrate_noise:
+            residual = windows.frames - (level - windows.background)
+            self.scale = float((residual**2 / self.fitter.variance(level)).median()) / _MEDIAN_CHI2
+
+    def _model(self, psf: Tensor) -> Tensor:
+        return scatter(self.smooth, psf * self.photons[:, None, None], self.windows.pixel)
+
+    def _misfit(self) -> Tensor:
+        """Return (n,) chi squared of each window."""
+        windows = self.windows
+        model = self._model(windows.images(self.fitter.psf) * windows.inside)
+        chi2 = (windows.frames - model) ** 2 / (self.fitter.variance(windows.background + model) * self.scale)
+        return (chi2.flatten()[windows.pixel] * windows.inside).sum((1, 2))
+
+    def _refine(self) -> None:
+        """Move the emitters to the most likely positions."""
+        windows, pixel_nm = self.windows, self.fitter.psf.pixel_size_nm
+        to_nm = windows.xyz.new_tensor([pixel_nm, pixel_nm, 1.0])
+        prior, crowded = windows.xyz.clone(), windows.is_crowded()
+        share = torch.where(crowded, _CROWDED_SHARE, 1.0)[:, None]
+        largest, farthest = (windows.xyz.new_tensor([a, a, b]) for a, b in (_MAX_STEP, _MAX_SHIFT))
+        low, high = self.fitter.z_range_nm
+        for _ in range(_STEPS):
+            slopes, residual, weight = self._linearize()
+            fisher = torch.einsum("nip,np,njp->nij", slopes, weight, slopes)
+            gradient = torch.einsum("nip,np->ni", slopes, weight * residual)
+            fisher[:, [0, 1, 2], [0, 1, 2]] += self.precision
+            gradient[:, :3] += self.precision * (prior - windows.xyz) * to_nm
+            step = _damped_solution(fisher, gradient)
+            move = (step[:, :3] / to_nm * share).clamp(-largest, largest)
+            moved = torch.maximum(torch.minimum(windows.xyz + move, prior + farthest), prior - farthest)
+            moved[:, 2] = moved[:, 2].clamp(low, high)
+            # Without photons there is nothing to place.
+            moved = torch.where(self.photons[:, None] > 0, moved, windows.xyz)
+            settled = ((moved - windows.xyz) * to_nm).abs().max() < _SETTLED_NM
+            windows.xyz = moved
+            self.photons = self.photons * (1 + (step[:, 3] * share[:, 0]).clamp(-0.5, 1.0))
+            if bool(settled):
+                break
+
+    def _linearize(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Return slopes (n, 5, S*S) by x, y, z (nm), relative photons and background; residual and weight."""
+        windows = self.windows
+        psf, dx, dy, dz = windows.images_and_slopes(self.fitter.psf)
+        psf = psf * windows.inside
+        model = self._model(psf)
+        flux = self.photons[:, None, None]
+        slopes = torch.stack([dx * flux, dy * flux, dz * flux, psf * flux, torch.ones_like(psf)], 1)
+        variance = self.fitter.variance(windows.background + model) * self.scale
+        residual = (windows.frames - model).flatten()[windows.pixel]
+        weight = windows.inside / variance.flatten()[windows.pixel]
+        return slopes.flatten(2), residual.flatten(1), weight.flatten(1)
+
+    def _columns(self) -> NDArray[np.float64]:
+        windows, pixel_nm = self.windows, self.fitter.psf.pixel_size_nm
+        slopes, _, weight = self._linearize()
+        fisher = torch.einsum("nip,np,njp->nij", slopes, weight, slopes).double()
+        if self.fitter.refine:
+            fisher[:, [0, 1, 2], [0, 1, 2]] += self.precision.double()
+        known = self.photons > 0
+        covariance = _inverse(torch.where(known[:, None, None], fisher, torch.eye(5).to(fisher)))
+        error = covariance.diagonal(dim1=1, dim2=2).clamp_min(0).sqrt()
+        unknown = torch.full_like(error[:, 0], torch.inf)
+        lateral = (0.5 * (error[:, 0] ** 2 + error[:, 1] ** 2)).sqrt() / pixel_nm
+        centre = windows.pixel[:, self.fitter.size_px // 2, self.fitter.size_px // 2]
+        level = (self.smooth + windows.background).flatten()[centre].clamp_min(0)
+        noise = self.fitter.variance(self.smooth + windows.background).flatten()[centre] * self.scale
+        rows = [
+            *windows.xyz.double().unbind(1),
+            self.photons,
+            level,
+            noise.sqrt(),
+            torch.where(known, lateral, unknown),
+            torch.where(known, error[:, 2], unknown),
+            torch.where(known, 1 / error[:, 3].clamp_min(1e-12), 0),
+        ]
+        return np.asarray(torch.stack([row.double() for row in rows]).cpu().numpy(), np.float64)
+
+
+def _blocks(frame: NDArray[np.int64], n_frames: int, most: int) -> list[tuple[int, int]]:
+    """Split frames into runs of at most ``most`` emitters (one frame at least); ``frame`` is sorted."""
+    counts = np.bincount(frame, minlength=n_frames)
+    edges, held = [0], 0
+    for index, count in enumerate(counts.tolist()):
+        if held and held + count > most:
+            edges.append(index)
+            held = 0
+        held += count
+    return list(itertools.pairwise([*edges, n_frames]))
+
+
+def _damped_solution(fisher: Tensor, gradient: Tensor) -> Tensor:
+    """Solve (n, 5, 5) systems with Levenberg's damping, scaled to a unit diagonal."""
+    scale = fisher.diagonal(dim1=1, dim2=2).clamp_min(1e-20).sqrt()
+    matrix = fisher / (scale[:, :, None] * scale[:, None, :])
+    matrix = matrix + _DAMPING * torch.eye(5).to(matrix)
+    solution: Tensor = torch.linalg.solve(matrix, gradient / scale) / scale
+    return solution
+
+
+def _inverse(fisher: Tensor) -> Tensor:
+    """Invert (n, 5, 5) matrices after scaling; nearly singular ones get large, finite entries."""
+    scale = fisher.diagonal(dim1=1, dim2=2).clamp_min(1e-30).sqrt()
+    outer = scale[:, :, None] * scale[:, None, :]
+    regular = fisher / outer + 1e-9 * torch.eye(5).to(fisher)
+    return torch.linalg.inv(regular) / outer

@@ -1,0 +1,86 @@
+"""Windows of frames around emitters, and the PSF's image in each."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from autods.optics import PSFModel
+
+#: Distance over which slopes are taken, nm: far below any PSF's structure, far above rounding.
+_DELTA_NM = 3.0
+
+
+class PsfWindows:
+    """Square windows around N emitters of a block of frames; they stay while the emitters move.
+
+    Parameters
+    ----------
+    frames, background
+        (T, Y, X) photons without background, and the background that was removed.
+    frame
+        (N,) frame of each emitter.
+    xyz
+        (N, 3) positions: x and y in corner pixels, z in nm.
+    size_px
+        Side of a window, odd.
+    pixel_size_nm
+        Camera pixel, nm.
+
+    Attributes
+    ----------
+    xyz
+        (N, 3) the present positions.
+    pixel
+        (N, S, S) index of the windows' pixels into the flat block.
+    inside
+        (N, S, S) 1 for pixels within the frame, 0 beyond it.
+    """
+
+    def __init__(
+        self,
+        frames: Tensor,
+        background: Tensor,
+        frame: Tensor,
+        xyz: Tensor,
+        size_px: int,
+        pixel_size_nm: float,
+    ) -> None:
+        _, height, width = frames.shape
+        self.frames, self.background, self.frame, self.xyz = frames, background, frame, xyz
+        self.size_px, self.pixel_size_nm = size_px, pixel_size_nm
+        self._corner = xyz[:, :2].floor()
+        grid = torch.arange(size_px, device=frames.device) - size_px // 2
+        column, row = (self._corner[:, axis, None].long() + grid for axis in (0, 1))
+        inside = ((row >= 0) & (row < height))[:, :, None] & ((column >= 0) & (column < width))[:, None, :]
+        start = (frame[:, None] * height + row.clamp(0, height - 1)) * width
+        self.inside = inside.to(frames.dtype)
+        self.pixel = start[:, :, None] + column.clamp(0, width - 1)[:, None, :]
+
+    def images(self, psf: PSFModel) -> Tensor:
+        """Return (N, S, S) unit PSFs at the present positions."""
+        return psf(self._local_nm(), self.size_px)
+
+    def images_and_slopes(self, psf: PSFModel) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return (N, S, S) unit PSFs and their slopes by x, y and z, per nm."""
+        local = self._local_nm()
+        shifts = _DELTA_NM * torch.eye(3, device=local.device)
+        image = psf(local, self.size_px)
+        x, y, z = ((psf(local + shift, self.size_px) - image) / _DELTA_NM for shift in shifts)
+        return image, x, y, z
+
+    def is_crowded(self) -> Tensor:
+        """Tell (N,) which emitters' windows hold pixels of another's core."""
+        near = torch.zeros(len(self.frame), dtype=torch.bool, device=self.frame.device)
+        reach = self.size_px / 2
+        # Emitters come ordered by frame: compare within each frame only.
+        counts = torch.bincount(self.frame).tolist()
+        for part in torch.split(torch.arange(len(self.frame), device=near.device), counts):
+            distance = (self.xyz[part, None, :2] - self.xyz[None, part, :2]).abs().amax(-1)
+            near[part] = (distance < reach).sum(1) > 1
+        return near
+
+    def _local_nm(self) -> Tensor:
+        """Positions (N, 3) from the middle of the windows, nm."""
+        lateral = (self.xyz[:, :2] - self._corner - 0.5) * self.pixel_size_nm
+        return torch.cat([lateral, self.xyz[:, 2:]], 1)
