@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import signal
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from torch import nn
 from autods.core import UserError
 from autods.training.data import SimulatedDataModule
 from autods.training.examples import ExampleFigure
+from autods.training.history import TrainingHistory
 from autods.training.module import LocalizationModule
 
 _LOG = logging.getLogger(__name__)
@@ -42,6 +45,7 @@ def fit(
     resume: bool = True,
     fast_dev_run: bool = False,
     progress_bar: bool = True,
+    on_step: Callable[[int], None] | None = None,
 ) -> LocalizationModule:
     """Train until the steps, the minutes or the patience run out; return the module with its best weights.
 
@@ -67,13 +71,20 @@ def fit(
         Run one batch of everything and write nothing.
     progress_bar
         Show Lightning's progress bar.
+    on_step
+        Told of the optimizer steps that were done since the last call, those before a resume included.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        On Ctrl-C, once Lightning has shut down; the last validated state is on disk.
     """
     checkpoints = out / "checkpoints"
     best = ModelCheckpoint(checkpoints, "best", monitor=MONITOR, mode="max", enable_version_counter=False)
     trainer = pl.Trainer(
         default_root_dir=out,
         logger=TensorBoardLogger(out, name=None, version="tensorboard"),
-        callbacks=_callbacks(best, patience),
+        callbacks=[*_callbacks(best, patience), TrainingHistory(out, on_step)],
         max_steps=max_steps,
         max_time=None if max_minutes is None else timedelta(minutes=max_minutes),
         accelerator=accelerator,
@@ -88,11 +99,25 @@ def fit(
         fast_dev_run=fast_dev_run,
     )
     last = checkpoints / "last.ckpt"
-    trainer.fit(module, data, ckpt_path=str(last) if resume and last.is_file() else None, weights_only=True)
+    _fit(trainer, module, data, str(last) if resume and last.is_file() else None)
     if best.best_model_path:
         state = torch.load(best.best_model_path, map_location="cpu", weights_only=True)
         module.load_state_dict(state["state_dict"])
     return module
+
+
+def _fit(
+    trainer: pl.Trainer, module: LocalizationModule, data: SimulatedDataModule, checkpoint: str | None
+) -> None:
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        trainer.fit(module, data, ckpt_path=checkpoint, weights_only=True)
+    except SystemExit as stop:
+        if not trainer.interrupted:
+            raise
+        # Lightning answers Ctrl-C by leaving the program, and deafens it to further ones.
+        signal.signal(signal.SIGINT, handler)
+        raise KeyboardInterrupt from stop
 
 
 def _callbacks(best: ModelCheckpoint, patience: int | None) -> list[Callback]:
