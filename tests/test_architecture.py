@@ -44,6 +44,10 @@ LIBRARY_HOMES = {
     "hydra": {"cli"},
     "omegaconf": {"cli"},
     "rich": {"cli"},
+    "nicegui": {"web"},
+    "fastapi": {"web"},
+    "starlette": {"web"},
+    "uvicorn": {"web"},
 }
 #: Libraries slow to import or with global state: only inside functions, and only in these packages.
 FUNCTION_ONLY = {"matplotlib": {"rendering", "calibration", "training", "pipelines", "benchmarks", "cli"}}

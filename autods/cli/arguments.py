@@ -35,6 +35,8 @@ class Arguments:
         ``key=value`` settings, as typed.
     options
         Values of the options, by name with the dashes.
+    data
+        Folders of ``--data``, which may be given more than once.
     multirun
         Whether ``-m`` was given.
     help
@@ -45,6 +47,7 @@ class Arguments:
     paths: tuple[Path, ...] = ()
     overrides: tuple[str, ...] = ()
     options: dict[str, Path] = field(default_factory=dict)
+    data: tuple[Path, ...] = ()
     multirun: bool = False
     help: bool = False
 
@@ -97,6 +100,7 @@ def parse(argv: Sequence[str]) -> Arguments:
     paths: list[Path] = []
     overrides: list[str] = []
     options: dict[str, Path] = {}
+    data: list[Path] = []
     flags: set[str] = set()
     words = iter(argv[1:])
     for word in words:
@@ -108,7 +112,10 @@ def parse(argv: Sequence[str]) -> Arguments:
             flags.add("multirun")
         elif word.startswith("-") and len(word) > 1 and not Path(word).exists():
             name, value = _option(command, word, words)
-            options[name] = value
+            if name == "--data":
+                data.append(value)
+            else:
+                options[name] = value
         elif command.overrides_only or _is_setting(word):
             overrides.append(word)
         else:
@@ -116,7 +123,7 @@ def parse(argv: Sequence[str]) -> Arguments:
     if flags and not command.overrides_only:
         raise UsageError(f"-m is not for autods {command.name}: only trainings and benchmarks can be swept")
     _check_count(command, paths)
-    return Arguments(command, tuple(paths), tuple(overrides), options, multirun=bool(flags))
+    return Arguments(command, tuple(paths), tuple(overrides), options, tuple(data), multirun=bool(flags))
 
 
 def nearest(word: str, known: Sequence[str] | dict[str, Command] | dict[str, tuple[str, str]]) -> str:

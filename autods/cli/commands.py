@@ -20,6 +20,9 @@ OPTIONS = {
     "--beads": ("FILE", "a bead stack"),
     "--psf": ("FILE", "a psf.h5 from `autods calibrate`"),
     "--run": ("DIR", "the run folder of an earlier training"),
+    "--data": ("DIR", "a folder that may be read and written; may be given more than once"),
+    "--host": ("NAME", "address to listen on (default: 127.0.0.1)"),
+    "--port": ("N", "port to listen on (default: 8080)"),
 }
 
 OPTICS_KEYS = (
@@ -202,6 +205,43 @@ COMMANDS = {
             ),
         ),
         Command(
+            name="localize3d",
+            summary="3D one-click: movie and bead stack in, localizations in depth, pictures and report out",
+            usage="MOVIE --beads BEADS | --psf PSF | --run DIR [--out DIR] [key=value ...]",
+            entry="autods.cli.localize3d:run",
+            config="localize3d",
+            options=("--beads", "--psf", "--run", "--out"),
+            paths=(1, 1),
+            keys=(
+                ("psf.z_min_nm", "lowest depth, nm above the coverslip; null: what the beads cover"),
+                ("psf.z_max_nm", "highest depth, nm"),
+                ("psf", "instead of --beads: a PSF by name, for instance astigmatic_gaussian"),
+                ("calibration.z_step_nm", "distance of the bead stack's slices, nm"),
+                ("calibration.z_nm", "or START:STOP:N, nm"),
+                *OPTICS_KEYS,
+                ("optics.n_immersion", "refractive index of the immersion medium"),
+                ("optics.n_sample", "refractive index of the sample"),
+                ("optics.nfp_nm", "nominal focal plane above the coverslip, nm"),
+                *CAMERA_KEYS,
+                *MOVIE_KEYS,
+                ("snr.region", "where noise and photons are measured: auto, a corner, Y0:X0:Y1:X1"),
+                ("snr.max_pixel_value", "photons of the brightest pixel; null: measured"),
+                ("preset", "cpu_quick, default (a GPU, under an hour) or paper; by the device if not given"),
+                ("family", "mixture, or voxels as published"),
+                ("trainer.max_minutes", "stop training after so many minutes, keeping the best"),
+                ("refine", "mle: refine positions with the PSF; none: as the network gives them"),
+                ("decode.threshold", "least confidence of a localization; null: best on simulated frames"),
+                ("until", "last stage: calibrate, background, snr, train, test, localize"),
+                ("device", "auto, cpu, cuda, cuda:1, mps"),
+            ),
+            details=(
+                "Calibrates the PSF, removes the background, measures noise and photons, trains a network\n"
+                "on frames simulated alike, tests it, and localizes the movie. Stages whose inputs have not\n"
+                "changed are not repeated; an interrupted command goes on where it stopped. --run takes PSF\n"
+                "and network of an earlier run. Without --out the results go to NAME_autods3d/ here."
+            ),
+        ),
+        Command(
             name="evaluate",
             summary="compare localizations with truth: detection and image metrics as JSON",
             usage="PRED --truth TRUTH [--out DIR] [key=value ...]",
@@ -251,6 +291,20 @@ COMMANDS = {
             details=(
                 "Settings of a suite: suite.KEY=VALUE, see conf/suite/NAME.yaml. suite=fast/NAME is a small\n"
                 "version. Without --out the results go to runs/benchmark_NAME/."
+            ),
+        ),
+        Command(
+            name="web",
+            summary="the web page: 2D and 3D reconstruction without typing commands",
+            usage="[--data DIR ...] [--host NAME] [--port N] [key=value ...]",
+            entry="autods.cli.web:run",
+            config="web",
+            options=("--data", "--host", "--port"),
+            keys=(("max_upload_mb", "largest file that can be uploaded, MB"),),
+            details=(
+                "Only the folders of --data (default: the current one) can be read and written; runs go to\n"
+                "autods_runs/ in the first. Every address but this machine's own needs a token, which is\n"
+                "made at start and printed (AUTODS_TOKEN in the environment sets it). Jobs outlive the page."
             ),
         ),
     )

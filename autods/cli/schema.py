@@ -138,3 +138,12 @@ class EvaluateConfig:
     image_pixel_size_nm: float = MISSING
     resolution_pixel_size_nm: float = MISSING
     optics: TableOpticsConfig = field(default_factory=TableOpticsConfig)
+
+
+@dataclass
+class WebConfig:
+    """``conf/web.yaml``."""
+
+    host: str = MISSING
+    port: int = MISSING
+    max_upload_mb: float = MISSING

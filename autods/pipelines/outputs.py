@@ -103,13 +103,26 @@ def reconstruct(table: LocalizationTable, region: Region, pixel_size_nm: float) 
     height, width = (px_to_nm(float(side), region.pixel_size_nm) for side in region.shape[1:])
     pixel_size_nm = max(pixel_size_nm, math.sqrt(height * width / MAX_RENDER_PX))
     y0, x0 = (px_to_nm(float(start), region.pixel_size_nm) for start in region.origin_px)
+    sigma = spot_sigma_nm(table, pixel_size_nm)
+    image = render_gaussian(table.x_nm - x0, table.y_nm - y0, sigma, (height, width), pixel_size_nm)
+    return image, pixel_size_nm
+
+
+def spot_sigma_nm(table: LocalizationTable, pixel_size_nm: float) -> NDArray[np.float64]:
+    """Return how wide each localization is drawn, nm: its uncertainty, within what a picture can show.
+
+    Parameters
+    ----------
+    table
+        Localizations.
+    pixel_size_nm
+        Pixel of the picture, nm.
+    """
     known = table.uncertainty_xy_nm[np.isfinite(table.uncertainty_xy_nm)]
     typical = float(np.median(known)) if len(known) else pixel_size_nm
     sigma = np.where(np.isfinite(table.uncertainty_xy_nm), table.uncertainty_xy_nm, typical)
     # A few very uncertain ones would wash the picture out.
-    sigma = np.clip(sigma, _MIN_SPOT_PX * pixel_size_nm, max(3 * typical, pixel_size_nm))
-    image = render_gaussian(table.x_nm - x0, table.y_nm - y0, sigma, (height, width), pixel_size_nm)
-    return image, pixel_size_nm
+    return np.clip(sigma, _MIN_SPOT_PX * pixel_size_nm, max(3 * typical, pixel_size_nm))
 
 
 def write_picture(image: NDArray[Any], pixel_size_nm: float, folder: Path) -> bytes:
@@ -166,6 +179,7 @@ def write_report(
     UserError
         If it cannot be written.
     """
+    record.add_results(region=region)
     content = ReportContent(
         title=f"Localization of {region.movie.name}",
         movie=str(region.movie),

@@ -27,6 +27,10 @@ Progress = Callable[[str, int, int], None]
 
 RUN_FILE = "run.json"
 LOG_FILE = "log.txt"
+#: How far the running stage is; there only while the run goes on.
+PROGRESS_FILE = "progress.json"
+#: Seconds between two writings of it.
+_PROGRESS_PERIOD_S = 0.5
 
 
 def no_progress(stage: str, done: int, total: int) -> None:
@@ -106,7 +110,7 @@ class RunRecord:
         self.status = "running"
         self.warnings: list[str] = []
         self.stages: list[Stage] = []
-        self._progress = progress
+        self._progress = _ProgressFile(folder / PROGRESS_FILE, progress)
         self._start = time.perf_counter()
         self._handler: logging.Handler | None = None
         self._facts: dict[str, Any] = {
@@ -156,6 +160,7 @@ class RunRecord:
                 raise
             logger.warning("%s", unwritten)
         finally:
+            self._progress.remove()
             _stop_log(self._handler)
 
     @contextmanager
@@ -234,8 +239,12 @@ class RunRecord:
 
 def read_run(folder: Path) -> dict[str, Any] | None:
     """Read a run folder's ``run.json``; None when there is none that can be read."""
+    return _read_json(folder / RUN_FILE)
+
+
+def _read_json(path: Path) -> dict[str, Any] | None:
     try:
-        content = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
     return content if isinstance(content, dict) else None
@@ -247,6 +256,53 @@ def is_finished(folder: Path, fingerprint: str, files: tuple[str, ...] = ()) -> 
     if run is None or run.get("status") != "done" or run.get("fingerprint") != fingerprint:
         return False
     return all((folder / name).exists() for name in files)
+
+
+class _ProgressFile:
+    """Pass progress on, and leave it in a file for those who watch the run from outside."""
+
+    def __init__(self, path: Path, then: Progress) -> None:
+        self._path, self._then = path, then
+        self._stage = ""
+        self._started = self._written = 0.0
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        self._then(stage, done, total)
+        now = time.perf_counter()
+        if stage != self._stage:
+            self._stage, self._started, self._written = stage, now, 0.0
+        if now - self._written >= _PROGRESS_PERIOD_S and self._path.parent.is_dir():
+            self._written = now
+            self._write(done, total, now - self._started)
+
+    def _write(self, done: int, total: int, seconds: float) -> None:
+        content = {
+            "process": os.getpid(),
+            "stage": self._stage,
+            "done": done,
+            "total": total,
+            "seconds": round(seconds, 1),
+            "seconds_left": round(seconds * (total - done) / done, 1) if 0 < done <= total else None,
+        }
+        # Not through atomic_path: that waits for the disk, and a lost line of progress is no loss.
+        part = self._path.with_name(f".{self._path.name}.part")
+        try:
+            part.write_text(json.dumps(content) + "\n", encoding="utf-8")
+            part.replace(self._path)
+        except OSError as error:
+            logger.debug("%s could not be written: %s", self._path, error)
+
+    def remove(self) -> None:
+        """Remove the file, if there is one that can be removed."""
+        try:
+            self._path.unlink(missing_ok=True)
+        except OSError as error:
+            logger.debug("%s could not be removed: %s", self._path, error)
+
+
+def read_progress(folder: Path) -> dict[str, Any] | None:
+    """Read how far a run is: process, stage, done, total, seconds, seconds_left; None if it does not run."""
+    return _read_json(folder / PROGRESS_FILE)
 
 
 def _now() -> str:

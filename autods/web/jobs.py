@@ -1,0 +1,279 @@
+"""Jobs: run folders with a ``job.json`` that says what to run; everything known of a job is in its folder."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+import shlex
+import time
+import uuid
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import psutil
+
+from autods.core import UserError
+from autods.io.atomic import atomic_path
+from autods.pipelines.record import LOG_FILE, read_progress, read_run
+from autods.web.roots import Roots, safe_name
+
+JOB_FILE = "job.json"
+CONSOLE_FILE = "console.txt"
+RUNS_FOLDER = "autods_runs"
+
+Kind = Literal["localize", "localize3d"]
+Order = Literal["queued", "started", "stopping", "withdrawn"]
+Status = Literal["queued", "running", "stopping", "done", "failed", "interrupted", "withdrawn"]
+
+#: A job in one of these states occupies or awaits its device.
+UNFINISHED: frozenset[Status] = frozenset({"queued", "running", "stopping"})
+#: Processes that start within this many seconds of each other with one number are the same process.
+_SAME_START_S = 2.0
+_ID = re.compile(r"[A-Za-z0-9_+][\w.+-]{0,150}")
+
+
+@dataclass(frozen=True)
+class Job:
+    """What ``job.json`` holds.
+
+    Parameters
+    ----------
+    folder
+        The run folder.
+    kind
+        Command that is run.
+    movie
+        The movie.
+    arguments
+        Everything after the command's name, without ``--out``.
+    device
+        The device that it needs for itself: ``cpu``, ``cuda:0``, ...
+    order
+        What was last decided about it.
+    queued_at
+        When it was put into the queue, seconds since 1970.
+    pid, pid_started
+        The process and the time of its start, once started.
+    form
+        What the page's form held, to show it again.
+    """
+
+    folder: Path
+    kind: Kind
+    movie: str
+    arguments: tuple[str, ...]
+    device: str
+    order: Order = "queued"
+    queued_at: float = 0.0
+    pid: int | None = None
+    pid_started: float | None = None
+    form: dict[str, str] = dataclasses.field(default_factory=dict)
+
+    @property
+    def id(self) -> str:
+        """Name of the folder, which names the job in addresses."""
+        return self.folder.name
+
+    @property
+    def words(self) -> list[str]:
+        """The command line after ``autods``."""
+        return [self.kind, *self.arguments, "--out", str(self.folder)]
+
+    @property
+    def command(self) -> str:
+        """The equivalent shell line."""
+        return shlex.join(["autods", *self.words])
+
+    def is_alive(self) -> bool:
+        """Tell whether its process is running; another process that got the same number does not count."""
+        if self.pid is None or self.pid_started is None:
+            return False
+        try:
+            process = psutil.Process(self.pid)
+            if process.status() == psutil.STATUS_ZOMBIE:
+                return False
+            return bool(abs(process.create_time() - self.pid_started) < _SAME_START_S)
+        except psutil.Error:
+            return False
+
+
+@dataclass(frozen=True)
+class JobView:
+    """What a page shows of a job, read from its folder at one moment."""
+
+    job: Job
+    status: Status
+    message: str
+    run: dict[str, Any]
+    progress: dict[str, Any]
+
+    @property
+    def is_unfinished(self) -> bool:
+        """Whether it runs or waits."""
+        return self.status in UNFINISHED
+
+    @property
+    def fraction(self) -> float | None:
+        """Share of the running stage that is done, 0 to 1; None when not known."""
+        done, total = self.progress.get("done"), self.progress.get("total")
+        return min(done / total, 1.0) if isinstance(done, int) and isinstance(total, int) and total else None
+
+    @property
+    def stage(self) -> str:
+        """What is being done."""
+        return str(self.progress.get("stage", ""))
+
+
+class JobStore:
+    """The jobs of a data folder.
+
+    Parameters
+    ----------
+    roots
+        The allowed folders; run folders lie in ``autods_runs`` of the first.
+    """
+
+    def __init__(self, roots: Roots) -> None:
+        self.folder = roots.folders[0] / RUNS_FOLDER
+
+    def prepare(self) -> None:
+        """Make the folder of the runs.
+
+        Raises
+        ------
+        UserError
+            If it cannot be made or written.
+        """
+        with atomic_path(self.folder / ".written") as part:
+            part.write_text("", encoding="utf-8")
+
+    def create(
+        self, kind: Kind, movie: Path, arguments: list[str], device: str, form: dict[str, str], *, queue: bool
+    ) -> Job:
+        """Make a run folder and put the job into the queue, or only keep it (``queue=False``).
+
+        Raises
+        ------
+        UserError
+            If the folder cannot be written.
+        """
+        stamp = time.strftime("%Y%m%d-%H%M%S")
+        name = f"{stamp}_{safe_name(movie.name, 60)}_{uuid.uuid4().hex[:4]}"
+        order: Order = "queued" if queue else "withdrawn"
+        job = Job(
+            self.folder / name, kind, str(movie), tuple(arguments), device, order, time.time(), form=form
+        )
+        self.save(job)
+        return job
+
+    def save(self, job: Job) -> None:
+        """Write ``job.json``.
+
+        Raises
+        ------
+        UserError
+            If it cannot be written.
+        """
+        content = dataclasses.asdict(job)
+        del content["folder"]
+        with atomic_path(job.folder / JOB_FILE) as part:
+            part.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+    def load(self, job_id: str) -> Job:
+        """Read a job.
+
+        Raises
+        ------
+        UserError
+            If there is none of this name.
+        """
+        if not _ID.fullmatch(job_id):
+            raise UserError(f"{job_id!r} is no name of a run: choose one from the list")
+        folder = self.folder / job_id
+        try:
+            content = json.loads((folder / JOB_FILE).read_text(encoding="utf-8"))
+            content["arguments"] = tuple(content["arguments"])
+            return Job(folder=folder, **content)
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise UserError(f"there is no run {job_id}: choose one from the list") from error
+
+    def jobs(self) -> list[Job]:
+        """Return all jobs, the latest first; folders that are no jobs are left out."""
+        found = []
+        for path in self.folder.glob(f"*/{JOB_FILE}"):
+            with suppress(UserError):
+                found.append(self.load(path.parent.name))
+        return sorted(found, key=lambda job: job.queued_at, reverse=True)
+
+    def put_back(self, job: Job, arguments: tuple[str, ...] | None = None) -> Job:
+        """Queue a job that does not run, to go on or with other arguments; others stay as they are."""
+        if view(job).is_unfinished:
+            return job
+        again = dataclasses.replace(
+            job,
+            arguments=job.arguments if arguments is None else arguments,
+            order="queued",
+            queued_at=time.time(),
+            pid=None,
+            pid_started=None,
+        )
+        self.save(again)
+        return again
+
+
+def view(job: Job) -> JobView:
+    """Read what is known of a job from its folder."""
+    run = read_run(job.folder) or {}
+    if job.order in ("queued", "withdrawn"):
+        return JobView(job, "queued" if job.order == "queued" else "withdrawn", "", run, {})
+    if job.is_alive():
+        progress = read_progress(job.folder) or {}
+        own = progress if progress.get("process") == job.pid else {}
+        return JobView(job, "stopping" if job.order == "stopping" else "running", "", run, own)
+    status, message = _ended(job, run)
+    return JobView(job, status, message, run, {})
+
+
+def _ended(job: Job, run: dict[str, Any]) -> tuple[Status, str]:
+    """Tell how a process ended: from its record, and where that is another's, from what it printed."""
+    status, printed = run.get("status"), last_line(job.folder / CONSOLE_FILE)
+    if run.get("process") == job.pid:
+        if status in ("done", "failed", "interrupted"):
+            message = str(run.get("error", "")) if status == "failed" else ""
+            return status, message
+        return "interrupted", "The process was ended from outside; resume goes on from what is finished."
+    if printed.startswith("autods:"):
+        interrupted = printed.startswith("autods: interrupted")
+        return ("interrupted", "") if interrupted else ("failed", printed.removeprefix("autods:").strip())
+    # A finished run of the same settings is taken as it is: its record stays that of the earlier process.
+    if status == "done" and printed:
+        return "done", ""
+    return "interrupted", printed or "The process ended before it began."
+
+
+def last_line(path: Path) -> str:
+    """Return the last line of a text file that is not empty; '' where there is none."""
+    lines = [line for line in tail(path, 4096).splitlines() if line.strip()]
+    return lines[-1].strip() if lines else ""
+
+
+def tail(path: Path, n_bytes: int = 65536) -> str:
+    """Return the end of a text file, from a whole line on; '' where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, 2)
+            file.seek(max(size - n_bytes, 0))
+            data = file.read()
+    except OSError:
+        return ""
+    if size > n_bytes:
+        data = data.partition(b"\n")[2]
+    return data.decode("utf-8", errors="replace")
+
+
+def log_text(job: Job) -> str:
+    """Return the end of a run's log, or of what the process printed where it left no log."""
+    return tail(job.folder / LOG_FILE) or tail(job.folder / CONSOLE_FILE)

@@ -1,0 +1,50 @@
+"""The start page: choose a movie, or look at a recent run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import urlencode
+
+from nicegui import ui
+
+from autods.web.jobs import JobView
+from autods.web.site import Site
+from autods.web.widgets.files import FileChooser, uploader
+from autods.web.widgets.layout import chip, page, panel
+
+_RECENT = 8
+
+
+def movie_address(path: Path) -> str:
+    """Return the address of the page of a movie."""
+    return f"/movie?{urlencode({'path': str(path)})}"
+
+
+def add_pages(site: Site) -> None:
+    """Add the page to the server."""
+
+    @ui.page("/")
+    def start() -> None:
+        with page("Reconstruct a movie", "/"), ui.element("div").classes("columns"):
+            with panel("Choose a movie on the server"):
+                ui.label(
+                    "TIFF, OME-TIFF, ND2, Zarr, .npy or Picasso .raw. Large movies are not copied."
+                ).classes("soft")
+                FileChooser(site, lambda path: ui.navigate.to(movie_address(path)))
+            with ui.element("div").classes("stack"):
+                with panel("Or upload a small one"):
+                    uploader(site, lambda path: ui.navigate.to(movie_address(path)))
+                with panel("Recent runs"):
+                    _recent(site.views()[:_RECENT])
+
+
+def _recent(views: list[JobView]) -> None:
+    if not views:
+        ui.label("None yet. Runs appear here once you start one, and stay.").classes("soft")
+        return
+    for item in views:
+        with ui.element("div").classes("line"):
+            chip(item.status, item.status)
+            ui.link(Path(item.job.movie).name, f"/run/{item.job.id}").classes("wrap")
+            ui.label(item.job.id[:15].replace("-", " ")).classes("soft")
+    ui.link("All runs", "/runs")

@@ -1,0 +1,125 @@
+"""The queue: starts jobs, one at a time on each device, as processes that outlive the server."""
+
+from __future__ import annotations
+
+import dataclasses
+import fcntl
+import logging
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psutil
+
+from autods.core import UserError
+from autods.web.jobs import CONSOLE_FILE, Job, JobStore, view
+
+logger = logging.getLogger(__name__)
+
+#: Variables that a job must not see.
+SECRET_VARIABLES = ("AUTODS_TOKEN",)
+
+
+class Queue:
+    """Starts and stops the jobs of a store.
+
+    All state is in the run folders: a restarted server, or a second one on the same folder, sees the same
+    queue.
+
+    Parameters
+    ----------
+    store
+        The jobs.
+    """
+
+    def __init__(self, store: JobStore) -> None:
+        self._store = store
+        self._children: dict[int, subprocess.Popen[bytes]] = {}
+
+    def advance(self) -> None:
+        """Start the oldest waiting job of each device that is free."""
+        self._reap()
+        with self._lock() as is_ours:
+            if not is_ours:
+                return
+            jobs = self._store.jobs()
+            busy = {job.device for job in jobs if job.order in ("started", "stopping") and job.is_alive()}
+            for job in reversed(jobs):
+                if job.order == "queued" and job.device not in busy:
+                    busy.add(job.device)
+                    self._start(job)
+
+    def position(self, job: Job) -> int:
+        """Count the jobs of the same device that come before a waiting one."""
+        others = [other for other in self._store.jobs() if other.device == job.device and other.id != job.id]
+        return sum(
+            view(other).is_unfinished and (other.order != "queued" or other.queued_at < job.queued_at)
+            for other in others
+        )
+
+    def stop(self, job: Job, *, kill: bool = False) -> None:
+        """Interrupt a running job, which keeps what is finished; take a waiting one out of the queue.
+
+        Parameters
+        ----------
+        job
+            The job.
+        kill
+            End the process at once, for one that does not react.
+        """
+        with self._lock(wait=True):
+            job = self._store.load(job.id)
+            if job.order == "queued":
+                self._store.save(dataclasses.replace(job, order="withdrawn"))
+                return
+            if not job.is_alive() or job.pid is None:
+                return
+            self._store.save(dataclasses.replace(job, order="stopping"))
+            try:
+                os.killpg(job.pid, signal.SIGKILL if kill else signal.SIGINT)
+            except ProcessLookupError:
+                logger.info("%s had ended already", job.id)
+
+    def _start(self, job: Job) -> None:
+        environment = {name: value for name, value in os.environ.items() if name not in SECRET_VARIABLES}
+        try:
+            with (job.folder / CONSOLE_FILE).open("wb") as console:
+                child = subprocess.Popen(
+                    [sys.executable, "-m", "autods.cli.main", *job.words],
+                    cwd=job.folder,
+                    stdin=subprocess.DEVNULL,
+                    stdout=console,
+                    stderr=subprocess.STDOUT,
+                    env=environment,
+                    start_new_session=True,
+                )
+            started = psutil.Process(child.pid).create_time()
+        except (OSError, psutil.Error) as error:
+            logger.warning("%s could not be started: %s", job.id, error)
+            self._store.save(dataclasses.replace(job, order="withdrawn"))
+            return
+        self._children[child.pid] = child
+        self._store.save(dataclasses.replace(job, order="started", pid=child.pid, pid_started=started))
+        logger.info("%s started as process %d", job.id, child.pid)
+
+    def _reap(self) -> None:
+        """Let the system forget children that ended."""
+        self._children = {pid: child for pid, child in self._children.items() if child.poll() is None}
+
+    @contextmanager
+    def _lock(self, *, wait: bool = False) -> Iterator[bool]:
+        """Let only one server at a time decide; yields whether this one may."""
+        path = self._store.folder / ".queue.lock"
+        try:
+            with path.open("w") as file:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+                except BlockingIOError:
+                    yield False
+                    return
+                yield True
+        except PermissionError as error:
+            raise UserError(f"cannot write {path}: correct the permissions of the folder") from error

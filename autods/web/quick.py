@@ -1,0 +1,88 @@
+"""Short commands that a page waits for: measuring a movie, trying a few frames."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from autods.core import UserError
+from autods.web.jobs import CONSOLE_FILE, last_line
+from autods.web.queue import SECRET_VARIABLES
+
+FOLDER = ".quick"
+_DONE = ".done"
+_LONGEST_S = 600.0
+_AT_ONCE = 2
+_KEPT_S = 7 * 86400.0
+
+
+class Quick:
+    """Runs short commands outside of the queue, each once: a result that is there is taken.
+
+    Parameters
+    ----------
+    folder
+        Where their run folders lie.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._slots = asyncio.Semaphore(_AT_ONCE)
+        self._locks: dict[str, asyncio.Lock] = {}
+
+    def clean(self) -> None:
+        """Remove results that are older than a week."""
+        for path in self._folder.glob("*"):
+            if path.stat().st_mtime < time.time() - _KEPT_S:
+                shutil.rmtree(path, ignore_errors=True)
+
+    async def run(self, command: str, movie: Path, words: Sequence[str]) -> Path:
+        """Run ``autods COMMAND MOVIE WORDS --out FOLDER`` and return the folder.
+
+        Raises
+        ------
+        UserError
+            With the command's own words, if it fails; or if it takes more than ten minutes.
+        """
+        stat = movie.stat()
+        text = repr((command, str(movie), stat.st_size, stat.st_mtime_ns, list(words)))
+        name = hashlib.sha256(text.encode()).hexdigest()[:24]
+        folder = self._folder / name
+        async with self._locks.setdefault(name, asyncio.Lock()), self._slots:
+            if not (folder / _DONE).exists():
+                await self._start([command, str(movie), *words, "--out", str(folder)], folder)
+                (folder / _DONE).touch()
+        return folder
+
+    async def _start(self, words: list[str], folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        environment = {name: value for name, value in os.environ.items() if name not in SECRET_VARIABLES}
+        with (folder / CONSOLE_FILE).open("wb") as console:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "autods.cli.main",
+                *words,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=console,
+                stderr=asyncio.subprocess.STDOUT,
+                env=environment,
+                start_new_session=True,
+            )
+            try:
+                code = await asyncio.wait_for(process.wait(), _LONGEST_S)
+            except (TimeoutError, asyncio.TimeoutError, asyncio.CancelledError) as error:
+                os.killpg(process.pid, signal.SIGKILL)
+                if isinstance(error, asyncio.CancelledError):
+                    raise
+                raise UserError("this took more than ten minutes: take fewer frames or a region") from error
+        if code:
+            message = last_line(folder / CONSOLE_FILE).removeprefix("autods:").strip()
+            raise UserError(message or f"{words[0]} ended with code {code}")

@@ -1,0 +1,148 @@
+"""The server: its parts put together, its socket, its start."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import secrets
+import socket
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import uvicorn
+from fastapi import FastAPI
+from nicegui import ui
+
+from autods.core import UserError
+from autods.web.pages import movie, run, runs, start
+from autods.web.roots import Roots
+from autods.web.routes import Pictures, add_routes
+from autods.web.security import Access, Guard, is_loopback
+from autods.web.site import Site
+
+logger = logging.getLogger(__name__)
+
+TOKEN_VARIABLE = "AUTODS_TOKEN"
+_QUEUE_PERIOD_S = 1.0
+_LEAST_TOKEN = 12
+
+
+@dataclass(frozen=True)
+class WebSettings:
+    """How the server is started.
+
+    Parameters
+    ----------
+    data
+        Folders that may be read and written; runs go to the first.
+    host, port
+        Where it listens; port 0 takes any free one.
+    max_upload_mb
+        Largest file that can be uploaded, MB.
+    """
+
+    data: tuple[Path, ...]
+    host: str = "127.0.0.1"
+    port: int = 8080
+    max_upload_mb: float = 500.0
+
+
+def build(site: Site, access: Access) -> FastAPI:
+    """Put the application together.
+
+    Parameters
+    ----------
+    site
+        What all pages share.
+    access
+        Who may come in.
+    """
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        site.quick.clean()
+        task = asyncio.create_task(_advance_queue(site))
+        yield
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+    app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+    pictures = Pictures(site)
+    add_routes(app, site, pictures)
+    for module in (start, movie, runs):
+        module.add_pages(site)
+    run.add_pages(site, pictures)
+    ui.run_with(app, title="autods", language="en-US", show_welcome_message=False)
+    # A form needs some bytes beside the file.
+    app.add_middleware(Guard, access=access, max_bytes=site.max_upload_bytes + 2**20)
+    return app
+
+
+async def _advance_queue(site: Site) -> None:
+    while True:
+        try:
+            await asyncio.to_thread(site.queue.advance)
+        except (OSError, UserError) as error:
+            logger.warning("the queue cannot go on: %s", error)
+        await asyncio.sleep(_QUEUE_PERIOD_S)
+
+
+def serve(settings: WebSettings, announce: Callable[[str], None]) -> None:
+    """Run the server until it is interrupted.
+
+    Parameters
+    ----------
+    settings
+        How it is started.
+    announce
+        Told the address to open, with the token where one is needed.
+
+    Raises
+    ------
+    UserError
+        If a folder cannot be used, or the address cannot be listened on.
+    """
+    site = Site(Roots(settings.data), int(settings.max_upload_mb * 1e6))
+    site.store.prepare()
+    token = _token(settings.host)
+    listener = _listen(settings.host, settings.port)
+    port = listener.getsockname()[1]
+    app = build(site, Access(token))
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    announce(f"http://{host}:{port}/" + (f"?token={token}" if token else ""))
+    # No access log: addresses can hold the token.
+    config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=2)
+    uvicorn.Server(config).run(sockets=[listener])
+
+
+def _token(host: str) -> str | None:
+    """Return the token of an address that others reach: the one in the environment, or a new one."""
+    if is_loopback(host):
+        return None
+    given = os.environ.get(TOKEN_VARIABLE, "")
+    if given and len(given) < _LEAST_TOKEN:
+        raise UserError(f"{TOKEN_VARIABLE} is too short: give at least {_LEAST_TOKEN} characters, or none")
+    return given or secrets.token_urlsafe(24)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, kind, protocol)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(
+            f"cannot listen on {host}, port {port}: {reason}: give another --host or --port"
+        ) from error
+    return listener
+
+
+def data_folders(given: Sequence[Path]) -> tuple[Path, ...]:
+    """Return the folders named, or the current one."""
+    return tuple(given) or (Path.cwd(),)

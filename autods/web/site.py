@@ -1,0 +1,119 @@
+"""What all pages share."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from autods.inference import pick_device
+from autods.web.jobs import Job, JobStore, JobView, view
+from autods.web.movies import Movies
+from autods.web.presets import Presets
+from autods.web.queue import Queue
+from autods.web.quick import FOLDER as QUICK_FOLDER
+from autods.web.quick import Quick
+from autods.web.roots import Roots
+
+Value = TypeVar("Value")
+#: What is read of a run folder is shown to all viewers for this long.
+_FRESH_S = 0.9
+UPLOADS = "autods_uploads"
+
+
+@dataclass
+class Site:
+    """The parts of the server that pages use.
+
+    Parameters
+    ----------
+    roots
+        Allowed folders.
+    max_upload_bytes
+        Largest file that can be uploaded.
+    """
+
+    roots: Roots
+    max_upload_bytes: int
+    store: JobStore = field(init=False)
+    queue: Queue = field(init=False)
+    presets: Presets = field(init=False)
+    quick: Quick = field(init=False)
+    movies: Movies = field(default_factory=Movies)
+    _kept: dict[object, tuple[float, Any]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.store = JobStore(self.roots)
+        self.queue = Queue(self.store)
+        self.presets = Presets(self.store.folder / "presets.json")
+        self.quick = Quick(self.store.folder / QUICK_FOLDER)
+
+    @property
+    def uploads(self) -> Path:
+        """Where uploaded files go."""
+        return self.roots.folders[0] / UPLOADS
+
+    def fresh(self, key: object, read: Callable[[], Value]) -> Value:
+        """Read something at most about once a second, however many people look at it."""
+        now = time.monotonic()
+        kept = self._kept.get(key)
+        if kept is None or now - kept[0] > _FRESH_S:
+            if len(self._kept) > 500:
+                self._kept.clear()
+            kept = self._kept[key] = (now, read())
+        value: Value = kept[1]
+        return value
+
+    def view(self, job_id: str) -> JobView:
+        """Look at a job.
+
+        Raises
+        ------
+        UserError
+            If there is none of this name.
+        """
+        return self.fresh(("view", job_id), lambda: view(self.store.load(job_id)))
+
+    def views(self) -> list[JobView]:
+        """Look at all jobs, the latest first."""
+        return self.fresh("views", lambda: [view(job) for job in self.store.jobs()])
+
+    async def submit(self) -> None:
+        """Let the queue look at a new job at once."""
+        await asyncio.to_thread(self.queue.advance)
+        self._kept.clear()
+
+    async def resume(self, job: Job, arguments: tuple[str, ...] | None = None) -> None:
+        """Put a job into the queue again, perhaps with other arguments."""
+        await asyncio.to_thread(self.store.put_back, job, arguments)
+        await self.submit()
+
+    async def stop(self, job: Job, *, kill: bool = False) -> None:
+        """Stop a job."""
+        await asyncio.to_thread(self.queue.stop, job, kill=kill)
+        self._kept.clear()
+
+
+def device_key(device: str) -> str:
+    """Name the device that a setting means, so that jobs on the same one wait for each other.
+
+    Raises
+    ------
+    UserError
+        If this machine has no such device.
+    """
+    found = pick_device(device)
+    return f"cuda:{found.index or 0}" if found.type == "cuda" else found.type
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object; an empty one where there is none."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}

@@ -1,0 +1,99 @@
+"""What all pages have: the bar on top, panels, chips, messages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from nicegui import ui
+
+_STYLE = Path(__file__).parents[1] / "style.css"
+_NAVIGATION = (("Start", "/"), ("Runs", "/runs"))
+
+
+@contextmanager
+def page(title: str, current: str = "") -> Iterator[None]:
+    """Lay out a page; its content goes into the block.
+
+    Parameters
+    ----------
+    title
+        Heading, and title of the window.
+    current
+        Address of the entry of the bar that the page belongs to.
+    """
+    ui.page_title(f"{title} - autods")
+    ui.add_css(_STYLE.read_text(encoding="utf-8"))
+    ui.colors(primary="#0b5cad")
+    ui.html('<a class="skip" href="#content">Skip to the content</a>', sanitize=False)
+    with ui.header().classes("bar items-center"):
+        ui.link("autods", "/").classes("brand")
+        for name, address in _NAVIGATION:
+            link = ui.link(name, address)
+            if address == current:
+                link.props('aria-current="page"')
+    with ui.element("main").classes("page").props('id="content"'):
+        heading(title)
+        yield
+
+
+def heading(text: str, level: int = 1) -> None:
+    """Write a heading."""
+    with ui.element(f"h{level}"):
+        ui.label(text)
+
+
+@contextmanager
+def panel(title: str = "") -> Iterator[ui.element]:
+    """Frame a part of a page."""
+    with ui.element("section").classes("panel") as section:
+        if title:
+            heading(title, 2)
+        yield section
+
+
+def chip(text: str, kind: str = "") -> ui.label:
+    """Write a word with a coloured ground; the colour only repeats the word."""
+    return ui.label(text).classes(f"chip {kind}".strip())
+
+
+def problem(text: str) -> ui.label:
+    """Write an error where it belongs, for screen readers at once."""
+    return ui.label(text).classes("problem").props('role="alert"')
+
+
+def error_page(title: str, text: str) -> None:
+    """Show a page that only says what is wrong and leads back."""
+    with page(title), panel():
+        ui.label(text).classes("notice bad").props('role="alert"')
+        ui.link("Back to the start page", "/")
+
+
+def number_text(value: object, unit: str = "", digits: int = 3) -> str:
+    """Write a measured number, or 'not known'."""
+    if not isinstance(value, int | float):
+        return "not known"
+    return f"{value:.{digits}g} {unit}".strip()
+
+
+def size_text(n_bytes: int) -> str:
+    """Write a file's size."""
+    size = float(n_bytes)
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000 or unit == "GB":
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return ""
+
+
+def duration_text(seconds: object) -> str:
+    """Write a duration: 42 s, 3 min 10 s, 2 h 5 min; '' when not known."""
+    if not isinstance(seconds, int | float):
+        return ""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"

@@ -1,0 +1,88 @@
+"""A real server on a small movie, and a real Chromium to look at it."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from autods.core import Camera, OpticalSystem
+from autods.pipelines.simulate import SimulationSettings, simulate_to_folder
+
+CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+
+
+@dataclass
+class Server:
+    """A running ``autods web``."""
+
+    process: subprocess.Popen[str]
+    address: str
+    token: str
+    data: Path
+
+    def url(self, path: str = "/") -> str:
+        return self.address + path
+
+    @property
+    def runs(self) -> list[Path]:
+        return sorted(path.parent for path in (self.data / "autods_runs").glob("*/job.json"))
+
+
+def start_server(data: Path, *options: str, log: Path | None = None) -> Server:
+    """Start ``autods web`` on a free port and wait until it tells its address."""
+    # NiceGUI behaves differently when it believes to be in a test.
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "NICEGUI"))
+    }
+    words = [sys.executable, "-m", "autods.cli.main", "web", "--data", str(data), "--port", "0", *options]
+    with (log or data.parent / f"{data.name}.server.log").open("w") as errors:
+        process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=errors, text=True, env=environment)
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    found = re.search(r"(http://[^/\s]+)/(?:\?token=(\S+))?", line)
+    if found is None:
+        process.kill()
+        pytest.fail(f"autods web printed {line!r}")
+    return Server(process, found[1], found[2] or "", data)
+
+
+def stop_server(server: Server) -> None:
+    """End the server as Ctrl-C does."""
+    server.process.terminate()
+    try:
+        server.process.wait(timeout=15)
+    except subprocess.TimeoutExpired:
+        server.process.kill()
+        server.process.wait()
+
+
+def simulate(folder: Path, n_frames: int = 20) -> Path:
+    """Return a small movie that states its pixel size."""
+    optics = OpticalSystem(100.0, 660.0, 1.4)
+    settings = SimulationSettings(optics, Camera(), n_frames=n_frames, size_px=64)
+    movie = simulate_to_folder(settings, folder / "simulated")
+    return movie.rename(folder / "movie.tif")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("web") / "data"
+    folder.mkdir()
+    simulate(folder)
+    shutil.rmtree(folder / "simulated")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def server(data: Path) -> Iterator[Server]:
+    running = start_server(data)
+    yield running
+    stop_server(running)

@@ -1,0 +1,149 @@
+"""The page in a real browser: from choosing a file to the picture, and what can go wrong on the way."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import tifffile
+
+from tests.web.browser import chromium, visit
+from tests.web.conftest import Server
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as opened:
+        yield opened
+
+
+def job_of(page: Page, server: Server) -> Path:
+    page.wait_for_url("**/run/*")
+    return server.data / "autods_runs" / page.url.rsplit("/", 1)[1]
+
+
+def wait_for_status(page: Page, status: str) -> None:
+    page.locator(".chip", has_text=status).first.wait_for()
+
+
+def open_movie(page: Page, name: str) -> None:
+    page.get_by_role("button", name=name).click()
+    page.wait_for_url("**/movie?*")
+    page.get_by_role("button", name="Reconstruct", exact=True).wait_for()
+
+
+def test_from_choosing_a_file_to_the_picture(browser: Browser, server: Server, tmp_path: Path) -> None:
+    with visit(browser, server.url()) as page:
+        open_movie(page, "movie.tif")
+        # What was measured, and the form filled in with its source.
+        page.get_by_text("emitters per µm² and frame").wait_for()
+        assert page.locator('[data-key="optics.pixel_size_nm"]').input_value() == "100"
+        page.get_by_text("from the file").first.wait_for()
+        page.get_by_text("guess: default").first.wait_for()
+        page.get_by_role("button", name="Reconstruct", exact=True).click()
+        folder = job_of(page, server)
+        wait_for_status(page, "done")
+        page.locator(".result .viewer-pane[data-loaded]").wait_for()
+        shown = page.evaluate("document.querySelector('.result img').naturalWidth")
+        assert shown == 1024
+        command = page.locator("code.command").inner_text()
+        check_filters(page)
+    check_same_bytes(command, folder, tmp_path)
+
+
+def check_filters(page: Page) -> None:
+    """Moving a filter draws another picture of fewer localizations."""
+    before = page.locator(".result .viewer-pane").get_attribute("data-loaded")
+    page.locator('[data-filter="photons"] .q-slider__thumb').first.focus()
+    for _ in range(60):
+        page.keyboard.press("ArrowRight")
+    page.wait_for_function(
+        "before => document.querySelector('.result .viewer-pane').dataset.loaded !== before", arg=before
+    )
+    shown, total = (
+        page.get_by_text("localizations shown").inner_text().split(" localizations")[0].split(" of ")
+    )
+    assert 0 < int(shown) < int(total)
+
+
+def check_same_bytes(command: str, folder: Path, tmp_path: Path) -> None:
+    """The shown command, run by hand, gives the very same table."""
+    words = shlex.split(command)
+    assert words[0] == "autods"
+    words[words.index("--out") + 1] = str(tmp_path / "by_hand")
+    subprocess.run([sys.executable, "-m", "autods.cli.main", *words[1:]], check=True, capture_output=True)
+    by_hand = (tmp_path / "by_hand" / "localizations.csv").read_bytes()
+    assert by_hand == (folder / "localizations.csv").read_bytes()
+
+
+def test_reload_stop_and_resume(browser: Browser, server: Server) -> None:
+    frames = tifffile.imread(server.data / "movie.tif")
+    tifffile.imwrite(
+        server.data / "long.tif",
+        np.tile(frames, (60, 1, 1)),
+        imagej=True,
+        resolution=(10, 10),
+        metadata={"unit": "um"},
+    )
+    with visit(browser, server.url()) as page:
+        open_movie(page, "long.tif")
+        page.get_by_role("button", name="Reconstruct", exact=True).click()
+        folder = job_of(page, server)
+        page.get_by_text("localize: ").wait_for()
+        first = json.loads((folder / "job.json").read_text())["pid"]
+        page.reload()
+        page.get_by_text("localize: ").wait_for()
+        page.get_by_role("button", name="Stop").click()
+        wait_for_status(page, "interrupted")
+        run = json.loads((folder / "run.json").read_text())
+        assert run["status"] == "interrupted"
+        assert run["process"] == first
+        page.get_by_role("button", name="Go on").click()
+        wait_for_status(page, "running")
+        page.get_by_role("button", name="Stop").click()
+        wait_for_status(page, "interrupted")
+        assert json.loads((folder / "job.json").read_text())["pid"] != first
+
+
+def test_a_bad_file_is_told_in_words(browser: Browser, server: Server) -> None:
+    (server.data / "notes.tif").write_text("no movie")
+    with visit(browser, server.url()) as page:
+        page.get_by_role("button", name="notes.tif").click()
+        page.get_by_text("not a movie").wait_for()
+        page.get_by_role("link", name="Back to the start page").click()
+        page.get_by_role("button", name="movie.tif").wait_for()
+
+
+def test_a_path_outside_the_folders_is_refused(browser: Browser, server: Server) -> None:
+    outside = server.data.parent / "secret.tif"
+    outside.write_bytes((server.data / "movie.tif").read_bytes())
+    (server.data / "link.tif").symlink_to(outside)
+    for path in (str(outside), "../secret.tif", str(server.data / "link.tif"), "/etc/passwd"):
+        with visit(browser, server.url(f"/movie?path={path}")) as page:
+            page.get_by_text("outside of the folders").wait_for()
+    with visit(browser, server.url()) as page:
+        page.get_by_role("button", name="movie.tif").wait_for()
+        assert page.get_by_text("link.tif").count() == 0
+
+
+def test_a_wrong_number_is_told_while_typing(browser: Browser, server: Server) -> None:
+    with visit(browser, server.url(f"/movie?path={server.data / 'movie.tif'}")) as page:
+        size = page.locator('[data-key="optics.pixel_size_nm"]')
+        size.fill("-3")
+        page.get_by_text("must be from 5 to 5000 nm").first.wait_for()
+        assert page.get_by_role("button", name="Reconstruct", exact=True).is_disabled()
+
+
+def test_the_list_of_runs_fits_a_tablet(browser: Browser, server: Server) -> None:
+    with visit(browser, server.url("/runs"), width=768, height=1024) as page:
+        page.get_by_text("One run at a time").wait_for()
