@@ -251,9 +251,13 @@ def _after(first: NDArray[np.float64], rest: Iterator[NDArray[np.float64]]) -> I
 def _chunks(movie: Movie) -> Iterator[NDArray[np.float64]]:
     """Yield up to MAX_FRAMES frames, in runs spread over the movie."""
     n_frames = movie.shape[0]
-    runs = -(-min(n_frames, MAX_FRAMES) // _CHUNK)
-    for start in np.linspace(0, max(n_frames - _CHUNK, 0), runs).round().astype(int).tolist():
-        yield np.asarray(movie.read(start, start + _CHUNK), np.float64)
+    if n_frames <= MAX_FRAMES:
+        starts = list(range(0, n_frames, _CHUNK))
+    else:
+        runs = MAX_FRAMES // _CHUNK
+        starts = np.linspace(0, n_frames - _CHUNK, runs).round().astype(int).tolist()
+    for start in starts:
+        yield np.asarray(movie.read(start, min(start + _CHUNK, n_frames)), np.float64)
 
 
 def _starts(length: int, size: int) -> list[int]:

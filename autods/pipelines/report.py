@@ -17,7 +17,7 @@ from autods.core.grid import nm_to_px
 from autods.pipelines import report_figures
 from autods.pipelines.report_figures import PatchRow
 
-__all__ = ["PatchRow", "ReportContent", "SettingRow", "lattice_bias", "render_report"]
+__all__ = ["PatchRow", "ReportContent", "Section", "SettingRow", "lattice_bias", "render_report"]
 
 #: Above this, positions prefer places within the pixel visibly.
 LATTICE_BIAS_LIMIT = 0.1
@@ -41,6 +41,20 @@ class SettingRow:
     key: str
     value: str
     source: str
+
+
+@dataclass(frozen=True)
+class Section:
+    """A picture with its heading and a line of explanation."""
+
+    heading: str
+    png: bytes
+    note: str
+
+    @property
+    def base64(self) -> str:
+        """The picture as text."""
+        return base64.b64encode(self.png).decode("ascii")
 
 
 @dataclass(frozen=True)
@@ -73,6 +87,8 @@ class ReportContent:
         Of the programs.
     command
         The command line that repeats the run.
+    sections
+        Further pictures, in order, each with a heading and a line of explanation.
     """
 
     title: str
@@ -87,6 +103,7 @@ class ReportContent:
     stages: Sequence[tuple[str, float]]
     versions: Mapping[str, str]
     command: str
+    sections: Sequence[Section] = ()
 
 
 def lattice_bias(position_px: NDArray[np.float64]) -> float:
@@ -157,6 +174,12 @@ def _key_numbers(content: ReportContent, bias: float) -> list[tuple[str, str]]:
             ("uncertainty, median", f"{_median(table.uncertainty_xy_nm)} nm"),
             ("lattice bias", f"{bias:.3f}"),
         ]
+        if table.z_nm is not None and table.uncertainty_z_nm is not None:
+            low, high = np.percentile(table.z_nm, [1, 99])
+            numbers += [
+                ("depths, 1 to 99 %", f"{low:.0f} to {high:.0f} nm"),
+                ("axial uncertainty, median", f"{_median(table.uncertainty_z_nm)} nm"),
+            ]
     return numbers
 
 

@@ -1,0 +1,204 @@
+"""``autods localize3d``: the 3D one-click."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hydra.utils import instantiate
+from omegaconf import MISSING
+
+from autods.cli.arguments import Arguments
+from autods.cli.calibrate import CalibrationConfig, bead_settings
+from autods.cli.compose import load
+from autods.cli.convert import camera_settings, optics_settings
+from autods.cli.faults import DONE
+from autods.cli.progress import progress_bars
+from autods.cli.schema import CameraConfig, DecodeConfig, OpticsConfig, RenderConfig
+from autods.core import UserError
+from autods.inference import pick_device
+from autods.pipelines.autods3d import localize3d
+from autods.pipelines.settings import parse_frames, parse_roi
+from autods.pipelines.settings3d import (
+    BackgroundSettings,
+    Localize3DSettings,
+    PsfSettings,
+    SnrSettings,
+    TrainingSettings,
+)
+
+
+@dataclass
+class BackgroundConfig:
+    """Removal of the background."""
+
+    block: int = MISSING
+    percentile: float = MISSING
+
+
+@dataclass
+class SnrConfig:
+    """Where noise and photons are measured."""
+
+    region: str = MISSING
+    size_px: int = MISSING
+    max_pixel_value: float | None = MISSING
+
+
+@dataclass
+class NetworkArgsConfig:
+    """Size of the network."""
+
+    width: int = MISSING
+
+
+@dataclass
+class NetworkConfig:
+    """The network."""
+
+    args: NetworkArgsConfig = field(default_factory=NetworkArgsConfig)
+
+
+@dataclass
+class DataConfig:
+    """Training frames."""
+
+    n_slices: int = MISSING
+    size_px: int = MISSING
+    batch_size: int = MISSING
+    batches_per_epoch: int = MISSING
+    validation_batches: int = MISSING
+    seed: int = MISSING
+
+
+@dataclass
+class ModuleConfig:
+    """Optimization."""
+
+    learning_rate: float = MISSING
+
+
+@dataclass
+class TrainerConfig:
+    """Length of the training."""
+
+    max_steps: int = MISSING
+    max_minutes: float | None = MISSING
+    patience: int | None = MISSING
+    warm_start: str | None = MISSING
+
+
+@dataclass
+class Localize3DConfig:
+    """``conf/localize3d.yaml``."""
+
+    optics: OpticsConfig = field(default_factory=OpticsConfig)
+    camera: CameraConfig = field(default_factory=CameraConfig)
+    psf: dict[str, Any] = field(default_factory=dict)
+    calibration: CalibrationConfig = field(default_factory=CalibrationConfig)
+    background: BackgroundConfig = field(default_factory=BackgroundConfig)
+    snr: SnrConfig = field(default_factory=SnrConfig)
+    family: str = MISSING
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    module: ModuleConfig = field(default_factory=ModuleConfig)
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    refine: str = MISSING
+    decode: DecodeConfig = field(default_factory=DecodeConfig)
+    frames: str | None = MISSING
+    roi: str | None = MISSING
+    render: RenderConfig = field(default_factory=RenderConfig)
+    until: str = MISSING
+    device: str = MISSING
+
+
+def run(arguments: Arguments) -> int:
+    """Localize one movie in depth into ``--out``."""
+    settings = localize3d_settings(arguments)
+    movie = arguments.paths[0]
+    folder = arguments.out or Path(f"{movie.stem}_autods3d")
+    start = time.perf_counter()
+    command = arguments.equivalent(out=folder)
+    with progress_bars(movie.name) as progress:
+        table = localize3d(movie.absolute(), settings, folder, progress=progress, command=command)
+    seconds = time.perf_counter() - start
+    if table is None:
+        print(f"{movie.name}: done up to {settings.until}, {seconds:.1f} s: {folder}")
+    else:
+        print(f"{movie.name}: {len(table):,} localizations, {seconds:.1f} s: {folder / 'report.html'}")
+    return DONE
+
+
+def localize3d_settings(arguments: Arguments) -> Localize3DSettings:
+    """Return the settings of the pipeline.
+
+    Raises
+    ------
+    UserError
+        If a setting is unknown or does not fit.
+    """
+    overrides = list(arguments.overrides)
+    if not any(word.startswith("preset=") for word in overrides):
+        device = next((word.partition("=")[2] for word in overrides if word.startswith("device=")), "auto")
+        overrides.append(f"preset={'default' if pick_device(device).type == 'cuda' else 'cpu_quick'}")
+    config = load("localize3d", overrides, Localize3DConfig)
+    return Localize3DSettings(
+        psf=_psf_settings(config, arguments),
+        optics=optics_settings(config.optics),
+        camera=camera_settings(config.camera),
+        background=BackgroundSettings(**vars(config.background)),
+        snr=SnrSettings(**vars(config.snr)),
+        training=_training_settings(config),
+        refine=config.refine,  # type: ignore[arg-type]
+        threshold=config.decode.threshold,
+        min_significance=config.decode.min_significance or 0.0,
+        max_uncertainty_nm=config.decode.max_uncertainty_nm,
+        frames=parse_frames(config.frames),
+        roi=parse_roi(config.roi),
+        render_pixel_size_nm=config.render.pixel_size_nm,
+        until=config.until,
+        device=config.device,
+    )
+
+
+def _psf_settings(config: Localize3DConfig, arguments: Arguments) -> PsfSettings:
+    formula = dict(config.psf)
+    low, high, origin = (formula.pop(name) for name in ("z_min_nm", "z_max_nm", "origin"))
+    files = {name: arguments.options.get(f"--{name}") for name in ("beads", "psf", "run")}
+    for name, path in files.items():
+        if path is not None and not path.exists():
+            raise UserError(f"--{name} {path}: there is no such file or folder: correct the path")
+    return PsfSettings(
+        beads=files["beads"],
+        z_step_nm=config.calibration.z_step_nm,
+        z_nm=config.calibration.z_nm,
+        origin=origin,
+        calibration=bead_settings(config.calibration),
+        file=files["psf"],
+        run=files["run"],
+        formula=instantiate({**formula, "_partial_": True}) if formula else None,
+        formula_text=_text(formula) if formula else "",
+        z_min_nm=low,
+        z_max_nm=high,
+    )
+
+
+def _text(formula: dict[str, Any]) -> str:
+    numbers = ", ".join(f"{key}={value}" for key, value in formula.items() if key != "_target_")
+    return f"{formula['_target_'].rpartition('.')[2]}({numbers})"
+
+
+def _training_settings(config: Localize3DConfig) -> TrainingSettings:
+    trainer = config.trainer
+    return TrainingSettings(
+        family=config.family,  # type: ignore[arg-type]
+        width=config.network.args.width,
+        learning_rate=config.module.learning_rate,
+        max_steps=trainer.max_steps,
+        max_minutes=trainer.max_minutes,
+        patience=trainer.patience,
+        warm_start=None if trainer.warm_start is None else Path(trainer.warm_start),
+        **vars(config.data),
+    )

@@ -1,0 +1,360 @@
+"""The 3D one-click: from a movie and a bead stack to localizations in depth, pictures and a report."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from autods.core import LocalizationTable, UserError
+from autods.core.grid import px_to_nm
+from autods.estimation.background import BackgroundRemovedMovie
+from autods.estimation.profile import profile_movie
+from autods.inference import pick_device
+from autods.inference.psf_fit import PsfFitter
+from autods.io.movie import CroppedMovie, Movie, check_frames, open_movie
+from autods.io.tables import read_table
+from autods.pipelines import figures3d, measure3d, outputs, outputs3d, psf_source, train3d, trial3d
+from autods.pipelines.inputs import Instrument, crop_camera, resolve_instrument, with_measured
+from autods.pipelines.measure3d import Extent
+from autods.pipelines.photons import PhotonMovie
+from autods.pipelines.provenance import digest_file, fingerprint, to_json, versions
+from autods.pipelines.psf_source import KnownPsf
+from autods.pipelines.record import Progress, RunRecord, Stage, is_finished, no_progress
+from autods.pipelines.report import SettingRow
+from autods.pipelines.settings3d import Localize3DSettings
+from autods.pipelines.stages import Stages
+from autods.pipelines.streaming import block_length
+from autods.pipelines.streaming3d import Columns, VolumeLocalizer
+from autods.simulation import PsfRenderer
+
+logger = logging.getLogger(__name__)
+
+#: Frames of a block at most: their windows fill the memory, not the frames.
+_BLOCK_FRAMES = 64
+_CHECKED_FRAMES = 16
+
+
+def localize3d(
+    movie: str | Path,
+    settings: Localize3DSettings,
+    out: Path,
+    *,
+    progress: Progress = no_progress,
+    command: str = "",
+) -> LocalizationTable | None:
+    """Localize one movie in depth.
+
+    Parameters
+    ----------
+    movie
+        A file or folder.
+    settings
+        What is known and wanted.
+    out
+        Run folder. Stages that it holds and whose inputs are the same are not repeated.
+    progress
+        Told of each finished step.
+    command
+        The command line that repeats the run, for the record.
+
+    Returns
+    -------
+    LocalizationTable or None
+        In coordinates of the full frame and of the whole movie, ordered by frame, y, x; None when
+        ``settings.until`` ends the run before.
+
+    Raises
+    ------
+    UserError
+        If something is missing or does not fit.
+    """
+    with ExitStack() as stack:
+        whole = stack.enter_context(open_movie(movie))
+        part = CroppedMovie(whole, settings.frames, settings.roi)
+        _check(part)
+        instrument = resolve_instrument(whole, settings.optics, settings.camera)
+        device = pick_device(settings.device)
+        digest = digest_file(whole.path)
+        plain = to_json(_hashable(settings))
+        key = fingerprint(digest.sha256, plain, psf_source.identify(settings.psf), versions(), device.type)
+        if is_finished(out, key, outputs3d.OUTPUT_FILES) and settings.reaches("localize"):
+            logger.info("%s already holds the result of this movie with these settings", out)
+            return read_table(out)
+        record = stack.enter_context(
+            RunRecord(out, "localize3d", command=command, fingerprint=key, progress=progress)
+        )
+        record.add_input(whole.path, digest)
+        return _Run(record, whole, part, settings, instrument, device, digest.sha256).carry_out()
+
+
+def _check(movie: Movie) -> None:
+    chosen = np.unique(np.linspace(0, movie.shape[0] - 1, _CHECKED_FRAMES).round().astype(int)).tolist()
+    check_frames(np.concatenate([movie.read(t, t + 1) for t in chosen]), movie.path)
+
+
+def _hashable(settings: Localize3DSettings) -> Localize3DSettings:
+    """Leave out what the key holds otherwise or does not depend on."""
+    psf = dataclasses.replace(settings.psf, formula=None, beads=None, run=None, file=Path())
+    return dataclasses.replace(settings, psf=psf, until="localize")
+
+
+class _Run:
+    """One run of the pipeline: what its stages share."""
+
+    def __init__(
+        self,
+        record: RunRecord,
+        whole: Movie,
+        part: CroppedMovie,
+        settings: Localize3DSettings,
+        instrument: Instrument,
+        device: torch.device,
+        movie_sha256: str,
+    ) -> None:
+        self.record, self.whole, self.part, self.settings = record, whole, part, settings
+        self.device, self.stages = device, Stages(record)
+        self.instrument = self._measured(instrument)
+        y0, x0 = part.origin_px
+        self.camera = crop_camera(self.instrument.camera, (y0, x0, y0 + part.shape[1], x0 + part.shape[2]))
+        background = settings.background
+        photons = PhotonMovie(part, self.camera)
+        self.movie = BackgroundRemovedMovie(photons, background.block, background.percentile)
+        self._movie_key = (movie_sha256, settings.frames, settings.roi, to_json(self.instrument.rows))
+
+    def _measured(self, instrument: Instrument) -> Instrument:
+        """Measure the camera where it is not known."""
+        if instrument.gain_known:
+            return instrument
+        with self.record.stage("measure the camera"):
+            measured = with_measured(instrument, profile_movie(self.part, instrument.optics).camera)
+        if not measured.gain_known:
+            self.record.warn(
+                "the camera's gain or offset is not known: photons are in arbitrary units;"
+                " give camera.offset_adu and camera.e_per_adu"
+            )
+        return measured
+
+    def carry_out(self) -> LocalizationTable | None:
+        """Carry out the stages up to the one wanted."""
+        settings, reaches = self.settings, self.settings.reaches
+        known = self._calibrate()
+        if not reaches("background"):
+            return None
+        background = self._stage(
+            "background", (settings.background, self._movie_key), self._measure_background
+        )
+        if not reaches("snr"):
+            return None
+        extent = Extent.of(known)
+        if settings.psf.run is None:
+            measured = self._stage("snr", settings.snr, lambda _: self._measure_snr(known, background))
+            if not reaches("train"):
+                return None
+            self._train(known, extent, measured)
+        else:
+            self._take_model(settings.psf.run)
+            measured = None
+        localizer = self._localizer(known, extent)
+        if reaches("test"):
+            self._test(localizer, known, extent, measured)
+        return self._localize(localizer, known) if reaches("localize") else None
+
+    def _stage(self, name: str, depends_on: object, compute: Any, **more: Any) -> dict[str, Any]:
+        return self.stages.run(name, to_json(depends_on), compute, **more)
+
+    def _calibrate(self) -> KnownPsf:
+        settings, folder = self.settings.psf, self.record.folder
+        optics = self.instrument.optics
+
+        def compute(_: Stage) -> dict[str, Any]:
+            figure = self.stages.figure("calibrate")
+            return psf_source.calibrate(settings, self.instrument, folder, figure, self.record.command)
+
+        files = () if settings.formula is not None else (folder / psf_source.PSF_FILE,)
+        camera = [row for row in self.instrument.rows if row.key.startswith("camera.")]
+        depends = (psf_source.identify(settings), optics, settings.z_min_nm, settings.z_max_nm, camera)
+        results = self._stage("calibrate", depends, compute, files=files)
+        known = psf_source.known_psf(settings, results, self.instrument, folder)
+        for line in psf_source.beyond_coverage(known.z_range_nm, results["covered_nm"]):
+            self.record.warn(line)
+        self._check_size(known)
+        return known
+
+    def _check_size(self, known: KnownPsf) -> None:
+        """Refuse frames that cannot hold the PSF."""
+        side = Extent.of(known).fit_px
+        height, width = self.part.shape[1:]
+        if min(height, width) < side:
+            raise UserError(
+                f"{self.whole.path}: frames of {height} x {width} px are smaller than the PSF, {side} px over"
+                f" {known.z_range_nm[0]:g} to {known.z_range_nm[1]:g} nm: give a larger region or fewer"
+                " depths"
+            )
+
+    def _measure_background(self, _: Stage) -> dict[str, Any]:
+        return measure3d.measure_background(self.movie, self.stages.figure("background"))
+
+    def _measure_snr(self, known: KnownPsf, background: dict[str, Any]) -> dict[str, Any]:
+        figure = self.stages.figure("snr")
+        return measure3d.measure_snr(
+            self.movie, known, self.settings.snr, self.instrument.camera, background, figure
+        )
+
+    def _train(self, known: KnownPsf, extent: Extent, measured: dict[str, Any]) -> None:
+        settings, folder = self.settings.training, self.record.folder
+        size_px = train3d.frame_size_px(settings, extent)
+        conditions = measure3d.training_conditions(measured, known, extent, size_px)
+
+        def compute(stage: Stage) -> dict[str, Any]:
+            return train3d.train(
+                known,
+                conditions,
+                extent,
+                self.camera,
+                settings,
+                folder,
+                self.stages.key,
+                self.device,
+                stage.advance,
+            )
+
+        card = folder / train3d.MODEL_FOLDER / "card.yaml"
+        self._stage("train", (settings, conditions), compute, files=(card,), total=settings.max_steps)
+        figures3d.save_training(folder / train3d.TRAINING_FOLDER / "metrics.csv", self.stages.figure("train"))
+
+    def _take_model(self, run: Path) -> None:
+        """Copy the network of an earlier run."""
+
+        def compute(_: Stage) -> dict[str, Any]:
+            return {"metrics": train3d.copy_model(run, self.record.folder)}
+
+        self._stage("train", str(run.resolve()), compute)
+
+    def _localizer(self, known: KnownPsf, extent: Extent) -> VolumeLocalizer:
+        settings = self.settings
+        network = train3d.load_localizer(self.record.folder, settings.threshold, self.device)
+        fast = PsfRenderer.fast(known.model, *known.z_range_nm, size_px=extent.fit_px).psf
+        if isinstance(fast, torch.nn.Module):
+            fast.to(self.device)
+        fitter = PsfFitter(
+            fast,
+            extent.fit_px,
+            known.z_range_nm,
+            self.camera,
+            refine=settings.refine == "mle",
+            calibrate_noise=not self.instrument.gain_known,
+        )
+        return VolumeLocalizer(network, fitter, settings.min_significance)
+
+    def _test(
+        self, localizer: VolumeLocalizer, known: KnownPsf, extent: Extent, measured: dict[str, Any] | None
+    ) -> None:
+        settings = self.settings
+        depends = (settings.refine, settings.threshold, settings.min_significance)
+
+        def compute(_: Stage) -> dict[str, Any]:
+            real, real_example = trial3d.try_real(localizer, self.movie, self.device)
+            results: dict[str, Any] = {"real": real}
+            simulated_example = None
+            if measured is not None:
+                size_px = train3d.frame_size_px(settings.training, extent)
+                conditions = measure3d.training_conditions(measured, known, extent, size_px)
+                results["simulated"], simulated_example = trial3d.try_simulated(
+                    localizer, known, conditions, extent, self.camera, self.device
+                )
+            pixel_nm = known.model.pixel_size_nm
+            figures3d.save_test(simulated_example, real_example, pixel_nm, self.stages.figure("test"))
+            return results
+
+        self._stage("test", depends, compute)
+
+    def _localize(self, localizer: VolumeLocalizer, known: KnownPsf) -> LocalizationTable:
+        store = self.record.chunks()
+        n_frames = self.part.shape[0]
+        length = min(block_length(self.part.shape), _BLOCK_FRAMES)
+        starts = range(0, n_frames, length)
+        with self.record.stage("localize", n_frames) as stage:
+            for start in starts:
+                stop = min(start + length, n_frames)
+                if store.load(_block_name(start)) is None:
+                    store.save(_block_name(start), self._localize_block(localizer, start, stop))
+                stage.advance(stop - start)
+        table = self._merge([store.load(_block_name(start)) or {} for start in starts])
+        if not len(table):
+            self.record.warn("nothing was found: look at the movie, or lower decode.threshold")
+        self.record.add_results(localizations=len(table), frames=n_frames)
+        self._write(table, known)
+        store.clear()
+        return table
+
+    def _localize_block(self, localizer: VolumeLocalizer, start: int, stop: int) -> Columns:
+        frames, background = (
+            measure3d.as_tensor(values, self.device)
+            for values in (self.movie.read(start, stop), self.movie.background(start, stop))
+        )
+        block = localizer(frames, background)
+        block["frame"] = block["frame"] + start
+        return block
+
+    def _merge(self, blocks: list[Columns]) -> LocalizationTable:
+        """Join blocks, in coordinates of the full frame and the whole movie."""
+        columns = {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
+        y0, x0 = self.part.origin_px
+        pixel_nm = self.instrument.optics.pixel_size_nm
+        columns["x_nm"] = columns["x_nm"] + px_to_nm(float(x0), pixel_nm)
+        columns["y_nm"] = columns["y_nm"] + px_to_nm(float(y0), pixel_nm)
+        columns["frame"] = columns["frame"] + self.part.first_frame
+        table = LocalizationTable.build(**columns)
+        limit = self.settings.max_uncertainty_nm
+        return table if limit is None else table.select(table.uncertainty_xy_nm <= limit)
+
+    def _write(self, table: LocalizationTable, known: KnownPsf) -> None:
+        record, folder = self.record, self.record.folder
+        region = outputs.Region(
+            movie=self.whole.path,
+            full_shape=self.whole.shape,
+            shape=self.part.shape,
+            origin_px=self.part.origin_px,
+            pixel_size_nm=self.instrument.optics.pixel_size_nm,
+        )
+        rows = [*self.instrument.rows, *_setting_rows(self.settings, known)]
+        with record.stage("write tables"):
+            outputs.write_plan({"settings": to_json(rows), "all": to_json(_hashable(self.settings))}, folder)
+            outputs.write_tables(table, region, folder)
+        with record.stage("render"):
+            pixel_nm = self.settings.render_pixel_size_nm
+            preview = outputs3d.write_pictures(table, region, known.z_range_nm, pixel_nm, folder)
+        with record.stage("report"):
+            outputs3d.write_report(record, table, region, preview_png=preview, settings=rows)
+
+
+def _block_name(start: int) -> str:
+    return f"volume_{start:09d}"
+
+
+def _setting_rows(settings: Localize3DSettings, known: KnownPsf) -> list[SettingRow]:
+    low, high = known.z_range_nm
+    given = settings.psf.z_min_nm is not None and settings.psf.z_max_nm is not None
+    training = settings.training
+    return [
+        SettingRow(
+            "psf.z_min_nm, psf.z_max_nm", f"{low:g} to {high:g} nm", "given" if given else "bead stack"
+        ),
+        SettingRow("family", training.family, "given"),
+        SettingRow("trainer.max_steps", f"{training.max_steps}", "preset or given"),
+        SettingRow(
+            "snr.region", settings.snr.region, "given" if settings.snr.region != "auto" else "default"
+        ),
+        SettingRow("refine", settings.refine, "given" if settings.refine != "mle" else "default"),
+        SettingRow(
+            "decode.threshold",
+            "best on simulated frames" if settings.threshold is None else f"{settings.threshold:g}",
+            "default" if settings.threshold is None else "given",
+        ),
+    ]

@@ -1,0 +1,192 @@
+"""The second and third stage of the 3D pipeline: background, noise, photons and density of a movie."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from autods.core import Camera
+from autods.estimation.background import BackgroundRemovedMovie
+from autods.estimation.snr3d import characterise, light_density_per_um2
+from autods.optics import PSFModel
+from autods.optics.extent import peak_per_photon, region_size_px
+from autods.pipelines import figures3d
+from autods.pipelines.psf_source import KnownPsf
+from autods.pipelines.settings3d import SnrSettings
+from autods.simulation import PsfRenderer, Simulator, VolumeConditions
+
+#: Share of an emitter's light within the window of the fits, and within that of simulations; largest sides.
+FIT_SHARE, RENDER_SHARE = 0.85, 0.95
+_MAX_RENDER_PX = 81
+#: Largest noise that is trained for, over that of the darkest pixel.
+_MAX_NOISE_RATIO = 3.0
+#: Mean light of an emitter over that of the brightest.
+_MEAN_SHARE = 0.4
+#: The densest training frames hold this many times the mean, for samples are not even.
+_CROWDING = 4.0
+_MAX_DENSITY_PER_UM2 = 2.5
+#: Peak of the dimmest emitters that are trained for, over the noise; share of the brightest at least.
+_DIMMEST_PEAK, _DIMMEST_SHARE = 2.0, 0.03
+
+
+@dataclass(frozen=True)
+class Extent:
+    """Sides (odd, px) of the windows that hold an emitter.
+
+    Parameters
+    ----------
+    fit_px
+        Holds most of its light: for fits and margins.
+    render_px
+        Holds nearly all: for simulations.
+    """
+
+    fit_px: int
+    render_px: int
+
+    @classmethod
+    def of(cls, known: KnownPsf) -> Extent:
+        """Measure a PSF over its depths."""
+        low, high = known.z_range_nm
+        sides = [
+            region_size_px(known.model, low, high, share, _MAX_RENDER_PX)
+            for share in (FIT_SHARE, RENDER_SHARE)
+        ]
+        return cls(max(sides[0], 9), max(sides[1], 11))
+
+
+def measure_background(movie: BackgroundRemovedMovie, figure: Path) -> dict[str, Any]:
+    """Summarize the background of a movie in photons, and draw it."""
+    n_frames = movie.shape[0]
+    chosen = np.unique(np.linspace(0, n_frames - 1, 5).round().astype(int)).tolist()
+    background = np.concatenate([movie.background(t, t + 1) for t in chosen])
+    low, median, high = (float(value) for value in np.percentile(background, [1, 50, 99]))
+    middle = n_frames // 2
+    figures3d.save_background(
+        movie.read(middle, middle + 1)[0] + movie.background(middle, middle + 1)[0],
+        movie.background(middle, middle + 1)[0],
+        background.mean((1, 2)),
+        chosen,
+        figure,
+    )
+    return {"photons_1st_percentile": low, "photons_median": median, "photons_99th_percentile": high}
+
+
+def measure_snr(
+    movie: BackgroundRemovedMovie,
+    known: KnownPsf,
+    settings: SnrSettings,
+    camera: Camera,
+    background: dict[str, Any],
+    figure: Path,
+) -> dict[str, Any]:
+    """Measure noise, photons and density, and say what to train for.
+
+    Parameters
+    ----------
+    movie
+        In photons, without background.
+    known
+        The PSF.
+    settings
+        Where to look.
+    camera
+        For the noise of a bright background.
+    background
+        From `measure_background`.
+    figure
+        File of the figure.
+    """
+    peak = peak_per_photon(known.model, *known.z_range_nm)
+    found = characterise(movie, peak, settings.region, settings.size_px, settings.max_pixel_value)
+    pixel_nm = known.model.pixel_size_nm
+    density = light_density_per_um2(movie, _MEAN_SHARE * found.photons, pixel_nm)
+    read = float(np.mean(np.square(camera.read_noise_photons)))
+    bright = background["photons_99th_percentile"]
+    brightest = math.sqrt(max(bright, 0.0) * camera.excess_noise_factor / camera.qe + read)
+    noise_low, noise_high = found.noise_std_range
+    noise_high = max(noise_high, min(brightest, _MAX_NOISE_RATIO * noise_low))
+    dimmest = max(_DIMMEST_PEAK * found.noise_std / peak, _DIMMEST_SHARE * found.photons)
+    figures3d.save_snr(movie, found, figure)
+    return {
+        "region": list(found.region.box),
+        "region_reason": found.region.reason,
+        "n_frames": found.n_frames,
+        "noise_mean": found.noise_mean,
+        "noise_std": found.noise_std,
+        "noise_std_range": [noise_low, noise_high],
+        "max_pixel_value": found.max_pixel_value,
+        "peak_per_photon": peak,
+        "photons": found.photons,
+        "photons_range": list(found.photons_range),
+        "dimmest_photons": min(dimmest, found.photons_range[0]),
+        "density_per_um2": density,
+    }
+
+
+def training_conditions(
+    measured: dict[str, Any], known: KnownPsf, extent: Extent, size_px: int
+) -> VolumeConditions:
+    """Return what a network for the movie must be trained for.
+
+    Parameters
+    ----------
+    measured
+        From `measure_snr`.
+    known
+        The PSF and its depths.
+    extent
+        Of the PSF.
+    size_px
+        Side of the training frames.
+    """
+    edge_px = -float(extent.fit_px // 4)
+    pixel_nm = known.model.pixel_size_nm
+    area_um2 = ((size_px - 2 * edge_px) * pixel_nm * 1e-3) ** 2
+    densest = min(_CROWDING * measured["density_per_um2"], _MAX_DENSITY_PER_UM2)
+    noise_low, noise_high = measured["noise_std_range"]
+    low, high = measured["photons_range"]
+    return VolumeConditions(
+        z_min_nm=known.z_range_nm[0],
+        z_max_nm=known.z_range_nm[1],
+        photons=(low, high),
+        dimmest_photons=measured["dimmest_photons"],
+        pixel_size_nm=pixel_nm,
+        n_emitters=(0, max(4, math.ceil(densest * area_um2))),
+        edge_px=edge_px,
+        # What a subtraction may leave behind.
+        background=(0.0, 0.5 * noise_low**2),
+        noise_std=(noise_low, noise_high),
+        psf_sigma_nm=pixel_nm / math.sqrt(2 * math.pi * measured["peak_per_photon"]),
+    )
+
+
+def photon_simulator(known: KnownPsf, extent: Extent, camera: Camera, device: torch.device) -> Simulator:
+    """Return a simulator of frames without background, exposed with `counting_camera`.
+
+    Values are electrons; the noise of the read-out and of the background is the conditions' normal noise.
+    """
+    renderer = PsfRenderer.fast(known.model, *known.z_range_nm, size_px=extent.render_px)
+    _move(renderer.psf, device)
+    return Simulator([renderer], [counting_camera(camera)], gradient=0.3, blobs=0.3)
+
+
+def counting_camera(camera: Camera) -> Camera:
+    """Return a camera of the same efficiency and excess noise, with one electron an ADU and no read noise."""
+    return Camera(em_gain=camera.em_gain, e_per_adu=camera.em_gain or 1.0, qe=camera.qe)
+
+
+def _move(psf: PSFModel, device: torch.device) -> None:
+    if isinstance(psf, torch.nn.Module):
+        psf.to(device)
+
+
+def as_tensor(frames: NDArray[np.float32], device: torch.device) -> torch.Tensor:
+    """Put frames on a device."""
+    return torch.from_numpy(np.ascontiguousarray(frames)).to(device)

@@ -1,0 +1,219 @@
+"""The first stage of the 3D pipeline: the PSF, from beads, a file, an earlier run or a formula."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from autods.calibration.bead_calibration import calibrate_beads, z_positions
+from autods.calibration.focal_plane import with_focus
+from autods.calibration.report import save_figure, stack_figure, write_calibration
+from autods.core import OpticalSystem, UserError
+from autods.io.movie import open_movie
+from autods.optics import PSFModel, PupilPSF, SplinePSF, load_psf, save_psf
+from autods.pipelines.inputs import Instrument
+from autods.pipelines.provenance import digest_file
+from autods.pipelines.settings3d import PsfSettings
+from autods.pipelines.streaming import repair
+
+logger = logging.getLogger(__name__)
+
+PSF_FILE = "psf.h5"
+CALIBRATION_FOLDER = "calibration"
+
+Range = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class KnownPsf:
+    """A PSF and the depths in which it is used.
+
+    Parameters
+    ----------
+    model
+        The PSF.
+    z_range_nm
+        Lowest and highest depth, nm from the coverslip.
+    """
+
+    model: PSFModel
+    z_range_nm: Range
+
+
+def identify(settings: PsfSettings) -> object:
+    """Return what tells one source from another, for the stage's key."""
+    known = settings.beads or settings.file or _run_psf(settings)
+    if known is None:
+        return settings.formula_text
+    if not known.exists():
+        raise UserError(f"{known}: there is no such file: correct the path")
+    if settings.beads is None:
+        return digest_file(known).sha256
+    return digest_file(known).sha256, settings.z_step_nm, settings.z_nm, settings.origin, settings.calibration
+
+
+def calibrate(
+    settings: PsfSettings, instrument: Instrument, folder: Path, figure: Path, command: str
+) -> dict[str, Any]:
+    """Find the PSF, write ``psf.h5`` and a figure, and return what is known of it.
+
+    Parameters
+    ----------
+    settings
+        The source.
+    instrument
+        Microscope and camera of the movie (and of the bead stack).
+    folder
+        Run folder; a bead calibration's own files go to ``calibration/`` there.
+    figure
+        File of the figure.
+    command
+        For the provenance.
+
+    Returns
+    -------
+    dict
+        ``source``, ``covered_nm`` (None if not known), ``warnings``, and of beads ``correlation``.
+
+    Raises
+    ------
+    UserError
+        If something is missing or does not fit.
+    """
+    results: dict[str, Any] = {"covered_nm": None, "warnings": []}
+    optics = instrument.optics
+    if settings.beads is not None:
+        psf, found = _from_beads(settings, instrument, folder, command)
+        results.update(found)
+    elif settings.formula is not None:
+        results["source"] = settings.formula_text
+        psf = settings.formula(optics)
+    else:
+        path = settings.file or _run_psf(settings)
+        assert path is not None
+        psf, warnings = _from_file(path, optics)
+        results.update(source=str(path), warnings=warnings)
+    if isinstance(psf, PupilPSF | SplinePSF):
+        save_psf(psf, folder / PSF_FILE, {"source": results["source"], "command": command})
+    low, high = depth_range(settings, results, optics)
+    save_figure(stack_figure(psf, np.linspace(low, high, 9)), figure)
+    return results
+
+
+def known_psf(
+    settings: PsfSettings, results: dict[str, Any], instrument: Instrument, folder: Path
+) -> KnownPsf:
+    """Return the PSF of a finished stage."""
+    if settings.formula is not None:
+        model = settings.formula(instrument.optics)
+    else:
+        model = load_psf(folder / PSF_FILE)
+    return KnownPsf(model, depth_range(settings, results, instrument.optics))
+
+
+def depth_range(settings: PsfSettings, results: dict[str, Any], optics: OpticalSystem) -> Range:
+    """Return the depths to work in: as given, else what the beads cover (above the coverslip).
+
+    Raises
+    ------
+    UserError
+        If the range is not known.
+    """
+    covered = results["covered_nm"]
+    low, high = settings.z_min_nm, settings.z_max_nm
+    if covered is None and (low is None or high is None):
+        raise UserError("the depth range is not known: give psf.z_min_nm and psf.z_max_nm in nm")
+    if low is None:
+        low = max(covered[0], 0.0) if optics.nfp_nm > 0 else covered[0]
+    if high is None:
+        high = covered[1]
+    if not high > low:
+        raise UserError(f"the depths {low:g} to {high:g} nm are no range: give psf.z_min_nm and psf.z_max_nm")
+    return low, high
+
+
+def beyond_coverage(z_range_nm: Range, covered_nm: Range | None) -> list[str]:
+    """Return a warning if a range reaches beyond what the bead stack shows."""
+    if covered_nm is None:
+        return []
+    low, high = covered_nm
+    # Half a typical slice distance is no extrapolation.
+    if z_range_nm[0] >= low - 50 and z_range_nm[1] <= high + 50:
+        return []
+    return [
+        f"depths {z_range_nm[0]:g} to {z_range_nm[1]:g} nm are asked for, the bead stack covers {low:g} to"
+        f" {high:g} nm: beyond that the PSF is extrapolated; give psf.z_min_nm and psf.z_max_nm within it"
+    ]
+
+
+def _from_beads(
+    settings: PsfSettings, instrument: Instrument, folder: Path, command: str
+) -> tuple[PSFModel, dict[str, Any]]:
+    assert settings.beads is not None
+    _require_optics(instrument.optics)
+    with open_movie(settings.beads) as movie:
+        stack = repair(movie.read(0, movie.shape[0]))
+    if instrument.gain_known and np.ndim(instrument.camera.offset_adu) == 0:
+        stack = np.asarray(instrument.camera.to_photons(stack), np.float32)
+    z_nm = z_positions(len(stack), settings.z_step_nm, settings.z_nm)
+    # Beads lie on the coverslip: their own focal plane is scanned, the movie's comes in afterwards.
+    at_coverslip = replace(instrument.optics, nfp_nm=0.0)
+    result = calibrate_beads(stack, z_nm, at_coverslip, settings.calibration)
+    source = {"source": str(settings.beads.resolve()), "command": command}
+    write_calibration(result, settings.calibration, folder / CALIBRATION_FOLDER, source)
+    nfp = instrument.optics.nfp_nm
+    if settings.origin == "given":
+        # The focal plane at the position that the stack calls 0 is the origin, not the bead's focus.
+        order = np.argsort(z_nm)
+        nfp += float(np.interp(0.0, z_nm[order], result.nfp_nm[order]))
+    return with_focus(result.retrieved.psf, nfp), {
+        "source": str(settings.beads),
+        "correlation": float(result.correlation.mean()),
+        "correlation_lowest": float(result.correlation.min()),
+        "beads_used": len(result.beads.accepted),
+        # A molecule at z under focus f looks like a bead under focus f - z, nearly.
+        "covered_nm": [nfp - float(result.nfp_nm.max()), nfp - float(result.nfp_nm.min())],
+    }
+
+
+def _from_file(path: Path, optics: OpticalSystem) -> tuple[PSFModel, list[str]]:
+    """Load a PSF and bring it to the movie's pixel and focal plane."""
+    psf = load_psf(path, pixel_size_nm=optics.pixel_size_nm)
+    warnings = []
+    own, wanted = psf.pixel_size_nm, optics.pixel_size_nm
+    if abs(own - wanted) > 1e-3 * wanted:
+        if not isinstance(psf, PupilPSF):
+            raise UserError(
+                f"{path}: the PSF has pixels of {own:g} nm, the movie of {wanted:g} nm: calibrate with a bead"
+                " stack of the movie's pixel size"
+            )
+        warnings.append(f"the PSF of {path.name} was resampled from pixels of {own:g} nm to {wanted:g} nm")
+        psf = _with_pixel(psf, wanted)
+    if isinstance(psf, PupilPSF) and optics.nfp_nm != psf.optics.nfp_nm:
+        psf = with_focus(psf, optics.nfp_nm)
+    return psf, warnings
+
+
+def _with_pixel(psf: PupilPSF, pixel_size_nm: float) -> PupilPSF:
+    """Copy a diffraction PSF for another camera pixel: the pupil stays, the image is sampled anew."""
+    return type(psf)(
+        replace(psf.optics, pixel_size_nm=pixel_size_nm),
+        psf.phase.detach().clone(),
+        psf.amplitude.detach().clone(),
+        psf.blur_sigma_nm.detach().clone(),
+        supercritical=psf.supercritical,
+    )
+
+
+def _run_psf(settings: PsfSettings) -> Path | None:
+    return None if settings.run is None else settings.run / PSF_FILE
+
+
+def _require_optics(optics: OpticalSystem) -> None:
+    for name in ("wavelength_nm", "na"):
+        if getattr(optics, name) is None:
+            raise UserError(f"a calibration needs optics.{name}: give optics.{name}=VALUE")

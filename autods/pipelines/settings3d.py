@@ -1,0 +1,203 @@
+"""What a user may set for the 3D pipeline; None everywhere means: find out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from autods.calibration.bead_calibration import BeadSettings
+from autods.core import OpticalSystem, UserError
+from autods.optics import PSFModel
+from autods.pipelines.settings import CameraSettings, OpticsSettings
+
+Family = Literal["mixture", "voxels"]
+
+#: The stages in their order; each depends on those before it.
+STAGES = ("calibrate", "background", "snr", "train", "test", "localize")
+
+
+@dataclass(frozen=True)
+class PsfSettings:
+    """Where the PSF comes from: exactly one of beads, file, earlier run or formula.
+
+    Parameters
+    ----------
+    beads
+        Bead stack to calibrate.
+    z_step_nm, z_nm
+        Its positions, see :func:`autods.calibration.bead_calibration.z_positions`.
+    origin
+        Where molecules have z = 0 under the nominal focal plane 0: ``focus``, at the bead's focus; ``given``,
+        where the stack's positions are 0.
+    calibration
+        How it is read and fitted.
+    file
+        A PSF file.
+    run
+        Run folder whose PSF and network are taken: nothing is trained.
+    formula, formula_text
+        Makes the PSF of a microscope; its name and numbers, for people and for the cache.
+    z_min_nm, z_max_nm
+        Depths to localize in, nm; None takes what the bead stack covers.
+
+    Raises
+    ------
+    UserError
+        If there is not exactly one source, or the range is reversed.
+    """
+
+    beads: Path | None = None
+    z_step_nm: float | None = None
+    z_nm: str | None = None
+    origin: Literal["focus", "given"] = "focus"
+    calibration: BeadSettings = field(default_factory=BeadSettings)
+    file: Path | None = None
+    run: Path | None = None
+    formula: Callable[[OpticalSystem], PSFModel] | None = None
+    formula_text: str = ""
+    z_min_nm: float | None = None
+    z_max_nm: float | None = None
+
+    def __post_init__(self) -> None:
+        sources = [self.beads, self.file, self.run, self.formula]
+        if len(sources) - sources.count(None) != 1:
+            raise UserError(
+                "the PSF must come from one place: give --beads STACK, --psf FILE, --run FOLDER or psf=NAME"
+            )
+        if self.origin not in ("focus", "given"):
+            raise UserError(f"psf.origin={self.origin}: use focus or given")
+        low, high = self.z_min_nm, self.z_max_nm
+        if low is not None and high is not None and not high > low:
+            raise UserError(f"psf.z_max_nm={high:g} is not above psf.z_min_nm={low:g}: correct the range")
+
+
+@dataclass(frozen=True)
+class BackgroundSettings:
+    """Removal of the background, see :class:`autods.estimation.background.BackgroundRemovedMovie`.
+
+    Parameters
+    ----------
+    block
+        Frames of a block, about.
+    percentile
+        Share of dark frames that every pixel is expected to have, percent.
+    """
+
+    block: int = 100
+    percentile: float = 5.0
+
+
+@dataclass(frozen=True)
+class SnrSettings:
+    """Where noise and photons are measured, see :func:`autods.estimation.snr3d.characterise`."""
+
+    region: str = "auto"
+    size_px: int = 64
+    max_pixel_value: float | None = None
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """Size and length of the training.
+
+    Parameters
+    ----------
+    family
+        ``mixture``: probability, position and error for every pixel; ``voxels``: a volume of Gaussian voxels.
+    width
+        Channels of the network.
+    n_slices
+        Slices D of the volume.
+    size_px
+        Side of the training frames, px; grows with the PSF.
+    batch_size, batches_per_epoch, validation_batches
+        See :class:`autods.training.SimulatedDataModule`.
+    max_steps, max_minutes, patience
+        See :func:`autods.training.fit.fit`.
+    learning_rate
+        Peak of the learning rate.
+    warm_start
+        Weights to start from where they fit; None for the general 2D model's.
+    seed
+        Of weights and simulations.
+    """
+
+    family: Family = "mixture"
+    width: int = 48
+    n_slices: int = 81
+    size_px: int = 32
+    batch_size: int = 16
+    batches_per_epoch: int = 150
+    validation_batches: int = 8
+    max_steps: int = 1800
+    max_minutes: float | None = 15.0
+    patience: int | None = None
+    learning_rate: float = 1.5e-3
+    warm_start: Path | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.family not in ("mixture", "voxels"):
+            raise UserError(f"family={self.family}: use mixture or voxels")
+        for name in ("width", "n_slices", "size_px", "batch_size", "batches_per_epoch", "max_steps"):
+            if getattr(self, name) < 1:
+                raise UserError(f"training: {name}={getattr(self, name)} must be at least 1")
+
+
+@dataclass(frozen=True)
+class Localize3DSettings:
+    """Settings of one 3D run.
+
+    Parameters
+    ----------
+    psf
+        Source and depth range of the PSF.
+    optics, camera
+        What is known of the instrument.
+    background, snr, training
+        Settings of the stages.
+    refine
+        ``mle``: positions refined by maximum likelihood with the PSF; ``none``: as the network gives them.
+    threshold
+        Smallest confidence; None for the best on simulated frames.
+    min_significance
+        Photons that a localization must have, in standard errors.
+    max_uncertainty_nm
+        Localizations of larger lateral uncertainty are dropped; None keeps all.
+    frames, roi
+        Part of the movie; None for all.
+    render_pixel_size_nm
+        Pixel of the reconstruction, nm.
+    until
+        Last stage to carry out.
+    device
+        ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
+    """
+
+    psf: PsfSettings
+    optics: OpticsSettings = field(default_factory=OpticsSettings)
+    camera: CameraSettings = field(default_factory=CameraSettings)
+    background: BackgroundSettings = field(default_factory=BackgroundSettings)
+    snr: SnrSettings = field(default_factory=SnrSettings)
+    training: TrainingSettings = field(default_factory=TrainingSettings)
+    refine: Literal["mle", "none"] = "mle"
+    threshold: float | None = None
+    min_significance: float = 3.0
+    max_uncertainty_nm: float | None = None
+    frames: slice | None = None
+    roi: tuple[int, int, int, int] | None = None
+    render_pixel_size_nm: float = 10.0
+    until: str = "localize"
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        if self.until not in STAGES:
+            raise UserError(f"until={self.until}: use one of {', '.join(STAGES)}")
+        if self.refine not in ("none", "mle"):
+            raise UserError(f"refine is {self.refine!r}: use none or mle")
+
+    def reaches(self, stage: str) -> bool:
+        """Tell whether a stage is to be carried out."""
+        return STAGES.index(stage) <= STAGES.index(self.until)

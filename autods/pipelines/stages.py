@@ -1,0 +1,103 @@
+"""Stages of a run that are not repeated while nothing that they depend on changes."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from autods.io.atomic import atomic_path
+from autods.pipelines.provenance import fingerprint, to_json
+from autods.pipelines.record import RunRecord, Stage
+
+logger = logging.getLogger(__name__)
+
+#: Folder of the stages' results and figures inside a run folder.
+STAGE_FOLDER = "stages"
+
+
+class Stages:
+    """The chain of stages of a run: each is keyed by its own inputs and by the stages before it.
+
+    A finished stage leaves ``stages/NAME.json`` with its key and results, and ``stages/NAME.png``.
+
+    Parameters
+    ----------
+    record
+        The run.
+    """
+
+    def __init__(self, record: RunRecord) -> None:
+        self._record = record
+        self._key = ""
+
+    @property
+    def folder(self) -> Path:
+        """Folder of results and figures."""
+        return self._record.folder / STAGE_FOLDER
+
+    @property
+    def key(self) -> str:
+        """What everything up to the last stage depends on."""
+        return self._key
+
+    def figure(self, name: str) -> Path:
+        """Return the path of a stage's figure."""
+        return self.folder / f"{name}.png"
+
+    def run(
+        self,
+        name: str,
+        depends_on: object,
+        compute: Callable[[Stage], dict[str, Any]],
+        *,
+        files: tuple[Path, ...] = (),
+        total: int = 0,
+    ) -> dict[str, Any]:
+        """Return a stage's results, from its file if it is finished with the same inputs.
+
+        Parameters
+        ----------
+        name
+            Of the stage.
+        depends_on
+            All that its results depend on, beside the stages before.
+        compute
+            Does the work and returns JSON-ready results; the file is written after it.
+        files
+            Other outputs that must be there for the stage to count as finished.
+        total
+            Number of steps; 0 when unknown.
+        """
+        self._key = fingerprint(self._key, name, depends_on)
+        found = self._load(name, files)
+        if found is not None:
+            logger.info("%s: finished before with the same inputs", name)
+            for line in found.get("warnings", []):
+                self._record.warn(line)
+            return found
+        self._forget_from(name)
+        with self._record.stage(name, total) as stage:
+            results: dict[str, Any] = to_json(compute(stage))
+            with atomic_path(self.folder / f"{name}.json") as part:
+                part.write_text(json.dumps({"key": self._key, "results": results}, indent=2) + "\n")
+        for line in results.get("warnings", []):
+            self._record.warn(line)
+        return results
+
+    def _load(self, name: str, files: tuple[Path, ...]) -> dict[str, Any] | None:
+        try:
+            content = json.loads((self.folder / f"{name}.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        if content.get("key") != self._key or not all(path.exists() for path in files):
+            return None
+        results: dict[str, Any] = content["results"]
+        return results
+
+    def _forget_from(self, name: str) -> None:
+        """Remove what this stage has left before: it answers another question."""
+        for suffix in ("json", "png"):
+            (self.folder / f"{name}.{suffix}").unlink(missing_ok=True)

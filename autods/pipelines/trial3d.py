@@ -1,0 +1,160 @@
+"""The fifth stage of the 3D pipeline: the network tried on simulated frames and on the movie's own."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from autods.core import Camera, LocalizationTable
+from autods.estimation.background import BackgroundRemovedMovie
+from autods.metrics.detection import detection_metrics
+from autods.metrics.matching import match
+from autods.optics import crlb
+from autods.pipelines import figures3d
+from autods.pipelines.measure3d import Extent, photon_simulator
+from autods.pipelines.psf_source import KnownPsf
+from autods.pipelines.streaming3d import VolumeLocalizer
+from autods.simulation import Scenes, VolumeConditions
+
+#: Simulated frames, their side, and frames of the movie that are looked at.
+_SIMULATED, _SIDE_PX, _REAL = 32, 64, 10
+_RADIUS_NM, _AXIAL_RADIUS_NM = 250.0, 500.0
+_SEED = 20_001
+
+
+def try_simulated(
+    localizer: VolumeLocalizer,
+    known: KnownPsf,
+    conditions: VolumeConditions,
+    extent: Extent,
+    camera: Camera,
+    device: torch.device,
+) -> tuple[dict[str, Any], figures3d.SimulatedExample]:
+    """Localize simulated frames and compare with their truth.
+
+    Returns
+    -------
+    results, example
+        Scores, root mean square of the errors over each emitter's Cramer-Rao bound, and a frame to draw.
+    """
+    side = max(_SIDE_PX, 2 * extent.fit_px)
+    generator = torch.Generator().manual_seed(_SEED)
+    scenes = conditions.sample(_SIMULATED, side, generator).to(device)
+    simulator = photon_simulator(known, extent, camera, device)
+    counts = simulator(scenes, (side, side), torch.Generator(device).manual_seed(_SEED))
+    frames = counts / camera.qe
+    assert scenes.noise_std is not None
+    noise = scenes.noise_std.square()[:, None, None].expand_as(frames)
+    columns = localizer(frames, noise.contiguous())
+    truth = _truth(scenes, side * conditions.pixel_size_nm)
+    found = LocalizationTable.build(**columns)
+    scores = detection_metrics(truth, found, _RADIUS_NM, _AXIAL_RADIUS_NM)
+    lateral, axial = _over_bounds(localizer, truth, found, scenes, camera, device)
+    results = {
+        "frames": _SIMULATED,
+        "emitters": len(truth),
+        "jaccard": scores.jaccard,
+        "precision": scores.precision,
+        "recall": scores.recall,
+        "rmse_lateral_nm": scores.rmse_lateral_nm,
+        "rmse_axial_nm": scores.rmse_axial_nm,
+        "lateral_error_over_bound": lateral,
+        "axial_error_over_bound": axial,
+    }
+    return results, figures3d.SimulatedExample.choose(
+        frames.cpu().numpy(), truth, found, conditions.pixel_size_nm
+    )
+
+
+def try_real(
+    localizer: VolumeLocalizer, movie: BackgroundRemovedMovie, device: torch.device
+) -> tuple[dict[str, Any], figures3d.RealExample]:
+    """Localize some frames of the movie, render what was found, and tell how much of the light it explains.
+
+    Returns
+    -------
+    results, example
+        ``explained_variance``: 1 minus the squared residual over the squared signal, both about the frames'
+        background and less what noise alone gives; and a frame to draw.
+    """
+    n_frames = movie.shape[0]
+    chosen = np.unique(np.linspace(0, n_frames - 1, min(_REAL, n_frames)).round().astype(int)).tolist()
+    frames = np.concatenate([movie.read(t, t + 1) for t in chosen])
+    background = np.concatenate([movie.background(t, t + 1) for t in chosen])
+    tensors = [torch.from_numpy(values).to(device) for values in (frames, background)]
+    columns = localizer(*tensors)
+    model = localizer.image(columns, frames.shape).numpy()
+    rest = frames - model
+    floor = np.median(rest, axis=(1, 2), keepdims=True)
+    noise = localizer.fitter.variance(torch.from_numpy(background + model)).numpy()
+    explained = _explained(frames - floor, rest - floor, noise)
+    results = {
+        "frames": chosen,
+        "localizations": len(columns["frame"]),
+        "explained_variance": explained,
+    }
+    return results, figures3d.RealExample.choose(frames - floor, model, columns, chosen)
+
+
+def _explained(
+    signal: NDArray[np.float32], residual: NDArray[np.float32], noise: NDArray[np.float32]
+) -> float:
+    """Share of the squared signal above noise that the model takes away."""
+    light = float((signal**2).sum() - noise.sum())
+    left = float((residual**2).sum() - noise.sum())
+    return 1 - max(left, 0.0) / light if light > 0 else math.nan
+
+
+def _truth(scenes: Scenes, side_nm: float) -> LocalizationTable:
+    frame, xyz, photons = scenes.emitters.flat()
+    inside = ((xyz[:, :2] >= 0) & (xyz[:, :2] < side_nm)).all(1)
+    x, y, z = (column[inside].double().cpu().numpy() for column in xyz.unbind(1))
+    return LocalizationTable.build(
+        frame[inside].cpu().numpy(), x, y, z_nm=z, photons=photons[inside].double().cpu().numpy()
+    )
+
+
+def _over_bounds(
+    localizer: VolumeLocalizer,
+    truth: LocalizationTable,
+    found: LocalizationTable,
+    scenes: Scenes,
+    camera: Camera,
+    device: torch.device,
+) -> tuple[float, float]:
+    """Return the root mean square of error over bound, lateral per axis and axial, of the emitters found.
+
+    The bound is that of the emitter by itself: neighbours make the ratio larger.
+    """
+    pairs = match(truth, found, _RADIUS_NM, _AXIAL_RADIUS_NM)
+    if not len(pairs):
+        return math.nan, math.nan
+    true, seen = truth.select(pairs.truth_index), found.select(pairs.found_index)
+    assert scenes.noise_std is not None
+    assert true.z_nm is not None
+    assert seen.z_nm is not None
+    depth = torch.from_numpy(true.z_nm).float()
+    noise = scenes.noise_std.cpu()[torch.from_numpy(true.frame)]
+    psf = localizer.fitter.psf
+    bounds = crlb(
+        psf,
+        torch.stack([torch.zeros_like(depth), torch.zeros_like(depth), depth], 1).to(device),
+        torch.from_numpy(true.photons).float().to(device),
+        torch.zeros_like(depth, device=device),
+        localizer.fitter.size_px,
+        read_noise=float(noise.square().mean().sqrt()),
+        excess_noise=camera.excess_noise_factor / camera.qe,
+    ).double()
+    bounds = bounds.cpu()
+    lateral_error = np.hypot(seen.x_nm - true.x_nm, seen.y_nm - true.y_nm) / math.sqrt(2)
+    lateral_bound = bounds[:, :2].square().mean(1).sqrt().numpy()
+    axial_ratio = (seen.z_nm - true.z_nm) / bounds[:, 2].numpy()
+    return _rms(lateral_error / lateral_bound), _rms(axial_ratio)
+
+
+def _rms(values: NDArray[np.float64]) -> float:
+    return float(np.sqrt(np.mean(values**2)))
