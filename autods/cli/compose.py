@@ -156,6 +156,8 @@ def _check_choice(item: Override) -> None:
 
 def _check_key(item: Override, known: list[str]) -> None:
     key = item.key_or_group
+    if re.match(r"hydra[./]", key):
+        return
     inner = [name for name in known if name.startswith(f"{key}.")]
     if inner and not isinstance(item.value(), dict):
         raise UserError(f"{key} is a group of settings: give one of them, for instance {inner[0]}=...")

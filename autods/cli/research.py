@@ -16,6 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 from autods.cli.arguments import Arguments
 from autods.cli.compose import compose_checked
 from autods.cli.faults import DONE
+from autods.cli.sweeps import run_job
 from autods.core import UserError
 from autods.core.resources import conf_dir
 
@@ -40,7 +41,12 @@ def run_hydra(arguments: Arguments, function: Callable[[DictConfig], Any]) -> in
     if not arguments.multirun:
         compose_checked(config, arguments.overrides)
     GlobalHydra.instance().clear()
-    app = hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=config)(function)
+    program = [sys.argv[0], arguments.command.name]
+
+    def job(composed: DictConfig) -> Any:
+        return run_job(composed, function, program)
+
+    app = hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=config)(job)
     words = [*arguments.overrides, *(["--multirun"] if arguments.multirun else [])]
     with _process_arguments([f"autods {arguments.command.name}", *words]), _errors_reach_us():
         try:

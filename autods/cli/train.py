@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,14 +11,24 @@ from typing import Any
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
+from autods.cli.arguments import Arguments
 from autods.cli.compose import compose_checked
+from autods.cli.research import run_hydra
+from autods.cli.sweeps import write_result
 from autods.io.atomic import atomic_path
 
 _LOG = logging.getLogger(__name__)
 
 
+def command(arguments: Arguments) -> int:
+    """Run ``autods train``."""
+    return run_hydra(arguments, run)
+
+
 def run(config: DictConfig) -> float:
     """Train, export the model, and return its Jaccard index on the fixed test set.
+
+    Of a distributed training, the first process exports the model; the others return NaN.
 
     Parameters
     ----------
@@ -38,9 +49,14 @@ def run(config: DictConfig) -> float:
     out.mkdir(parents=True, exist_ok=True)
     with atomic_path(out / "config.yaml") as temporary:
         OmegaConf.save(config, temporary, resolve=True)
-    fit(module, data, out, **OmegaConf.to_container(config.trainer))  # type: ignore[arg-type]
+    trainer: Any = OmegaConf.to_container(config.trainer)
+    fit(module, data, out, hyperparameters=hyperparameters_of(config), **trainer)
+    if not module.trainer.is_global_zero:
+        return math.nan
     if config.trainer.fast_dev_run:
-        return score_module(module, data)["jaccard"]
+        scores = score_module(module, data)
+        write_result([scores])
+        return scores["jaccard"]
     card = export_model(
         module,
         data,
@@ -51,7 +67,23 @@ def run(config: DictConfig) -> float:
         training=training_of(config),
         generalist=config.generalist,
     )
+    steps = module.trainer.global_step
+    write_result([{**card.metrics, "threshold": card.threshold, "steps": steps, "out": str(out)}])
     return card.metrics["jaccard"]
+
+
+def hyperparameters_of(config: DictConfig) -> dict[str, Any]:
+    """Return what decides the outcome of a training, for TensorBoard's table of hyper-parameters."""
+    values: Any = OmegaConf.to_container(config, resolve=True)
+    groups = ("conditions", "light", "cameras", "network", "representation")
+    scalars = {key: value for key, value in values["data"].items() if not isinstance(value, dict)}
+    module = {key: value for key, value in values["module"].items() if not key.startswith(groups)}
+    return {
+        **{key: _plain(values[key]) for key in ("name", "seed", "warm_start", *groups)},
+        "data": _plain(scalars),
+        "module": _plain(module),
+        "trainer": {key: values["trainer"][key] for key in ("max_steps", "precision", "gradient_clip")},
+    }
 
 
 def _model_folder(config: DictConfig) -> Path:

@@ -47,12 +47,13 @@ class ExampleFigure(Callback):
 
         batch = data.render(data.val_dataloader().dataset[0].to(pl_module.device))
         frames = batch.frames[: self.n_frames]
+        n_frames = len(frames)
         threshold = float(trainer.callback_metrics.get("val/threshold", 0.3))
         found = pl_module.representation.decode(pl_module(frames), threshold)
         pixel_size_nm = pl_module.representation.pixel_size_nm
         rows = 1 if found.z_nm is None else 2
-        figure, axes = plt.subplots(rows, self.n_frames, figsize=(4 * self.n_frames, 4 * rows), squeeze=False)
-        for index in range(self.n_frames):
+        figure, axes = plt.subplots(rows, n_frames, figsize=(4 * n_frames, 4 * rows), squeeze=False)
+        for index in range(n_frames):
             size = frames.shape[-1]
             axes[0, index].imshow(frames[index, 0].cpu(), cmap="gray", extent=(0, size, size, 0))
             truth = batch.emitters.xyz_nm[index][batch.emitters.mask[index]].cpu()

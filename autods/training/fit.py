@@ -21,6 +21,7 @@ from autods.training.data import SimulatedDataModule
 from autods.training.examples import ExampleFigure
 from autods.training.history import TrainingHistory
 from autods.training.module import LocalizationModule
+from autods.training.outcome import Outcome
 
 _LOG = logging.getLogger(__name__)
 
@@ -46,6 +47,7 @@ def fit(
     fast_dev_run: bool = False,
     progress_bar: bool = True,
     on_step: Callable[[int], None] | None = None,
+    hyperparameters: dict[str, Any] | None = None,
 ) -> LocalizationModule:
     """Train until the steps, the minutes or the patience run out; return the module with its best weights.
 
@@ -73,6 +75,8 @@ def fit(
         Show Lightning's progress bar.
     on_step
         Told of the optimizer steps that were done since the last call, those before a resume included.
+    hyperparameters
+        Shown by TensorBoard with the final scores; None shows the module's arguments.
 
     Raises
     ------
@@ -83,8 +87,12 @@ def fit(
     best = ModelCheckpoint(checkpoints, "best", monitor=MONITOR, mode="max", enable_version_counter=False)
     trainer = pl.Trainer(
         default_root_dir=out,
-        logger=TensorBoardLogger(out, name=None, version="tensorboard"),
-        callbacks=[*_callbacks(best, patience), TrainingHistory(out, on_step)],
+        logger=TensorBoardLogger(out, name=None, version="tensorboard", default_hp_metric=False),
+        callbacks=[
+            *_callbacks(best, patience),
+            TrainingHistory(out, on_step),
+            Outcome(best, hyperparameters),
+        ],
         max_steps=max_steps,
         max_time=None if max_minutes is None else timedelta(minutes=max_minutes),
         accelerator=accelerator,

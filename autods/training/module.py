@@ -85,17 +85,30 @@ class LocalizationModule(pl.LightningModule):
         self.score.update(found, batch.emitters, self.representation.pixel_size_nm, field_nm)
 
     def on_validation_epoch_end(self) -> None:
-        """Log the scores at the best threshold."""
-        best = self.score.compute()
+        """Log the scores at the best threshold, over the frames of all processes."""
+        best = self._gathered_score().compute()
         self.score.reset()
-        self.log_dict({f"val/{name}": value for name, value in best.items()}, prog_bar=True)
+        self.log_dict({f"val/{name}": value for name, value in best.items()}, prog_bar=True, sync_dist=True)
+
+    def _gathered_score(self) -> ThresholdScore:
+        """Return the score of the frames that all processes of a distributed training have seen."""
+        if self.trainer.world_size == 1:
+            return self.score
+        parts: list[Any] = [None] * self.trainer.world_size
+        torch.distributed.all_gather_object(parts, self.score.collected())
+        radii = (self.score.match_radius_nm, self.score.axial_radius_nm)
+        together = ThresholdScore(radii[0], axial_radius_nm=radii[1])
+        for part in parts:
+            together.extend(*part)
+        return together
 
     def _loss(self, stage: str, output: Tensor, batch: FrameBatch) -> Tensor:
         terms = self.representation.loss(output, batch.emitters)
         total = torch.stack(list(terms.values())).sum()
         size = len(batch.frames)
-        self.log_dict({f"{stage}/{name}": value for name, value in terms.items()}, batch_size=size)
-        self.log(f"{stage}/loss", total, prog_bar=True, batch_size=size)
+        how: dict[str, Any] = {"batch_size": size, "sync_dist": stage == "val"}
+        self.log_dict({f"{stage}/{name}": value for name, value in terms.items()}, **how)
+        self.log(f"{stage}/loss", total, prog_bar=True, **how)
         return total
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:

@@ -49,6 +49,16 @@ class ThresholdScore:
         self._found: list[np.ndarray] = []
         self._n_frames = 0
 
+    def collected(self) -> tuple[list[np.ndarray], list[np.ndarray], int]:
+        """Return what was collected, plain enough to be sent to another process: for :meth:`extend`."""
+        return self._truth, self._found, self._n_frames
+
+    def extend(self, truth: list[np.ndarray], found: list[np.ndarray], n_frames: int) -> None:
+        """Add what another score has collected."""
+        for own, parts in ((self._truth, truth), (self._found, found)):
+            own += [part + np.eye(1, part.shape[1]) * self._n_frames for part in parts]
+        self._n_frames += n_frames
+
     def update(
         self, found: Detections, emitters: EmitterBatch, pixel_size_nm: float, field_nm: float
     ) -> None:
