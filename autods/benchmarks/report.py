@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import platform
 import subprocess
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 logger = logging.getLogger(__name__)
+
+#: What a page over several suites is made from.
+SUITE_FILE = "suite.json"
 
 
 @dataclass(frozen=True)
@@ -60,7 +64,9 @@ class Suite(Protocol):
 
 
 def run_suite(suite: Suite, out: Path, command: str) -> SuiteResult:
-    """Run a suite and write its folder: ``results.csv``, ``results.md``, further tables, figures as PNG.
+    """Run a suite and write its folder: ``results.csv``, ``results.md``, further tables, figures.
+
+    Figures are PNG and PDF; the tables are the data behind them.
 
     Parameters
     ----------
@@ -88,12 +94,18 @@ def run_suite(suite: Suite, out: Path, command: str) -> SuiteResult:
         "command": f"`{command}`",
         "took": f"{seconds:.0f} s",
     }
-    for index, table in enumerate(result.tables):
-        _write(out / (f"{table.name}.csv" if index else "results.csv"), table.to_csv())
+    files = ["results.csv", *(f"{table.name}.csv" for table in result.tables[1:])]
+    for file, table in zip(files, result.tables, strict=True):
+        _write(out / file, table.to_csv())
     for name, figure in result.figures.items():
-        with atomic_path(out / f"{name}.png") as part:
-            figure.savefig(part, format="png")
+        for kind in ("png", "pdf"):
+            with atomic_path(out / f"{name}.{kind}") as part:
+                figure.savefig(part, format=kind)
     _write(out / "results.md", to_markdown(result, facts))
+    titles = [{"title": table.title, "file": file} for file, table in zip(files, result.tables, strict=True)]
+    content = {"name": suite.name, "title": result.title, "notes": list(result.notes), "facts": facts}
+    content |= {"tables": titles, "figures": list(result.figures)}
+    _write(out / SUITE_FILE, json.dumps(content, indent=2) + "\n")
     logger.info("%s: %s", suite.name, out / "results.md")
     return result
 

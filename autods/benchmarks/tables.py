@@ -48,11 +48,15 @@ class Table:
         writer.writerows({name: _exact(cell) for name, cell in row.items()} for row in self.rows)
         return buffer.getvalue()
 
+    def to_text(self) -> list[list[str]]:
+        """Return the header and the rows as people read them: three significant digits, "X ± sd"."""
+        shown = [name for name in self.columns if not name.endswith(SD)]
+        return [shown, *([_shown(row, name) for name in shown] for row in self.rows)]
+
     def to_markdown(self) -> str:
         """Return the table as Markdown, three significant digits."""
-        shown = [name for name in self.columns if not name.endswith(SD)]
-        lines = [_line(shown), _line(["---"] * len(shown))]
-        lines += [_line([_shown(row, name) for name in shown]) for row in self.rows]
+        header, *rows = self.to_text()
+        lines = [_line(header), _line(["---"] * len(header)), *(_line(row) for row in rows)]
         return "\n".join([f"### {self.title}", "", *lines])
 
 

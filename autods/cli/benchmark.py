@@ -11,10 +11,12 @@ from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from autods.benchmarks.report import run_suite
+from autods.benchmarks.page import write_page
+from autods.benchmarks.report import SuiteResult, run_suite
 from autods.cli.arguments import Arguments
 from autods.cli.compose import compose_checked
 from autods.cli.faults import DONE
+from autods.cli.sweeps import write_result
 from autods.core import UserError
 
 
@@ -43,6 +45,7 @@ def run(config: DictConfig, command_line: str) -> None:
         If the suite lacks something that it needs; of several suites, the others go on.
     """
     suites = list(_suites(config))
+    results: list[SuiteResult] = []
     for folder, settings in suites:
         try:
             result = run_suite(_build(settings), folder, command_line)
@@ -54,6 +57,10 @@ def run(config: DictConfig, command_line: str) -> None:
         print(f"{result.tables[0].to_markdown()}\n")
         print(*(f"* {note}" for note in result.notes), sep="\n")
         print(folder / "results.md")
+        results.append(result)
+    if results:
+        print(write_page(Path(config.out)))
+    write_result([row for result in results for row in result.tables[0].rows])
 
 
 def equivalent_script(overrides: list[str]) -> str:

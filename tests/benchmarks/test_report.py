@@ -3,9 +3,11 @@ from dataclasses import dataclass
 
 import pytest
 
+from autods.benchmarks.page import write_page
 from autods.benchmarks.report import SuiteResult, commit, machine, run_suite
 from autods.benchmarks.style import grouped_bars, grouped_points, lines, panels
 from autods.benchmarks.tables import Table
+from autods.core import UserError
 
 
 @dataclass(frozen=True)
@@ -24,10 +26,12 @@ class Made:
 def test_a_suite_leaves_tables_figures_and_where_they_come_from(tmp_path):
     out = tmp_path / "new" / "folder"
     run_suite(Made(), out, "autods benchmark suite=made")
-    assert {path.name for path in out.iterdir()} == {"results.csv", "more.csv", "results.md", "picture.png"}
+    names = {"results.csv", "more.csv", "results.md", "suite.json", "picture.png", "picture.pdf"}
+    assert {path.name for path in out.iterdir()} == names
     with (out / "results.csv").open() as file:
         assert list(csv.DictReader(file)) == [{"a": "0.25"}]
     assert (out / "picture.png").read_bytes().startswith(b"\x89PNG")
+    assert (out / "picture.pdf").read_bytes().startswith(b"%PDF")
     page = (out / "results.md").read_text()
     for text in (
         "## What was compared",
@@ -39,6 +43,18 @@ def test_a_suite_leaves_tables_figures_and_where_they_come_from(tmp_path):
         commit(),
     ):
         assert text in page
+
+
+def test_one_page_shows_all_suites_below_a_folder(tmp_path):
+    run_suite(Made(), tmp_path / "a", "first command")
+    run_suite(Made(), tmp_path / "b" / "c", "second command")
+    page = write_page(tmp_path).read_text()
+    for text in ("first command", "second command", "<td>0.25</td>", "A note.", 'href="b/c/more.csv"'):
+        assert text in page
+    assert page.count("data:image/png;base64,iVBOR") == 2
+    assert write_page(tmp_path / "a").read_text().count("<h2") == 1
+    with pytest.raises(UserError, match="no results"):
+        write_page(tmp_path / "nowhere")
 
 
 def test_what_fails_leaves_no_page(tmp_path):

@@ -61,9 +61,7 @@ def test_a_sweep_ends_in_one_table(tmp_path: Path) -> None:
 def _check_tensorboard(folder: Path) -> None:
     events = EventAccumulator(str(folder)).Reload()
     assert {"best/jaccard", "final/jaccard", "final/rmse_nm"} <= set(events.Tags()["scalars"])
-    session = next(
-        iter(events.summary_metadata["_hparams_/session_start_info"].plugin_data.content for _ in "1")
-    )
+    session = events.summary_metadata["_hparams_/session_start_info"].plugin_data.content
     for name in (b"conditions/density_per_um2/centre", b"module/learning_rate", b"data/batch_size"):
         assert name in session
 
@@ -119,7 +117,9 @@ def test_two_processes_train_one_model_and_score_all_frames(program: list[str], 
     assert torch.load(checkpoint, weights_only=True)["global_step"] == 4
     from hydra.utils import instantiate
 
-    data = instantiate(compose_checked("train", [word for word in words if "hydra" not in word]).data)
+    data = instantiate(
+        compose_checked("train", [word for word in words if "hydra" not in word]).data, _convert_="all"
+    )
     module = LocalizationModule.load_from_checkpoint(checkpoint, weights_only=True)
     scores = score_module(module.eval(), data)
     for name in ("jaccard", "precision", "recall"):
