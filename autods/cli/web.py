@@ -29,5 +29,10 @@ def run(arguments: Arguments) -> int:
     folders = data_folders(arguments.data)
     host = str(arguments.options.get("--host", config.host))
     wanted = WebSettings(folders, host, int(port), config.max_upload_mb)
-    serve(wanted, lambda address: print(f"autods web: {address}   (Ctrl-C ends it; jobs go on)", flush=True))
+    try:
+        serve(
+            wanted, lambda address: print(f"autods web: {address}   (Ctrl-C ends it; runs go on)", flush=True)
+        )
+    except KeyboardInterrupt:
+        print("autods web: ended; runs go on")
     return DONE

@@ -16,7 +16,8 @@ from autods.core import UserError
 from autods.core.resources import conf_dir
 from autods.pipelines.settings import parse_frames, parse_roi
 
-FieldKind = Literal["number", "whole", "choice", "frames", "roi", "range"]
+FieldKind = Literal["number", "whole", "choice", "frames", "roi", "range", "region"]
+_CORNERS = ("auto", "top-left", "top-right", "bottom-left", "bottom-right")
 _DEVICE = re.compile(r"auto|cpu|cuda(:\d{1,2})?|mps")
 
 
@@ -87,6 +88,8 @@ class Field:
             return f"{self.key}={re.sub(r'[^0-9:]', '', text)}"
         if self.kind == "roi":
             return f"{self.key}={':'.join(map(str, _checked_roi(text)))}"
+        if self.kind == "region":
+            return f"{self.key}={text if text in _CORNERS else ':'.join(map(str, _checked_roi(text)))}"
         if self.kind == "range":
             return f"{self.key}={_checked_range(text)}"
         return f"{self.key}={self._number(text)}"
@@ -148,13 +151,13 @@ OPTICS = (
     Field("optics.na", "Numerical aperture", low=0.1, high=1.75, usual="not known"),
 )
 INDICES = (
-    Field("optics.n_immersion", "Refractive index of the immersion", low=1, high=2.5, usual="1.518"),
-    Field("optics.n_sample", "Refractive index of the sample", low=1, high=2.5, usual="1.33"),
-    Field("optics.nfp_nm", "Focal plane above the coverslip", "nm", low=-50000, high=50000, usual="0"),
+    Field("optics.n_immersion", "Index of immersion", low=1, high=2.5, usual="1.518"),
+    Field("optics.n_sample", "Index of sample", low=1, high=2.5, usual="1.33"),
+    Field("optics.nfp_nm", "Focal plane height", "nm", low=-50000, high=50000, usual="0"),
 )
 CAMERA = (
-    Field("camera.offset_adu", "Offset", "ADU", low=0, high=1e6, usual="0"),
-    Field("camera.e_per_adu", "Conversion", "electrons/ADU", low=0, high=1000, above=True, usual="1"),
+    Field("camera.offset_adu", "Offset", "ADU", low=0, high=1e6, usual="measured, else 0"),
+    Field("camera.e_per_adu", "Conversion", "e/ADU", low=0, high=1000, above=True, usual="measured, else 1"),
     Field("camera.em_gain", "EM gain", low=1, high=100000, usual="no EM register"),
     Field("camera.qe", "Quantum efficiency", "0 to 1", low=0, high=1, above=True, usual="1"),
     Field("camera.read_noise_e", "Read noise", "electrons", low=0, high=10000, usual="0"),

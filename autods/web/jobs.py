@@ -25,13 +25,14 @@ CONSOLE_FILE = "console.txt"
 RUNS_FOLDER = "autods_runs"
 
 Kind = Literal["localize", "localize3d"]
-Order = Literal["queued", "started", "stopping", "withdrawn"]
-Status = Literal["queued", "running", "stopping", "done", "failed", "interrupted", "withdrawn"]
+Order = Literal["queued", "started", "stopping", "withdrawn", "draft"]
+Status = Literal["queued", "running", "stopping", "done", "failed", "interrupted", "withdrawn", "draft"]
 
 #: A job in one of these states occupies or awaits its device.
 UNFINISHED: frozenset[Status] = frozenset({"queued", "running", "stopping"})
 #: Processes that start within this many seconds of each other with one number are the same process.
 _SAME_START_S = 2.0
+_WAITING: dict[Order, Status] = {"queued": "queued", "withdrawn": "withdrawn", "draft": "draft"}
 _ID = re.compile(r"[A-Za-z0-9_+][\w.+-]{0,150}")
 
 
@@ -57,8 +58,6 @@ class Job:
         When it was put into the queue, seconds since 1970.
     pid, pid_started
         The process and the time of its start, once started.
-    form
-        What the page's form held, to show it again.
     """
 
     folder: Path
@@ -70,7 +69,6 @@ class Job:
     queued_at: float = 0.0
     pid: int | None = None
     pid_started: float | None = None
-    form: dict[str, str] = dataclasses.field(default_factory=dict)
 
     @property
     def id(self) -> str:
@@ -150,9 +148,7 @@ class JobStore:
         with atomic_path(self.folder / ".written") as part:
             part.write_text("", encoding="utf-8")
 
-    def create(
-        self, kind: Kind, movie: Path, arguments: list[str], device: str, form: dict[str, str], *, queue: bool
-    ) -> Job:
+    def create(self, kind: Kind, movie: Path, arguments: list[str], device: str, *, queue: bool) -> Job:
         """Make a run folder and put the job into the queue, or only keep it (``queue=False``).
 
         Raises
@@ -162,10 +158,8 @@ class JobStore:
         """
         stamp = time.strftime("%Y%m%d-%H%M%S")
         name = f"{stamp}_{safe_name(movie.name, 60)}_{uuid.uuid4().hex[:4]}"
-        order: Order = "queued" if queue else "withdrawn"
-        job = Job(
-            self.folder / name, kind, str(movie), tuple(arguments), device, order, time.time(), form=form
-        )
+        order: Order = "queued" if queue else "draft"
+        job = Job(self.folder / name, kind, str(movie), tuple(arguments), device, order, time.time())
         self.save(job)
         return job
 
@@ -208,13 +202,14 @@ class JobStore:
                 found.append(self.load(path.parent.name))
         return sorted(found, key=lambda job: job.queued_at, reverse=True)
 
-    def put_back(self, job: Job, arguments: tuple[str, ...] | None = None) -> Job:
+    def put_back(self, job: Job, arguments: tuple[str, ...] | None = None, device: str | None = None) -> Job:
         """Queue a job that does not run, to go on or with other arguments; others stay as they are."""
         if view(job).is_unfinished:
             return job
         again = dataclasses.replace(
             job,
             arguments=job.arguments if arguments is None else arguments,
+            device=device or job.device,
             order="queued",
             queued_at=time.time(),
             pid=None,
@@ -227,8 +222,8 @@ class JobStore:
 def view(job: Job) -> JobView:
     """Read what is known of a job from its folder."""
     run = read_run(job.folder) or {}
-    if job.order in ("queued", "withdrawn"):
-        return JobView(job, "queued" if job.order == "queued" else "withdrawn", "", run, {})
+    if job.order in ("queued", "withdrawn", "draft"):
+        return JobView(job, _WAITING[job.order], "", run, {})
     if job.is_alive():
         progress = read_progress(job.folder) or {}
         own = progress if progress.get("process") == job.pid else {}

@@ -69,6 +69,8 @@ def build(site: Site, access: Access) -> FastAPI:
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
+        if site.tensorboard is not None:
+            site.tensorboard.close()
 
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     pictures = Pictures(site)
@@ -106,7 +108,7 @@ def serve(settings: WebSettings, announce: Callable[[str], None]) -> None:
     UserError
         If a folder cannot be used, or the address cannot be listened on.
     """
-    site = Site(Roots(settings.data), int(settings.max_upload_mb * 1e6))
+    site = Site(Roots(settings.data), int(settings.max_upload_mb * 1e6), is_loopback(settings.host))
     site.store.prepare()
     token = _token(settings.host)
     listener = _listen(settings.host, settings.port)

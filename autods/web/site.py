@@ -18,6 +18,7 @@ from autods.web.queue import Queue
 from autods.web.quick import FOLDER as QUICK_FOLDER
 from autods.web.quick import Quick
 from autods.web.roots import Roots
+from autods.web.tensorboard import TensorBoard
 
 Value = TypeVar("Value")
 #: What is read of a run folder is shown to all viewers for this long.
@@ -35,14 +36,18 @@ class Site:
         Allowed folders.
     max_upload_bytes
         Largest file that can be uploaded.
+    is_local
+        Whether only this machine reaches the page.
     """
 
     roots: Roots
     max_upload_bytes: int
+    is_local: bool = True
     store: JobStore = field(init=False)
     queue: Queue = field(init=False)
     presets: Presets = field(init=False)
     quick: Quick = field(init=False)
+    tensorboard: TensorBoard | None = field(init=False)
     movies: Movies = field(default_factory=Movies)
     _kept: dict[object, tuple[float, Any]] = field(default_factory=dict)
 
@@ -51,6 +56,7 @@ class Site:
         self.queue = Queue(self.store)
         self.presets = Presets(self.store.folder / "presets.json")
         self.quick = Quick(self.store.folder / QUICK_FOLDER)
+        self.tensorboard = TensorBoard(self.store.folder) if self.is_local else None
 
     @property
     def uploads(self) -> Path:
@@ -87,9 +93,11 @@ class Site:
         await asyncio.to_thread(self.queue.advance)
         self._kept.clear()
 
-    async def resume(self, job: Job, arguments: tuple[str, ...] | None = None) -> None:
-        """Put a job into the queue again, perhaps with other arguments."""
-        await asyncio.to_thread(self.store.put_back, job, arguments)
+    async def resume(
+        self, job: Job, arguments: tuple[str, ...] | None = None, device: str | None = None
+    ) -> None:
+        """Put a job into the queue again, perhaps with other arguments or on another device."""
+        await asyncio.to_thread(self.store.put_back, job, arguments, device)
         await self.submit()
 
     async def stop(self, job: Job, *, kill: bool = False) -> None:

@@ -9,6 +9,7 @@ from autods.web.fields import ADVANCED, CAMERA, FRAMES, LOCALIZE, OPTICS, ROI, d
 from autods.web.movies import MovieFacts
 from autods.web.pages.preview import Preview
 from autods.web.site import Site, device_key, read_json
+from autods.web.steps import Progress3D, save_progress
 from autods.web.widgets.form import Form, Suggestion, suggestion
 from autods.web.widgets.frames import FrameViewer
 from autods.web.widgets.layout import duration_text, error_page, number_text, page, panel, problem
@@ -61,12 +62,12 @@ class MoviePage:
         ui.timer(0.1, self._measure, once=True)
 
     def _form_panel(self) -> None:
-        known = _from_file(self._facts)
+        known = suggestions_from_file(self._facts)
         with panel("Reconstruct in 2D"):
             self._go = ui.button("Reconstruct", icon="play_arrow", on_click=self._start)
             self._go.props("size=lg no-caps").classes("wide")
             self._problem = problem("")
-            ui.link("Reconstruct in 3D instead", f"/movie3d?path={self._facts.path}").classes("soft")
+            ui.button("Reconstruct in 3D ...", on_click=self._start_3d).props("flat dense no-caps")
         with panel("Microscope"):
             self._pixel_note = ui.label("").classes("notice")
             preset_line(self._site.presets, "optics", lambda: self._optics)
@@ -92,9 +93,6 @@ class MoviePage:
 
     def _forms(self) -> tuple[Form, ...]:
         return self._optics, self._camera, self._part, self._advanced
-
-    def _values(self) -> dict[str, str]:
-        return {key: text for form in self._forms() for key, text in form.values().items()}
 
     def _words(self) -> list[str]:
         """Return the words of the command; a pixel size must be known."""
@@ -122,7 +120,7 @@ class MoviePage:
         self._pixel_note.set_visibility(missing)
         self._go.set_enabled(not found and not missing)
         roi = self._part.values().get(ROI.key, "")
-        self._frames.viewer.set_region(_box(roi))
+        self._frames.viewer.set_region(box_of(roi))
         if (size := self._optics.all_values()[_NEEDED]) and not OPTICS[0].problem(size):
             self._frames.set_pixel_size(float(size.replace(",", ".")))
 
@@ -133,10 +131,20 @@ class MoviePage:
         try:
             arguments = [str(self._facts.path), *self._words()]
             device = device_key(str(self._device.value))
-            job = self._site.store.create(
-                "localize", self._facts.path, arguments, device, self._values(), queue=True
-            )
+            job = self._site.store.create("localize", self._facts.path, arguments, device, queue=True)
             await self._site.submit()
+        except UserError as error:
+            self._problem.set_text(str(error))
+            return
+        ui.navigate.to(f"/run/{job.id}")
+
+    def _start_3d(self) -> None:
+        """Make a draft with what was entered, and go on there."""
+        try:
+            path = self._facts.path
+            job = self._site.store.create("localize3d", path, [str(path)], "cpu", queue=False)
+            values = {**self._optics.values(), **self._camera.values(), **self._part.values()}
+            save_progress(job.folder, Progress3D(values, {}, {}))
         except UserError as error:
             self._problem.set_text(str(error))
             return
@@ -203,7 +211,8 @@ class MoviePage:
                 ui.button("Measure", on_click=self._measure).props("flat dense no-caps")
 
 
-def _from_file(facts: MovieFacts) -> dict[str, Suggestion]:
+def suggestions_from_file(facts: MovieFacts) -> dict[str, Suggestion]:
+    """Return what a movie's file states, by the keys of the forms."""
     groups = {field.key.partition(".")[2]: field.key for field in (*OPTICS, *CAMERA)}
     return {
         groups[name]: Suggestion(f"{value:g}", f"from the file ({facts.source})")
@@ -212,7 +221,8 @@ def _from_file(facts: MovieFacts) -> dict[str, Suggestion]:
     }
 
 
-def _box(roi: str) -> tuple[int, int, int, int] | None:
+def box_of(roi: str) -> tuple[int, int, int, int] | None:
+    """Read ``Y0:X0:Y1:X1``; None where it is anything else."""
     if not roi or ROI.problem(roi):
         return None
     y0, x0, y1, x1 = (int(part) for part in roi.split(":"))

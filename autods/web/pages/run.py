@@ -8,6 +8,7 @@ from nicegui import ui
 
 from autods.core import UserError
 from autods.web.jobs import Job, JobView, log_text
+from autods.web.pages.stepper import Stepper
 from autods.web.routes import Pictures
 from autods.web.site import Site
 from autods.web.widgets.layout import chip, duration_text, error_page, page, panel
@@ -44,12 +45,17 @@ class RunPage:
     def __init__(self, site: Site, pictures: Pictures, job_id: str) -> None:
         self._site, self._pictures, self._id = site, pictures, job_id
         self._result_of: float | None = None
+        self._files_of: object = None
+        self._stepper: Stepper | None = None
 
     async def draw(self) -> None:
         """Show everything and keep it up to date."""
         now = self._site.view(self._id)
         with panel():
             self._status_lines()
+        if now.job.kind == "localize3d":
+            self._stepper = Stepper(self._site, now)
+            await self._stepper.draw()
         with panel("Result") as self._result_panel:
             self._result = ui.element("div").classes("w-full")
         self._files_panel = ui.element("div").classes("columns even")
@@ -86,10 +92,10 @@ class RunPage:
 
     def _command(self, job: Job) -> None:
         with ui.element("code").classes("command"):
-            ui.label(job.command)
+            self._command_text = ui.label(job.command)
 
         def copy() -> None:
-            ui.clipboard.write(job.command)
+            ui.clipboard.write(self._command_text.text)
             ui.notify("Copied")
 
         ui.button("Copy", icon="content_copy", on_click=copy).props("flat dense no-caps")
@@ -101,16 +107,20 @@ class RunPage:
             return
         self._show_status(now)
         self._refresh_log()
+        if self._stepper is not None:
+            self._stepper.refresh(now)
         table = now.job.folder / "localizations.csv"
         is_there = now.status == "done" and table.exists()
         self._result_panel.set_visibility(is_there)
-        self._files_panel.set_visibility(now.status != "queued")
+        self._files_panel.set_visibility(now.status not in ("queued", "draft"))
         version = table.stat().st_mtime if is_there else 0.0
-        if self._result_of != version:
-            self._result_of = version
+        if self._files_of != (version, now.status, now.stage):
+            self._files_of = (version, now.status, now.stage)
             self._files.clear()
             with self._files:
                 downloads(now.job)
+        if self._result_of != version:
+            self._result_of = version
             self._result.clear()
             if is_there:
                 with self._result:
@@ -128,6 +138,7 @@ class RunPage:
         self._stop.set_visibility(now.status in ("queued", "running"))
         self._kill.set_visibility(now.status == "stopping")
         self._resume.set_visibility(now.status in ("interrupted", "failed", "withdrawn"))
+        self._command_text.set_text(now.job.command)
         self._message.set_text(now.message)
         self._message.set_visibility(bool(now.message))
         warnings = [str(text) for text in now.run.get("warnings", [])] if now.status == "done" else []
@@ -154,6 +165,8 @@ class RunPage:
                 if isinstance(found, int)
                 else f"finished in {seconds}"
             )
+        if now.status == "draft":
+            return "Enter what is known, then run all steps at once or one by one."
         if now.status == "interrupted":
             return "stopped: what was finished is kept"
         if now.status == "stopping":

@@ -53,6 +53,8 @@ class Form:
         What to show at first, by key.
     on_change
         Called after each change.
+    headings
+        What stands above an entry, by key.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class Form:
         fields: Sequence[Field],
         values: Mapping[str, str] | None = None,
         on_change: Callable[[], None] = lambda: None,
+        headings: Mapping[str, str] | None = None,
     ) -> None:
         self.fields = tuple(fields)
         self._inputs: dict[str, ValueElement[Any]] = {}
@@ -68,6 +71,8 @@ class Form:
         self._on_change = on_change
         for field in self.fields:
             given = (values or {}).get(field.key, "")
+            if headings and field.key in headings:
+                ui.label(headings[field.key]).classes("group")
             self._inputs[field.key] = (
                 self._choice(field, given) if field.kind == "choice" else self._text(field, given)
             )

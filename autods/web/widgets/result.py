@@ -115,7 +115,7 @@ class ResultPanel:
                 self._limits[name] = (chosen["min"], top)
             self._draw()
 
-        slider.on("change", limit)
+        slider.on("change", limit, throttle=0.3, leading_events=False)
         self._sliders = [*getattr(self, "_sliders", []), (slider, low, high)]
 
     def _reset(self) -> None:

@@ -1,0 +1,195 @@
+"""3D step by step, or all at once: the steps of a 3D run with their figures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from nicegui import run, ui
+
+from autods.core import UserError
+from autods.pipelines.settings3d import STAGES
+from autods.web.jobs import JobView
+from autods.web.pages.movie import box_of, suggestions_from_file
+from autods.web.site import Site, device_key
+from autods.web.steps import DEVICE, HEADINGS, STEPS, Progress3D, arguments, load_progress, save_progress
+from autods.web.steps import Step as StepText
+from autods.web.widgets.form import Form
+from autods.web.widgets.frames import FrameViewer
+from autods.web.widgets.layout import chip, panel, problem
+from autods.web.widgets.presets import preset_line
+from autods.web.widgets.source import SourceEntry
+from autods.web.widgets.step_result import StepResult
+from autods.web.widgets.viewer import Box
+
+_STATUS = {"new": "not yet", "running": "running", "done": "done", "stale": "out of date"}
+#: Steps on whose picture a region is drawn, and the entry that it becomes.
+_REGIONS = {"calibrate": "roi", "snr": "snr.region"}
+
+
+class Stepper:
+    """One visitor's view of the steps of a 3D run.
+
+    Parameters
+    ----------
+    site
+        What all pages share.
+    now
+        The run.
+    """
+
+    def __init__(self, site: Site, now: JobView) -> None:
+        self._site, self._job = site, now.job
+        self._movie = Path(now.job.movie)
+        self._state = load_progress(now.job.folder)
+        self._forms: dict[str, Form] = {}
+        self._panels: dict[str, ui.element] = {}
+        self._chips: dict[str, ui.label] = {}
+        self._buttons: dict[str, ui.element] = {}
+        self._results: dict[str, StepResult] = {}
+        self._current = STAGES[0]
+        self._is_dirty = False
+        self._frames: FrameViewer | None = None
+
+    async def draw(self) -> None:
+        """Show everything."""
+        try:
+            facts = await run.io_bound(self._site.movies.facts, self._site.roots.movie(self._movie))
+        except UserError as error:
+            problem(str(error))
+            return
+        assert facts is not None
+        with panel("Reconstruct in 3D"):
+            with ui.element("div").classes("line"):
+                self._go = ui.button("One click: all steps", icon="play_arrow", on_click=self._run_all)
+                self._go.props("no-caps size=lg")
+                self._device = ui.select(
+                    ["auto", "cpu", "cuda", "mps"],
+                    value=self._state.values.get(DEVICE, "auto"),
+                    label="Device",
+                )
+                self._device.props("dense outlined").style("min-width:7rem").on_value_change(self._changed)
+            self._problem = problem("")
+            with ui.element("nav").classes("steps").props('aria-label="Steps"'):
+                for step in STEPS:
+                    self._step_button(step)
+        with ui.element("div").classes("columns"):
+            with ui.element("div").classes("stack"):
+                with panel() as self._picture:
+                    self._frames = FrameViewer(facts, self._region_drawn)
+                    self._frames.set_pixel_size(facts.known.get("pixel_size_nm"))
+                with panel() as self._figure:
+                    for step in STEPS:
+                        self._results[step.name] = StepResult(self._job, step)
+            with ui.element("div").classes("stack"):
+                for step in STEPS:
+                    self._step_panel(step)
+        suggestions = suggestions_from_file(facts)
+        self._forms["calibrate"].suggest(suggestions)
+        self._choose(STAGES[0])
+        self._changed()
+        self._is_dirty = False
+
+    def _step_button(self, step: StepText) -> None:
+        with ui.element("button").props(f'type="button" data-step="{step.name}"') as button:
+            button.on("click", lambda: self._choose(step.name))
+            ui.label(f"{STAGES.index(step.name) + 1}. {step.title}")
+            self._chips[step.name] = chip("not yet")
+        self._buttons[step.name] = button
+
+    def _step_panel(self, step: StepText) -> None:
+        with panel(step.title) as box:
+            ui.label(step.text).classes("soft")
+            if step.name == "calibrate":
+                self._source = SourceEntry(self._site, self._state.values, self._changed)
+                preset_line(self._site.presets, "optics", lambda: self._forms["calibrate"])
+                preset_line(self._site.presets, "camera", lambda: self._forms["calibrate"])
+            with ui.element("div").classes("entries"):
+                self._forms[step.name] = Form(step.fields, self._state.values, self._changed, HEADINGS)
+            if step.name == "train":
+                self._tensorboard()
+            ui.button("Run up to this step", on_click=lambda: self._run(step.name)).props("no-caps outline")
+        self._panels[step.name] = box
+
+    def _tensorboard(self) -> None:
+        """Offer TensorBoard; it knows no token, so that on a server for others only its command is told."""
+        board = self._site.tensorboard
+        if board is None:
+            ui.label("All curves: tensorboard --logdir " + str(self._site.store.folder)).classes("soft wrap")
+            return
+
+        async def show() -> None:
+            ui.navigate.to(await run.io_bound(board.address), new_tab=True)
+
+        ui.button("All curves in TensorBoard", on_click=show).props("flat dense no-caps")
+
+    def _choose(self, name: str) -> None:
+        self._current = name
+        for other, box in self._panels.items():
+            box.set_visibility(other == name)
+            self._results[other].set_visibility(other == name)
+            button = self._buttons[other]
+            if other == name:
+                button.props('aria-current="step"')
+            else:
+                button.props(remove="aria-current")
+        self._picture.set_visibility(name in _REGIONS)
+        self._mark_region()
+
+    def _region_drawn(self, box: Box | None) -> None:
+        text = "" if box is None else ":".join(map(str, box))
+        if self._current in _REGIONS:
+            self._forms[self._current].set({_REGIONS[self._current]: text})
+
+    def _mark_region(self) -> None:
+        if self._frames is not None and self._current in _REGIONS:
+            entry = self._forms[self._current].values().get(_REGIONS[self._current], "")
+            self._frames.viewer.set_region(box_of(entry))
+
+    def _values(self) -> dict[str, str]:
+        values = {key: text for form in self._forms.values() for key, text in form.values().items()}
+        return {**values, **self._source.values(), DEVICE: str(self._device.value)}
+
+    def _changed(self) -> None:
+        if len(self._forms) < len(STEPS):
+            return
+        wrong = next((text for form in self._forms.values() if (text := form.problem())), "")
+        self._problem.set_text(wrong)
+        self._go.set_enabled(not wrong)
+        self._state = Progress3D(
+            self._values(), self._state.finished_with, self._state.submitted, self._state.until
+        )
+        self._is_dirty = True
+        self._mark_region()
+
+    async def _run_all(self) -> None:
+        await self._run(STAGES[-1])
+
+    async def _run(self, until: str) -> None:
+        now = self._site.view(self._job.id)
+        if now.is_unfinished:
+            ui.notify("This run goes on already: wait for it, or stop it first.", type="warning")
+            return
+        try:
+            values = self._values()
+            words = arguments(self._site.roots, self._movie, values, until)
+            self._state = self._state.settled(now)
+            self._state = Progress3D(values, self._state.finished_with, values, until)
+            save_progress(self._job.folder, self._state)
+            await self._site.resume(now.job, words, device_key(values[DEVICE]))
+        except UserError as error:
+            self._problem.set_text(str(error))
+            return
+        self._is_dirty = False
+
+    def refresh(self, now: JobView) -> None:
+        """Bring steps and figures up to date."""
+        if len(self._results) < len(STEPS):
+            return
+        settled = self._state.settled(now)
+        if settled is not self._state or self._is_dirty:
+            self._state, self._is_dirty = settled, False
+            save_progress(self._job.folder, self._state)
+        for name, status in self._state.status(now.job.folder, now).items():
+            self._chips[name].set_text(_STATUS[status])
+            self._chips[name].classes(replace=f"chip {status}")
+            self._results[name].refresh(status)
