@@ -118,7 +118,9 @@ class Stepper:
             return
 
         async def show() -> None:
-            ui.navigate.to(await run.io_bound(board.address), new_tab=True)
+            address = await run.io_bound(board.address)
+            if address is not None:
+                ui.navigate.to(address, new_tab=True)
 
         ui.button("All curves in TensorBoard", on_click=show).props("flat dense no-caps")
 
