@@ -26,22 +26,21 @@ from autods.benchmarks.contenders import (
 from autods.benchmarks.field_figures import reconstructions, rule_points
 from autods.benchmarks.fields import HeterogeneousConditions, SimulatedField, heterogeneous_field
 from autods.benchmarks.report import SuiteResult
+from autods.benchmarks.scores import RESOLUTIONS, SCORES, field_scores, resolutions
 from autods.benchmarks.tables import Cell, Row, Table, mean_rows
 from autods.core import LocalizationTable, UserError
 from autods.core.grid import nm_to_px
 from autods.inference import pick_device
 from autods.io.movie import ArrayMovie
 from autods.metrics.detection import detection_metrics
-from autods.metrics.image import image_metrics
 from autods.pipelines.plan import Plan, load_localizers, make_plan
 from autods.zoo import SELECTION_RULES, ModelCard
 from autods.zoo.selection import oracle
 
 logger = logging.getLogger(__name__)
 
-_SCORES = ("psnr_db", "nrmse", "ms_ssim", "jaccard", "precision", "recall", "rmse_nm")
 #: Scores that are compared field by field.
-_COMPARED = ("psnr_db", "ms_ssim", "jaccard")
+_COMPARED = ("psnr_db", "nrmse", "ms_ssim", "jaccard")
 
 
 @dataclass(frozen=True)
@@ -66,6 +65,8 @@ class Heterogeneous:
         Largest distance of a match.
     image_pixel_nm
         Pixel of the images that are compared.
+    resolution_pixel_nm
+        Pixel of the images whose resolution is measured (FRC, decorrelation); None leaves it out.
     seed
         Of the simulation.
     """
@@ -80,6 +81,7 @@ class Heterogeneous:
     device: str = "auto"
     radius_nm: float = 200.0
     image_pixel_nm: float = 25.0
+    resolution_pixel_nm: float | None = None
     seed: int = 0
     name: str = "heterogeneous"
 
@@ -96,6 +98,7 @@ class Heterogeneous:
             raise UserError(f"{zoo or 'the shipped zoo'} holds no model: build the zoo, or give zoo=DIR")
         rows: list[Row] = []
         choices: list[Row] = []
+        sharpness: list[Row] = []
         notes: list[str] = []
         pictures = {}
         for structure in self.structures:
@@ -103,20 +106,26 @@ class Heterogeneous:
                 field = self._field(structure, index)
                 tables, chosen = self._candidates(field, zoo)
                 place: Row = {"structure": structure, "field": index}
+                limits = (self.radius_nm, self.image_pixel_nm)
                 rows += [
-                    {**place, "choice": name, **self._score(field, found)} for name, found in tables.items()
+                    {**place, "choice": name, **field_scores(field, found, *limits)}
+                    for name, found in tables.items()
                 ]
+                sharpness += [{**place, **row} for row in self._sharpness(field, tables)]
                 choices += [{**place, **row} for row in chosen]
                 if not index:
                     notes += self._check(field, tables, zoo, structure)
                     pictures[f"field_{structure}"] = reconstructions(field, tables)
-        means = mean_rows(rows, ("structure", "choice"), _SCORES)
+        means = mean_rows(rows, ("structure", "choice"), SCORES)
         tables_out = [
             Table("results", f"Mean ± standard deviation over {self.n_fields} fields", means),
             Table("paired", "Difference from the published rule on the same field", paired(rows)),
             Table("fields", "Each field", rows),
             Table("choices", "How many patches each model got", choices),
         ]
+        if sharpness:
+            resolved = mean_rows(sharpness, ("structure", "choice"), RESOLUTIONS)
+            tables_out.append(Table("resolution", "Resolution of the images, nm", resolved))
         low, high = self.density_per_um2
         notes.append(
             f"Fields of {self.n_cells} x {self.n_cells} cells of 10 um, {self.n_frames} frames; density"
@@ -176,18 +185,15 @@ class Heterogeneous:
         localizers = load_localizers(cards, settings, pick_device("cpu"))
         return make_plan(ArrayMovie(field.frames), field.optics, settings, cards, localizers)
 
-    def _score(self, field: SimulatedField, found: LocalizationTable) -> dict[str, Cell]:
-        detection = detection_metrics(field.truth, found, self.radius_nm)
-        image = image_metrics(field.truth, found, field.shape_nm, pixel_size_nm=self.image_pixel_nm)
-        return {
-            "psnr_db": image.psnr,
-            "nrmse": image.nrmse,
-            "ms_ssim": image.ms_ssim,
-            "jaccard": detection.jaccard,
-            "precision": detection.precision,
-            "recall": detection.recall,
-            "rmse_nm": detection.rmse_lateral_nm,
-        }
+    def _sharpness(self, field: SimulatedField, tables: Mapping[str, LocalizationTable]) -> list[Row]:
+        """Return the resolution of the true image and of each choice's; none where it is not asked for."""
+        pixel_nm = self.resolution_pixel_nm
+        if pixel_nm is None:
+            return []
+        images = {"truth": field.truth, **tables}
+        return [
+            {"choice": name, **resolutions(table, field.shape_nm, pixel_nm)} for name, table in images.items()
+        ]
 
     def _check(
         self,
@@ -213,7 +219,9 @@ class Heterogeneous:
 
 
 def paired(rows: Sequence[Row]) -> list[dict[str, Cell]]:
-    """Average what each choice has over the rule ``average`` on the same field (fields differ more).
+    """Average what each choice has over the published way on the same field (fields differ more).
+
+    That is the rule ``average`` of the first family that has specialists.
 
     Parameters
     ----------
@@ -225,9 +233,8 @@ def paired(rows: Sequence[Row]) -> list[dict[str, Cell]]:
     list of dict
         By structure and choice: mean and standard deviation of the differences; none without that rule.
     """
-    usual = {
-        (row["structure"], row["field"]): row for row in rows if str(row["choice"]).endswith(", average")
-    }
+    name = next((row["choice"] for row in rows if str(row["choice"]).endswith(", average")), None)
+    usual = {(row["structure"], row["field"]): row for row in rows if row["choice"] == name}
     differences: list[Row] = []
     for row in rows:
         reference = usual.get((row["structure"], row["field"]))

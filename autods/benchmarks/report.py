@@ -103,8 +103,13 @@ def run_suite(suite: Suite, out: Path, command: str) -> SuiteResult:
                 figure.savefig(part, format=kind)
     _write(out / "results.md", to_markdown(result, facts))
     titles = [{"title": table.title, "file": file} for file, table in zip(files, result.tables, strict=True)]
-    content = {"name": suite.name, "title": result.title, "notes": list(result.notes), "facts": facts}
-    content |= {"tables": titles, "figures": list(result.figures)}
+    content: dict[str, object] = {
+        "name": suite.name,
+        "title": result.title,
+        "notes": list(result.notes),
+        "facts": facts,
+    }
+    content |= {"tables": titles, "figures": list(result.figures), "notes": list(result.notes)}
     _write(out / SUITE_FILE, json.dumps(content, indent=2) + "\n")
     logger.info("%s: %s", suite.name, out / "results.md")
     return result

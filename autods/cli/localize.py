@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from autods.cli import faults
 from autods.cli.arguments import Arguments
@@ -17,6 +18,9 @@ from autods.io.folders import find_movies
 from autods.pipelines.autods import localize
 from autods.pipelines.settings import LocalizeSettings
 
+if TYPE_CHECKING:
+    from autods.pipelines.distributed import Team
+
 
 def run(arguments: Arguments) -> int:
     """Localize each movie into a folder of its own; a movie that fails does not stop the others.
@@ -26,13 +30,15 @@ def run(arguments: Arguments) -> int:
     int
         0 when all are done; 2 when a movie could not be localized; 1 when that was a fault of ours.
     """
-    wanted = localize_settings(settings(arguments, LocalizeConfig))
+    config = settings(arguments, LocalizeConfig)
+    wanted = localize_settings(config)
+    team = _team(config)
     codes: list[int] = []
     movies = [movie for path in arguments.paths for movie in _find(path, codes)]
     is_batch = len(arguments.paths) > 1 or movies not in ([], [arguments.paths[0]])
     for movie, folder in zip(movies, run_folders(movies, arguments.out, is_batch=is_batch), strict=True):
-        codes.append(_attempt(movie, folder, wanted, arguments))
-    if is_batch:
+        codes.append(_attempt(movie, folder, wanted, arguments, team))
+    if is_batch and _speaks(team):
         print(f"{codes.count(faults.DONE)} of {len(codes)} done")
     return next((code for code in (faults.OUR_FAULT, faults.USER_ERROR) if code in codes), faults.DONE)
 
@@ -46,19 +52,40 @@ def _find(path: Path, codes: list[int]) -> list[Path]:
         return []
 
 
-def _attempt(movie: Path, folder: Path, wanted: LocalizeSettings, arguments: Arguments) -> int:
+def _team(config: LocalizeConfig) -> Team | None:
+    """Return the processes that share the frames, None for this one alone."""
+    devices, num_nodes = config.trainer.devices, config.trainer.num_nodes
+    if devices == num_nodes == 1:
+        return None
+    from autods.pipelines.distributed import Team
+
+    return Team(devices, num_nodes, config.device)
+
+
+def _speaks(team: Team | None) -> bool:
+    return team is None or team.is_first
+
+
+def _attempt(
+    movie: Path, folder: Path, wanted: LocalizeSettings, arguments: Arguments, team: Team | None
+) -> int:
     """Localize a movie, explain what fails, and return the exit code; Ctrl-C ends the batch."""
     try:
-        _localize_one(movie, folder, wanted, arguments)
+        _localize_one(movie, folder, wanted, arguments, team)
     except Exception as error:  # noqa: BLE001 the other movies of the batch go on
-        return faults.explain(error, folder)
+        return faults.explain(error, folder) if _speaks(team) else faults.OUR_FAULT
     return faults.DONE
 
 
-def _localize_one(movie: Path, folder: Path, wanted: LocalizeSettings, arguments: Arguments) -> None:
+def _localize_one(
+    movie: Path, folder: Path, wanted: LocalizeSettings, arguments: Arguments, team: Team | None
+) -> None:
     start = time.perf_counter()
     command = arguments.equivalent(paths=[movie], out=folder)
+    if not _speaks(team):
+        localize(movie.absolute(), wanted, folder, team=team)
+        return
     with progress_bars(movie.name) as progress:
-        table = localize(movie.absolute(), wanted, folder, progress=progress, command=command)
+        table = localize(movie.absolute(), wanted, folder, progress=progress, command=command, team=team)
     seconds = time.perf_counter() - start
     print(f"{movie.name}: {len(table):,} localizations, {seconds:.1f} s: {folder / 'report.html'}")

@@ -78,6 +78,14 @@ class ProfileConfig:
 
 
 @dataclass
+class ProcessesConfig:
+    """Processes that share the frames."""
+
+    devices: int = MISSING
+    num_nodes: int = MISSING
+
+
+@dataclass
 class LocalizeConfig(ProfileConfig):
     """``conf/localize.yaml``."""
 
@@ -86,6 +94,7 @@ class LocalizeConfig(ProfileConfig):
     refine: str = MISSING
     decode: DecodeConfig = field(default_factory=DecodeConfig)
     render: RenderConfig = field(default_factory=RenderConfig)
+    trainer: ProcessesConfig = field(default_factory=ProcessesConfig)
     zoo: str | None = MISSING
     device: str = MISSING
 

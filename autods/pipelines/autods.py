@@ -9,12 +9,12 @@ from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from autods.core import Camera, LocalizationTable, UserError
+from autods.core import LocalizationTable, UserError
 from autods.core.grid import px_to_nm
 from autods.inference import Localizer, pick_device
 from autods.io.movie import ArrayMovie, CroppedMovie, Movie, check_frames, open_movie
@@ -35,8 +35,12 @@ from autods.pipelines.provenance import FileDigest, digest_file, fingerprint, ve
 from autods.pipelines.record import Progress, RunRecord, is_finished, no_progress
 from autods.pipelines.report import SettingRow
 from autods.pipelines.settings import LocalizeSettings
-from autods.pipelines.streaming import BlockLocalizer, block_length
+from autods.pipelines.streaming import BlockLocalizer, Columns, block_length
 from autods.zoo import ModelCard
+
+if TYPE_CHECKING:
+    # Lightning takes seconds to import; most runs are of one process.
+    from autods.pipelines.distributed import Team
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +55,7 @@ def localize(
     *,
     progress: Progress = no_progress,
     command: str = "",
+    team: Team | None = None,
 ) -> LocalizationTable:
     """Localize one movie.
 
@@ -67,11 +72,14 @@ def localize(
         Told of each finished step.
     command
         The command line that repeats the run, for the record.
+    team
+        Processes that share the frames; each of them makes this call. None for this process alone.
 
     Returns
     -------
     LocalizationTable
-        In coordinates of the full frame and of the whole movie, ordered by frame, y, x.
+        In coordinates of the full frame and of the whole movie, ordered by frame, y, x; empty in processes of
+        a team other than the first.
 
     Raises
     ------
@@ -80,13 +88,15 @@ def localize(
         folder cannot be written.
     """
     settings = settings or LocalizeSettings()
+    if team is not None and out is None:
+        raise UserError("several processes share a run folder: name it")
     with ExitStack() as stack:
         whole = stack.enter_context(_open(movie))
         part = CroppedMovie(whole, settings.frames, settings.roi)
         _check(part)
         instrument = resolve_instrument(whole, settings.optics, settings.camera)
         cards = family_cards(settings)
-        device = pick_device(settings.device)
+        device = pick_device(settings.device) if team is None else team.device
         digest = digest_file(whole.path) if whole.path.exists() else None
         key = fingerprint(
             digest.sha256 if digest else _digest_frames(whole),
@@ -99,13 +109,16 @@ def localize(
             logger.info("%s already holds the result of this movie with these settings", out)
             return read_table(out)
         localizers = load_localizers(cards, settings, device)
-        folder = out or Path(stack.enter_context(TemporaryDirectory(prefix="autods-")))
+        is_keeper = team is None or team.is_first
+        folder = (out if is_keeper else None) or Path(
+            stack.enter_context(TemporaryDirectory(prefix="autods-"))
+        )
         record = stack.enter_context(
             RunRecord(folder, "localize", command=command, fingerprint=key, progress=progress)
         )
-        return _Run(record, whole, part, settings, instrument, cards, localizers, digest).carry_out(
-            write=out is not None
-        )
+        store = ChunkStore(out or folder, key)
+        run = _Run(record, whole, part, settings, instrument, cards, localizers, digest, store, team)
+        return run.carry_out(write=out is not None)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,6 +133,8 @@ class _Run:
     cards: tuple[ModelCard, ...]
     localizers: dict[str, Localizer]
     digest: FileDigest | None
+    store: ChunkStore
+    team: Team | None
 
     def carry_out(self, *, write: bool) -> LocalizationTable:
         record, part = self.record, self.part
@@ -132,15 +147,28 @@ class _Run:
             if card.name in self.localizers:
                 record.add_weights(card.name, card.weights_sha256)
         camera = crop_camera(instrument.camera, self._roi)
-        store = record.chunks()
-        used = self._localize_blocks(plan, camera, store, gain_known=instrument.gain_known)
+        localizer = BlockLocalizer(
+            plan,
+            self.localizers,
+            camera,
+            scope=self.settings.scope,
+            calibrate_noise=not instrument.gain_known,
+            min_significance=self.settings.min_significance,
+            refine=self.settings.refine,
+        )
+        if self.team is not None:
+            with record.stage(f"localize, {self.team.size} processes"):
+                self.team.share(self._starts, lambda start: self._block(localizer, start))
+            if not self.team.is_first:
+                return LocalizationTable.empty()
+        used = self._localize_blocks(plan, localizer)
         with record.stage("merge"):
-            table = self._merge(store)
+            table = self._merge()
         self._warn(plan, instrument, table, used)
         record.add_results(localizations=len(table), frames=part.shape[0])
         if write:
             self._write(plan, instrument, table, used)
-        store.clear()
+        self.store.clear()
         return table
 
     @property
@@ -148,38 +176,32 @@ class _Run:
         y0, x0 = self.part.origin_px
         return y0, x0, y0 + self.part.shape[1], x0 + self.part.shape[2]
 
-    def _localize_blocks(
-        self, plan: Plan, camera: Camera, store: ChunkStore, *, gain_known: bool
-    ) -> list[Counter[str]]:
+    @property
+    def _starts(self) -> range:
+        return range(0, self.part.shape[0], block_length(self.part.shape))
+
+    def _block(self, localizer: BlockLocalizer, start: int) -> Columns:
+        """Return a block from the store, localized now where it is not there."""
+        block = self.store.load(_block_name(start))
+        if block is None:
+            block = localizer(self.part.read(start, min(start + self._starts.step, self._starts.stop)))
+            block["frame"] = block["frame"] + start
+            self.store.save(_block_name(start), block)
+        return block
+
+    def _localize_blocks(self, plan: Plan, localizer: BlockLocalizer) -> list[Counter[str]]:
         """Localize all blocks that are not in the store; return how often each patch got each model."""
-        localizer = BlockLocalizer(
-            plan,
-            self.localizers,
-            camera,
-            scope=self.settings.scope,
-            calibrate_noise=not gain_known,
-            min_significance=self.settings.min_significance,
-            refine=self.settings.refine,
-        )
-        n_frames, length = self.part.shape[0], block_length(self.part.shape)
         used = np.zeros((len(plan.patches), len(plan.cards)), np.int64)
-        with self.record.stage("localize", n_frames) as stage:
-            for start in range(0, n_frames, length):
-                stop = min(start + length, n_frames)
-                block = store.load(_block_name(start))
-                if block is None:
-                    block = localizer(self.part.read(start, stop))
-                    block["frame"] = block["frame"] + start
-                    store.save(_block_name(start), block)
-                used += block["used"].astype(np.int64)
-                stage.advance(stop - start)
+        with self.record.stage("localize", self._starts.stop) as stage:
+            for start in self._starts:
+                used += self._block(localizer, start)["used"].astype(np.int64)
+                stage.advance(min(self._starts.step, self._starts.stop - start))
         names = [card.name for card in plan.cards]
         return [Counter({name: int(n) for name, n in zip(names, row, strict=True) if n}) for row in used]
 
-    def _merge(self, store: ChunkStore) -> LocalizationTable:
+    def _merge(self) -> LocalizationTable:
         """Join the blocks, which are in order; positions and frames become those of the whole movie."""
-        starts = range(0, self.part.shape[0], block_length(self.part.shape))
-        blocks = [store.load(_block_name(start)) or {} for start in starts]
+        blocks = [self.store.load(_block_name(start)) or {} for start in self._starts]
         names = [name for name in blocks[0] if name != "used"]
         # Popping keeps only one column twice in memory.
         columns = {name: np.concatenate([block.pop(name) for block in blocks]) for name in names}

@@ -1,0 +1,104 @@
+"""Several processes localize one movie as one process does, to the last digit, and go on after a death."""
+
+import json
+import subprocess
+import sys
+import time
+
+import numpy as np
+import psutil
+import pytest
+import tifffile
+
+from autods.core import UserError
+from autods.io.tables import read_picasso
+from autods.pipelines.autods import localize
+from autods.pipelines.chunks import PARTIAL_FOLDER
+from autods.pipelines.distributed import Team
+from autods.pipelines.settings import LocalizeSettings
+from autods.pipelines.streaming import BLOCK_FRAMES
+from tests.pipelines.models import simulate, write_zoo
+
+#: Five blocks: one process gets three of them, the other two.
+N_FRAMES = 4 * BLOCK_FRAMES + 20
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    root = tmp_path_factory.mktemp("distributed")
+    write_zoo(root / "zoo")
+    frames, _ = simulate(np.random.default_rng(0), n_frames=90, shape=(40, 40), per_frame=3)
+    # Noise apart, the frames repeat: the simulation of a thousand would take longer than all the rest.
+    noise = np.random.default_rng(1).integers(0, 9, (N_FRAMES, 40, 40))
+    tifffile.imwrite(root / "movie.tif", (np.resize(frames, noise.shape) + noise).astype(np.uint16))
+    return root
+
+
+def command(place, out, *settings):
+    known = ["optics.pixel_size_nm=100", "camera.offset_adu=100", "camera.e_per_adu=0.5", "device=cpu"]
+    words = [*known, f"zoo={place / 'zoo'}", *settings]
+    return [
+        *(sys.executable, "-m", "autods.cli.main"),
+        *("localize", str(place / "movie.tif"), "--out", str(out), *words),
+    ]
+
+
+def blocks_on_disk(out):
+    return sorted((out / PARTIAL_FOLDER).rglob("block_*.npz"))
+
+
+@pytest.fixture(scope="module")
+def alone(place):
+    out = place / "alone"
+    subprocess.run(command(place, out), check=True, capture_output=True)
+    return out
+
+
+def assert_same(out, other):
+    assert (out / "localizations.csv").read_bytes() == (other / "localizations.csv").read_bytes()
+    one, two = (read_picasso(folder / "localizations.hdf5") for folder in (out, other))
+    assert len(one) > 1000
+    for name in ("frame", "x_nm", "y_nm", "photons", "background", "uncertainty_xy_nm"):
+        assert np.array_equal(getattr(one, name), getattr(two, name)), name
+    assert not (out / PARTIAL_FOLDER).exists()
+
+
+def test_two_processes_give_the_table_of_one(place, alone):
+    out = place / "two"
+    done = subprocess.run(command(place, out, "trainer.devices=2"), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.count("localizations,") == 1
+    assert_same(out, alone)
+    run = json.loads((out / "run.json").read_text())
+    assert run["status"] == "done"
+    assert "localize, 2 processes" in [stage["name"] for stage in run["stages"]]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("victim", ["first", "second"])
+def test_a_killed_process_leaves_a_run_that_goes_on(place, alone, victim):
+    out = place / f"killed_{victim}"
+    running = subprocess.Popen(command(place, out, "trainer.devices=2"), stderr=subprocess.DEVNULL)
+    first = psutil.Process(running.pid)
+    while running.poll() is None and not blocks_on_disk(out):
+        time.sleep(0.01)
+    others = first.children(recursive=True)
+    assert len(others) == 1, "the movie was done before it could be interrupted"
+    (first if victim == "first" else others[0]).kill()
+    assert running.wait(60) != 0
+    psutil.wait_procs(others, timeout=60)
+    assert not any(process.is_running() and process.status() != "zombie" for process in others)
+    assert json.loads((out / "run.json").read_text())["status"] != "done"
+    kept = {path: path.stat().st_mtime_ns for path in blocks_on_disk(out)}
+    assert kept
+    subprocess.run(command(place, out), check=True, capture_output=True)
+    assert_same(out, alone)
+
+
+def test_what_cannot_be_shared_is_told(place):
+    with pytest.raises(UserError, match="at least 1"):
+        Team(0)
+    with pytest.raises(UserError, match="cuda:1 is one device"):
+        Team(2, device="cuda:1")
+    with pytest.raises(UserError, match="share a run folder"):
+        localize(np.zeros((3, 9, 9)), LocalizeSettings(), team=object())
