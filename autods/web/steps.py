@@ -254,12 +254,15 @@ class Progress3D:
         Of each finished step, the entries that it was made with.
     submitted, until
         Entries of the run that goes on or ended last, and its last step; '' once that is accounted for.
+    submitted_at
+        When it was put into the queue at the earliest, seconds since 1970.
     """
 
     values: Values
     finished_with: dict[str, Values]
     submitted: Values
     until: str = ""
+    submitted_at: float = 0.0
 
     def status(self, folder: Path, now: JobView) -> dict[str, StepStatus]:
         """Tell where each step stands."""
@@ -280,11 +283,11 @@ class Progress3D:
 
     def settled(self, now: JobView) -> Progress3D:
         """Account for a run that has ended: what it finished was finished with what was submitted."""
-        if not self.until or now.is_unfinished:
+        if not self.until or now.is_unfinished or now.job.queued_at < self.submitted_at:
             return self
         last = STAGES.index(self.until) if now.status == "done" else _last_done(now.run)
         finished = dict.fromkeys(STAGES[: last + 1], self.submitted)
-        return Progress3D(self.values, {**self.finished_with, **finished}, {}, "")
+        return Progress3D(self.values, {**self.finished_with, **finished}, {})
 
 
 def _last_done(run: Mapping[str, Any]) -> int:
@@ -301,6 +304,7 @@ def load_progress(folder: Path) -> Progress3D:
         content.get("finished_with", {}),
         content.get("submitted", {}),
         content.get("until", ""),
+        content.get("submitted_at", 0.0),
     )
 
 

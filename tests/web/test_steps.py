@@ -82,8 +82,16 @@ def test_a_run_that_was_stopped_counts_as_far_as_it_came(tmp_path: Path) -> None
     assert set(stopped.finished_with) == {"calibrate", "background"}
 
 
+def test_the_end_of_an_earlier_run_is_not_taken_for_that_of_the_new_one(tmp_path: Path) -> None:
+    progress = Progress3D({}, {}, {}, "snr", submitted_at=100.0)
+    earlier = view(tmp_path, "done")
+    assert progress.settled(earlier) is progress
+    now = replace(earlier, job=replace(earlier.job, queued_at=101.0))
+    assert "snr" in progress.settled(now).finished_with
+
+
 def test_progress_is_kept_in_the_run_folder(tmp_path: Path) -> None:
-    progress = Progress3D({"a": "1"}, {"snr": {"a": "0"}}, {"a": "1"}, "snr")
+    progress = Progress3D({"a": "1"}, {"snr": {"a": "0"}}, {"a": "1"}, "snr", 5.0)
     save_progress(tmp_path, progress)
     assert load_progress(tmp_path) == progress
     assert load_progress(tmp_path / "absent") == Progress3D({}, {}, {}, "")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import time
 from pathlib import Path
 
 from nicegui import run, ui
@@ -157,9 +159,7 @@ class Stepper:
         wrong = next((text for form in self._forms.values() if (text := form.problem())), "")
         self._problem.set_text(wrong)
         self._go.set_enabled(not wrong)
-        self._state = Progress3D(
-            self._values(), self._state.finished_with, self._state.submitted, self._state.until
-        )
+        self._state = dataclasses.replace(self._state, values=self._values())
         self._is_dirty = True
         self._mark_region()
 
@@ -175,7 +175,7 @@ class Stepper:
             values = self._values()
             words = arguments(self._site.roots, self._movie, values, until)
             self._state = self._state.settled(now)
-            self._state = Progress3D(values, self._state.finished_with, values, until)
+            self._state = Progress3D(values, self._state.finished_with, values, until, time.time())
             save_progress(self._job.folder, self._state)
             await self._site.resume(now.job, words, device_key(values[DEVICE]))
         except UserError as error:
