@@ -155,7 +155,12 @@ COMMANDS = {
             keys=(
                 ("n_frames", "length of the movie"),
                 ("size_px", "side of the square frame, pixels"),
-                ("structure", "uniform, filaments, mitochondria, rings, clusters"),
+                (
+                    "structure",
+                    "uniform, filaments, mitochondria, rings, clusters; in depth also microtubules, ...",
+                ),
+                ("psf", "a PSF by name for emitters in depth: astigmatism, double_helix, tetrapod, ..."),
+                ("psf.z_min_nm", "lowest depth, nm; psf.z_max_nm the highest"),
                 ("density_per_um2", "mean emitters per um^2 and frame"),
                 ("photons", "mean photons of an emitter in a frame"),
                 ("background", "photons per pixel"),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from hydra.utils import instantiate
 from numpy.typing import NDArray
 
 from autods.cli.schema import (
@@ -18,6 +20,7 @@ from autods.cli.schema import (
 )
 from autods.core import Camera, OpticalSystem, UserError
 from autods.io.movie import open_movie
+from autods.optics import PSFModel
 from autods.pipelines.settings import (
     CameraSettings,
     LocalizeSettings,
@@ -90,11 +93,19 @@ def simulation_settings(config: SimulateConfig) -> SimulationSettings:
     UserError
         If a value is missing or out of range.
     """
-    values = {key: value for key, value in vars(config).items() if key not in ("optics", "camera")}
+    values = {key: value for key, value in vars(config).items() if key not in ("optics", "camera", "psf")}
+    psf = dict(config.psf)
+    values |= {key: psf.pop(key) for key in ("z_min_nm", "z_max_nm") if key in psf}
     if config.optics.pixel_size_nm is None:
         raise UserError("a simulation needs optics.pixel_size_nm: give it in nm")
     given = {name: value for name, value in vars(camera_settings(config.camera)).items() if value is not None}
-    return SimulationSettings(optics=OpticalSystem(**asdict(config.optics)), camera=Camera(**given), **values)
+    optics = OpticalSystem(**asdict(config.optics))
+    return SimulationSettings(optics=optics, camera=Camera(**given), psf=psf_formula(psf), **values)
+
+
+def psf_formula(values: dict[str, Any]) -> Callable[[OpticalSystem], PSFModel] | None:
+    """Return what makes a PSF of a microscope, from a choice of ``conf/psf``; None without a choice."""
+    return instantiate({**values, "_partial_": True}) if values else None
 
 
 def _number_or_map(key: str, value: float | str | None) -> float | NDArray[np.float32] | None:

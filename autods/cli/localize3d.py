@@ -7,13 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hydra.utils import instantiate
 from omegaconf import MISSING
 
 from autods.cli.arguments import Arguments
 from autods.cli.calibrate import CalibrationConfig, bead_settings
 from autods.cli.compose import load
-from autods.cli.convert import camera_settings, optics_settings
+from autods.cli.convert import camera_settings, optics_settings, psf_formula
 from autods.cli.faults import DONE
 from autods.cli.progress import progress_bars
 from autods.cli.schema import CameraConfig, DecodeConfig, OpticsConfig, RenderConfig
@@ -178,7 +177,7 @@ def _psf_settings(config: Localize3DConfig, arguments: Arguments) -> PsfSettings
         calibration=bead_settings(config.calibration),
         file=files["psf"],
         run=files["run"],
-        formula=instantiate({**formula, "_partial_": True}) if formula else None,
+        formula=psf_formula(formula),
         formula_text=_text(formula) if formula else "",
         z_min_nm=low,
         z_max_nm=high,

@@ -6,6 +6,7 @@ Defaults live in the YAML files; a field without a value there is an error that 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from omegaconf import MISSING
 
@@ -113,6 +114,7 @@ class SimulateConfig:
     gradient: float = MISSING
     blobs: float = MISSING
     seed: int = MISSING
+    psf: dict[str, Any] = field(default_factory=dict)
     optics: OpticsConfig = field(default_factory=OpticsConfig)
     camera: CameraConfig = field(default_factory=CameraConfig)
 

@@ -56,6 +56,31 @@ def peak_per_photon(psf: PSFModel, z_min_nm: float, z_max_nm: float, size_px: in
     return float(_along_depth(psf, z_min_nm, z_max_nm, size_px).max())
 
 
+@torch.no_grad()
+def power_sums(psf: PSFModel, z_min_nm: float, z_max_nm: float, size_px: int = 61) -> tuple[float, float]:
+    """Return the sums over the pixels of an image squared and cubed, averaged over depth and sub-pixel place.
+
+    Parameters
+    ----------
+    psf
+        The PSF.
+    z_min_nm, z_max_nm
+        Depths, nm.
+    size_px
+        Side of the images.
+    """
+    z = torch.linspace(z_min_nm, z_max_nm, 2 + int((z_max_nm - z_min_nm) / 50))
+    quarter = psf.pixel_size_nm / 4
+    images = torch.cat(
+        [
+            psf(torch.stack([torch.full_like(z, x), torch.full_like(z, y), z], 1), size_px)
+            for x in (-quarter, quarter)
+            for y in (-quarter, quarter)
+        ]
+    )
+    return float(images.square().sum((1, 2)).mean()), float(images.pow(3).sum((1, 2)).mean())
+
+
 def _along_depth(psf: PSFModel, z_min_nm: float, z_max_nm: float, size_px: int) -> Tensor:
     """Images (Z, S, S) of emitters at the middle of a pixel, every 50 nm or less."""
     if not z_max_nm > z_min_nm:

@@ -26,10 +26,22 @@ def astigmatic_gaussian_psf(
     depth_nm: float = 300.0,
     cubic: float = 0.0,
     quartic: float = 0.0,
+    sigma_y_nm: float | None = None,
+    cubic_y: float | None = None,
+    quartic_y: float | None = None,
 ) -> AstigmaticGaussianPSF:
-    """Elliptical Gaussian with its foci at -`focus_nm` (x) and +`focus_nm` (y); see `DefocusCurve`."""
+    """Elliptical Gaussian with its foci at -`focus_nm` (x) and +`focus_nm` (y); see `DefocusCurve`.
+
+    Without numbers of its own the curve along y is that along x, mirrored.
+    """
     x = DefocusCurve(sigma_nm, -focus_nm, depth_nm, cubic, quartic)
-    y = DefocusCurve(sigma_nm, focus_nm, depth_nm, -cubic, quartic)
+    y = DefocusCurve(
+        sigma_nm if sigma_y_nm is None else sigma_y_nm,
+        focus_nm,
+        depth_nm,
+        -cubic if cubic_y is None else cubic_y,
+        quartic if quartic_y is None else quartic_y,
+    )
     return AstigmaticGaussianPSF(optics.pixel_size_nm, x, y)
 
 

@@ -201,9 +201,14 @@ class _Run:
         return measure3d.measure_background(self.movie, self.stages.figure("background"))
 
     def _measure_snr(self, known: KnownPsf, background: dict[str, Any]) -> dict[str, Any]:
-        figure = self.stages.figure("snr")
         return measure3d.measure_snr(
-            self.movie, known, self.settings.snr, self.instrument.camera, background, figure
+            self.movie,
+            known,
+            self.settings.snr,
+            self.instrument.camera,
+            background,
+            self.stages.figure("snr"),
+            gain_known=self.instrument.gain_known,
         )
 
     def _train(self, known: KnownPsf, extent: Extent, measured: dict[str, Any]) -> None:

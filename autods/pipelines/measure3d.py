@@ -13,9 +13,15 @@ from numpy.typing import NDArray
 
 from autods.core import Camera
 from autods.estimation.background import BackgroundRemovedMovie
-from autods.estimation.snr3d import characterise, light_density_per_um2
+from autods.estimation.brightness import fluctuation_photons
+from autods.estimation.snr3d import (
+    NOISE_WIDENING,
+    PHOTON_WIDENING,
+    characterise,
+    light_density_per_um2,
+)
 from autods.optics import PSFModel
-from autods.optics.extent import peak_per_photon, region_size_px
+from autods.optics.extent import peak_per_photon, power_sums, region_size_px
 from autods.pipelines import figures3d
 from autods.pipelines.psf_source import KnownPsf
 from autods.pipelines.settings3d import SnrSettings
@@ -26,11 +32,15 @@ FIT_SHARE, RENDER_SHARE = 0.85, 0.95
 _MAX_RENDER_PX = 81
 #: Largest noise that is trained for, over that of the darkest pixel.
 _MAX_NOISE_RATIO = 3.0
+#: Background that its subtraction may leave behind, in units of the noise's variance.
+_REMAINDER = 0.15
+#: The brightest emitters over what the fluctuations tell, at most.
+_BRIGHTEST = 2.0
 #: Mean light of an emitter over that of the brightest.
 _MEAN_SHARE = 0.4
 #: The densest training frames hold this many times the mean, for samples are not even.
 _CROWDING = 4.0
-_MAX_DENSITY_PER_UM2 = 2.5
+_MAX_DENSITY_PER_UM2 = 5.0
 #: Peak of the dimmest emitters that are trained for, over the noise; share of the brightest at least.
 _DIMMEST_PEAK, _DIMMEST_SHARE = 2.0, 0.03
 
@@ -85,6 +95,8 @@ def measure_snr(
     camera: Camera,
     background: dict[str, Any],
     figure: Path,
+    *,
+    gain_known: bool,
 ) -> dict[str, Any]:
     """Measure noise, photons and density, and say what to train for.
 
@@ -102,17 +114,27 @@ def measure_snr(
         From `measure_background`.
     figure
         File of the figure.
+    gain_known
+        Whether the movie is in photons indeed.
     """
     peak = peak_per_photon(known.model, *known.z_range_nm)
     found = characterise(movie, peak, settings.region, settings.size_px, settings.max_pixel_value)
     pixel_nm = known.model.pixel_size_nm
-    density = light_density_per_um2(movie, _MEAN_SHARE * found.photons, pixel_nm)
     read = float(np.mean(np.square(camera.read_noise_photons)))
-    bright = background["photons_99th_percentile"]
-    brightest = math.sqrt(max(bright, 0.0) * camera.excess_noise_factor / camera.qe + read)
-    noise_low, noise_high = found.noise_std_range
-    noise_high = max(noise_high, min(brightest, _MAX_NOISE_RATIO * noise_low))
-    dimmest = max(_DIMMEST_PEAK * found.noise_std / peak, _DIMMEST_SHARE * found.photons)
+    fluctuation = fluctuation_photons(
+        movie,
+        *power_sums(known.model, *known.z_range_nm),
+        camera.qe,
+        camera.excess_noise_factor,
+        read * camera.qe**2,
+    )
+    # Where emitters overlap, the brightest pixel is the light of several.
+    crowded = settings.max_pixel_value is None and found.photons > _BRIGHTEST * fluctuation
+    brightest = _BRIGHTEST * fluctuation if crowded else found.photons
+    density = light_density_per_um2(movie, _MEAN_SHARE * brightest, pixel_nm)
+    noise_low, noise_high = _noise_range(found.noise_std, background, camera, gain_known=gain_known)
+    photons_range = [factor * brightest for factor in PHOTON_WIDENING]
+    dimmest = max(_DIMMEST_PEAK * noise_low / peak, _DIMMEST_SHARE * brightest)
     figures3d.save_snr(movie, found, figure)
     return {
         "region": list(found.region.box),
@@ -123,11 +145,39 @@ def measure_snr(
         "noise_std_range": [noise_low, noise_high],
         "max_pixel_value": found.max_pixel_value,
         "peak_per_photon": peak,
-        "photons": found.photons,
-        "photons_range": list(found.photons_range),
-        "dimmest_photons": min(dimmest, found.photons_range[0]),
+        "photons_of_brightest_pixel": found.photons,
+        "photons_of_fluctuations": fluctuation,
+        "photons": brightest,
+        "photons_range": photons_range,
+        "dimmest_photons": min(dimmest, photons_range[0]),
         "density_per_um2": density,
     }
+
+
+def _noise_range(
+    measured_std: float, background: dict[str, Any], camera: Camera, *, gain_known: bool
+) -> tuple[float, float]:
+    """Return the noise to train for: from that of the darkest pixel, widened, to that of the brightest place.
+
+    In a crowded field even the darkest pixel is rarely dark, and its light is no noise: with a known camera,
+    the noise of the background is the most that can be meant.
+    """
+    low = measured_std
+    if not gain_known:
+        return low, NOISE_WIDENING[1] * low
+    bright = _background_noise(background["photons_99th_percentile"], camera)
+    low = min(low, bright)
+    return low, min(max(NOISE_WIDENING[1] * low, bright), _MAX_NOISE_RATIO * low)
+
+
+def _background_noise(low_percentile: float, camera: Camera) -> float:
+    """Noise of a background whose 5th percentile is known: 1.64 standard deviations below its mean."""
+    shot = camera.excess_noise_factor / camera.qe
+    read_variance = float(np.mean(np.square(camera.read_noise_photons)))
+    std = 0.0
+    for _ in range(20):
+        std = math.sqrt(max(low_percentile + 1.64 * std, 0.0) * shot + read_variance)
+    return std
 
 
 def training_conditions(
@@ -160,8 +210,7 @@ def training_conditions(
         pixel_size_nm=pixel_nm,
         n_emitters=(0, max(4, math.ceil(densest * area_um2))),
         edge_px=edge_px,
-        # What a subtraction may leave behind.
-        background=(0.0, 0.5 * noise_low**2),
+        background=(0.0, _REMAINDER * noise_low**2),
         noise_std=(noise_low, noise_high),
         psf_sigma_nm=pixel_nm / math.sqrt(2 * math.pi * measured["peak_per_photon"]),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,8 +13,19 @@ import torch
 from autods.core import Camera, OpticalSystem, UserError
 from autods.io.images import MovieWriter
 from autods.io.tables import TruthWriter
+from autods.optics import PSFModel
 from autods.pipelines.record import Progress, RunRecord, no_progress
-from autods.simulation import STRUCTURES, GaussianRenderer, Simulator, blink, simulate_movie
+from autods.simulation import (
+    STRUCTURES,
+    STRUCTURES_3D,
+    FrameRenderer,
+    GaussianRenderer,
+    PsfRenderer,
+    Sample,
+    Simulator,
+    blink,
+    simulate_movie,
+)
 
 MOVIE_FILE = "movie.tif"
 TRUTH_FILE = "truth.csv"
@@ -48,6 +60,10 @@ class SimulationSettings:
         Strength of the background's non-uniformity, 0 to 1.
     seed
         Of all random numbers.
+    psf
+        Makes the PSF of a microscope for emitters in depth; None for an in-focus Gaussian.
+    z_min_nm, z_max_nm
+        Depths of the emitters, nm from the coverslip; in focus without a PSF.
 
     Raises
     ------
@@ -67,10 +83,16 @@ class SimulationSettings:
     gradient: float = 0.3
     blobs: float = 0.3
     seed: int = 0
+    psf: Callable[[OpticalSystem], PSFModel] | None = None
+    z_min_nm: float = -500.0
+    z_max_nm: float = 500.0
 
     def __post_init__(self) -> None:
-        if self.structure not in STRUCTURES:
-            raise UserError(f"structure={self.structure} is not known: use one of {', '.join(STRUCTURES)}")
+        known = [*STRUCTURES] if self.psf is None else [*STRUCTURES, *STRUCTURES_3D]
+        if self.structure not in known:
+            raise UserError(f"structure={self.structure} is not known: use one of {', '.join(known)}")
+        if not self.z_max_nm > self.z_min_nm:
+            raise UserError(f"psf.z_max_nm={self.z_max_nm:g} is not above psf.z_min_nm={self.z_min_nm:g}")
         for name in ("n_frames", "size_px", "photons", "on_frames"):
             if not getattr(self, name) > 0:
                 raise UserError(f"{name}={getattr(self, name)} is not possible: it must be greater than 0")
@@ -118,7 +140,8 @@ def simulate_to_folder(
         n_pieces = math.ceil(settings.n_frames / _CHUNK_FRAMES)
         with record.stage("simulate", total=n_pieces) as stage:
             n_emitters = _write(settings, folder, stage.advance)
-        record.add_results(n_emitters=n_emitters, n_frames=settings.n_frames, settings=settings)
+        plain = {name: value for name, value in vars(settings).items() if name != "psf"}
+        record.add_results(n_emitters=n_emitters, n_frames=settings.n_frames, settings=plain)
     return folder / MOVIE_FILE
 
 
@@ -127,14 +150,12 @@ def _write(settings: SimulationSettings, folder: Path, advance: Callable[[], Non
     sigma_nm = optics.airy_sigma_nm
     assert sigma_nm is not None
     generator = torch.Generator().manual_seed(settings.seed)
-    sample = STRUCTURES[settings.structure](side_nm, side_nm, generator)
+    sample = _sample(settings, generator)
     per_frame = settings.density_per_um2 * (side_nm / 1000) ** 2
     blinks = blink(
         sample, settings.n_frames, per_frame, settings.photons, generator, on_frames=settings.on_frames
     )
-    simulator = Simulator(
-        [GaussianRenderer(optics.pixel_size_nm)], [settings.camera], settings.gradient, settings.blobs
-    )
+    simulator = Simulator([_renderer(settings)], [settings.camera], settings.gradient, settings.blobs)
     pieces = simulate_movie(
         sample,
         blinks,
@@ -150,7 +171,7 @@ def _write(settings: SimulationSettings, folder: Path, advance: Callable[[], Non
     n_emitters, n_bytes = 0, 2 * settings.n_frames * settings.size_px**2
     with (
         MovieWriter(folder / MOVIE_FILE, optics.pixel_size_nm, n_bytes) as movie,
-        TruthWriter(folder / TRUTH_FILE) as truth,
+        TruthWriter(folder / TRUTH_FILE, is_3d=settings.psf is not None) as truth,
     ):
         for frames, emitters in pieces:
             movie.append(frames.numpy())
@@ -158,3 +179,21 @@ def _write(settings: SimulationSettings, folder: Path, advance: Callable[[], Non
             n_emitters += int(emitters.mask.sum())
             advance()
     return n_emitters
+
+
+def _sample(settings: SimulationSettings, generator: torch.Generator) -> Sample:
+    """Draw the structure; flat ones are spread over the depths where there is a PSF for them."""
+    side_nm, low, high = settings.side_nm, settings.z_min_nm, settings.z_max_nm
+    if settings.structure in STRUCTURES_3D:
+        return STRUCTURES_3D[settings.structure](side_nm, side_nm, low, high, generator)
+    sample = STRUCTURES[settings.structure](side_nm, side_nm, generator)
+    if settings.psf is None:
+        return sample
+    z = low + (high - low) * torch.rand(len(sample.xyz_nm), generator=generator)
+    return dataclasses.replace(sample, xyz_nm=torch.cat([sample.xyz_nm[:, :2], z[:, None]], 1))
+
+
+def _renderer(settings: SimulationSettings) -> FrameRenderer:
+    if settings.psf is None:
+        return GaussianRenderer(settings.optics.pixel_size_nm)
+    return PsfRenderer.fast(settings.psf(settings.optics), settings.z_min_nm, settings.z_max_nm)

@@ -35,8 +35,8 @@ _MATCH_NM, _AXIAL_MATCH_NM = 250.0, 500.0
 
 
 def frame_size_px(settings: TrainingSettings, extent: Extent) -> int:
-    """Return the side of the training frames: the wanted one, or what shows a whole PSF with some room."""
-    return max(settings.size_px, 8 * -(-(extent.fit_px + 16) // 8))
+    """Return the side of the training frames: the wanted one, or what shows a whole PSF."""
+    return max(settings.size_px, 8 * -(-extent.fit_px // 8))
 
 
 def network_arguments(

@@ -72,7 +72,7 @@ def fit(
     fast_dev_run
         Run one batch of everything and write nothing.
     progress_bar
-        Show Lightning's progress bar.
+        Show Lightning's progress bar and its summary of the network.
     on_step
         Told of the optimizer steps that were done since the last call, those before a resume included.
     hyperparameters
@@ -103,6 +103,7 @@ def fit(
         gradient_clip_val=gradient_clip,
         reload_dataloaders_every_n_epochs=1,
         enable_progress_bar=progress_bar,
+        enable_model_summary=progress_bar,
         log_every_n_steps=min(20, data.batches_per_epoch),
         fast_dev_run=fast_dev_run,
     )

@@ -40,8 +40,8 @@ class TrainingHistory(Callback):
             self._on_step(trainer.global_step - self._told)
             self._told = trainer.global_step
 
-    def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
-        """Write the table anew with one row more."""
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+        """Write the table anew with one row more: here the module has logged its scores."""
         if trainer.sanity_checking or trainer.fast_dev_run or not trainer.is_global_zero:  # type: ignore[attr-defined]
             return
         rows = [row for row in read_history(self._path) if row["step"] < trainer.global_step]
