@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 from autods.core import UserError
 from autods.pipelines import provenance
 from autods.pipelines.provenance import digest_file, fingerprint, to_json
-from autods.pipelines.record import RunRecord, is_finished, read_run
+from autods.pipelines.record import RunRecord, is_finished, read_progress, read_run
 
 
 def load(folder: Path) -> dict[str, object]:
@@ -58,6 +59,27 @@ def test_a_finished_run_says_so(tmp_path: Path) -> None:
     assert is_finished(tmp_path / "run", "f")
     assert not is_finished(tmp_path / "run", "other")
     assert not is_finished(tmp_path / "run", "f", files=("absent.csv",))
+
+
+def test_progress_can_be_read_from_outside_while_the_run_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [100.0]
+    monkeypatch.setattr("autods.pipelines.record.time.perf_counter", lambda: clock[0])
+    with RunRecord(tmp_path, "localize") as record:
+        assert read_progress(tmp_path) is None
+        with record.stage("localize", total=10) as stage:
+            clock[0] += 8.0
+            stage.advance(4)
+            clock[0] += 0.1
+            stage.advance()
+            shown = read_progress(tmp_path)
+            assert shown is not None
+            # The last step came too soon after the one before to be written.
+            assert (shown["stage"], shown["done"], shown["total"]) == ("localize", 4, 10)
+            assert shown["seconds_left"] == 12.0
+            assert shown["process"] == os.getpid()
+    assert read_progress(tmp_path) is None
 
 
 @pytest.mark.parametrize(

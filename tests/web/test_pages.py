@@ -88,6 +88,24 @@ def check_same_bytes(command: str, folder: Path, tmp_path: Path) -> None:
     assert by_hand == (folder / "localizations.csv").read_bytes()
 
 
+def test_a_trial_shows_what_is_found_and_follows_the_threshold(browser: Browser, server: Server) -> None:
+    with visit(browser, server.url(f"/movie?path={server.data / 'movie.tif'}")) as page:
+        page.get_by_role("button", name="Try").click()
+        found = page.get_by_text("in the frames tried")
+        found.wait_for()
+        before = int(found.inner_text().split(" ")[0])
+        assert before > 0
+        page.get_by_role("slider", name="Threshold of the confidence").focus()
+        for _ in range(8):
+            page.keyboard.press("Control+ArrowRight")
+        page.wait_for_function("before => !document.body.innerText.includes(before)", arg=found.inner_text())
+        assert int(found.inner_text().split(" ")[0]) <= before
+        page.get_by_role("button", name="Use this threshold").click()
+        page.get_by_text("Advanced").click()
+        page.locator('[data-key="decode.threshold"]').wait_for()
+        assert float(page.locator('[data-key="decode.threshold"]').input_value()) > 0.25
+
+
 def test_reload_stop_and_resume(browser: Browser, server: Server) -> None:
     frames = tifffile.imread(server.data / "movie.tif")
     tifffile.imwrite(

@@ -48,7 +48,7 @@ def _table(views: list[JobView]) -> None:
         return
     with ui.element("table").classes("plain"):
         with ui.element("thead"), ui.element("tr"):
-            for name in ("Status", "Movie", "Kind", "Device", "Put in", "Stage"):
+            for name in ("Status", "Movie", "Kind", "Device", "Submitted", "Stage"):
                 with ui.element("th"):
                     ui.label(name)
         with ui.element("tbody"):

@@ -78,6 +78,7 @@ class Form:
             )
             if given:
                 self._touched.add(field.key)
+                self._mark(field, "given", is_guess=False)
 
     def _choice(self, field: Field, given: str) -> ValueElement[Any]:
         element = ui.select(dict(field.choices), value=given, label=field.caption)
