@@ -58,6 +58,7 @@ def score_files(found_path: Path, truth_path: Path, config: EvaluateConfig) -> d
         radius_nm=config.radius_nm,
         axial_radius_nm=config.axial_radius_nm,
         remove_axial_offset=config.remove_axial_offset,
+        remove_lateral_offset=config.remove_lateral_offset,
         shape_nm=_parse_size(config.field_nm),
         image_pixel_size_nm=config.image_pixel_size_nm,
         resolution_pixel_size_nm=config.resolution_pixel_size_nm,

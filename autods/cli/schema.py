@@ -144,6 +144,7 @@ class EvaluateConfig:
     radius_nm: float = MISSING
     axial_radius_nm: float | None = MISSING
     remove_axial_offset: bool = MISSING
+    remove_lateral_offset: bool = MISSING
     frames: str | None = MISSING
     field_nm: str | None = MISSING
     image_pixel_size_nm: float = MISSING

@@ -140,8 +140,9 @@ class PsfFitter:
         """
         order = np.argsort(emitters.frame, kind="stable")
         columns = np.zeros((9, len(emitters)))
-        for first, last in _blocks(emitters.frame[order], len(frames), _BLOCK_PX // self.size_px**2):
-            rows = order[np.searchsorted(emitters.frame[order], first) : np.searchsorted(emitters.frame[order], last)]
+        ordered = emitters.frame[order]
+        for first, last in _blocks(ordered, len(frames), _BLOCK_PX // self.size_px**2):
+            rows = order[np.searchsorted(ordered, first) : np.searchsorted(ordered, last)]
             if len(rows):
                 windows = self._windows(frames[first:last], background[first:last], emitters, rows, first)
                 columns[:, rows] = _Fit(self, windows, emitters, rows).run()

@@ -91,6 +91,7 @@ def detection_metrics(
     axial_radius_nm: float | None = None,
     *,
     remove_axial_offset: bool = False,
+    remove_lateral_offset: bool = False,
 ) -> DetectionMetrics:
     """Score localizations against the truth; frames are matched optimally (`match_arrays`).
 
@@ -105,11 +106,18 @@ def detection_metrics(
         tables are 3D.
     remove_axial_offset
         Subtract the constant axial offset between the tables (a median, reported in any case) first.
+    remove_lateral_offset
+        Subtract the constant lateral offset between the tables (a median) first: a PSF calibrated with beads
+        has no lateral origin of its own.
     """
     truth_xyz, found_xyz = positions(truth), positions(found)
     dims = min(truth_xyz.shape[1], found_xyz.shape[1])
     truth_xyz, found_xyz = truth_xyz[:, :dims], found_xyz[:, :dims].copy()
     offset = float("nan")
+    if remove_lateral_offset:
+        left, right = match_arrays(truth.frame, truth_xyz[:, :2], found.frame, found_xyz[:, :2], radius_nm)
+        if len(left):
+            found_xyz[:, :2] -= np.median(found_xyz[right, :2] - truth_xyz[left, :2], axis=0)
     if dims == 3:
         left, right = match_arrays(truth.frame, truth_xyz, found.frame, found_xyz, radius_nm)
         offset = axial_offset(truth_xyz[left, 2], found_xyz[right, 2])

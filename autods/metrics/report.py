@@ -28,6 +28,7 @@ def evaluate(
     radius_nm: float = 200.0,
     axial_radius_nm: float | None = 500.0,
     remove_axial_offset: bool = False,
+    remove_lateral_offset: bool = False,
     shape_nm: tuple[float, float] | None = None,
     image_pixel_size_nm: float = 12.5,
     resolution_pixel_size_nm: float = 10.0,
@@ -42,7 +43,7 @@ def evaluate(
         Largest lateral distance of a matched pair, nm.
     axial_radius_nm
         Largest axial distance of a matched pair, nm, when both tables are 3D; None matches laterally.
-    remove_axial_offset
+    remove_axial_offset, remove_lateral_offset
         Subtract the constant axial offset between the tables before matching; it is reported in any case.
     shape_nm
         Height and width of the field, nm; None takes the smallest that holds both tables.
@@ -60,12 +61,20 @@ def evaluate(
     """
     field = shape_nm or _field(truth, found, image_pixel_size_nm)
     axial = axial_radius_nm if truth.is_3d and found.is_3d else None
-    detection = detection_metrics(truth, found, radius_nm, axial, remove_axial_offset=remove_axial_offset)
+    detection = detection_metrics(
+        truth,
+        found,
+        radius_nm,
+        axial,
+        remove_axial_offset=remove_axial_offset,
+        remove_lateral_offset=remove_lateral_offset,
+    )
     report = {
         "settings": {
             "radius_nm": radius_nm,
             "axial_radius_nm": axial,
             "axial_offset_removed": bool(axial is not None and remove_axial_offset),
+            "lateral_offset_removed": remove_lateral_offset,
             "field_nm": field,
             "image_pixel_size_nm": image_pixel_size_nm,
             "resolution_pixel_size_nm": resolution_pixel_size_nm,

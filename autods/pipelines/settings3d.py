@@ -112,7 +112,9 @@ class TrainingSettings:
         Slices D of the volume.
     size_px
         Side of the training frames, px; grows with the PSF.
-    batch_size, batches_per_epoch, validation_batches
+    batch_size
+        Frames of that size in a batch; larger ones come fewer.
+    batches_per_epoch, validation_batches
         See :class:`autods.training.SimulatedDataModule`.
     max_steps, max_minutes, patience
         See :func:`autods.training.fit.fit`.

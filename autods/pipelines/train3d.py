@@ -31,12 +31,19 @@ TRAINING_FOLDER = "training"
 _COMPACT_PX = 35
 #: The 2D model whose trunk a compact network starts from.
 _TRUNK = "mixture_general"
+#: Smaller batches are too uneven for batch norm.
+_MIN_BATCH = 4
 _MATCH_NM, _AXIAL_MATCH_NM = 250.0, 500.0
 
 
 def frame_size_px(settings: TrainingSettings, extent: Extent) -> int:
     """Return the side of the training frames: the wanted one, or what shows a whole PSF."""
     return max(settings.size_px, 8 * -(-extent.fit_px // 8))
+
+
+def batch_size(settings: TrainingSettings, size_px: int) -> int:
+    """Return the frames of a batch: fewer where the PSF asks for larger frames, for steps of one length."""
+    return max(_MIN_BATCH, round(settings.batch_size * (settings.size_px / size_px) ** 2))
 
 
 def network_arguments(
@@ -104,7 +111,7 @@ def train(
         conditions,
         photon_simulator(known, extent, camera, device),
         size_px,
-        settings.batch_size,
+        batch_size(settings, size_px),
         settings.batches_per_epoch,
         settings.validation_batches,
         settings.seed,

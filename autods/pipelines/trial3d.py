@@ -13,7 +13,7 @@ from autods.core import Camera, LocalizationTable
 from autods.estimation.background import BackgroundRemovedMovie
 from autods.metrics.detection import detection_metrics
 from autods.metrics.matching import match
-from autods.optics import crlb
+from autods.optics import PSFModel, crlb
 from autods.pipelines import figures3d
 from autods.pipelines.measure3d import Extent, photon_simulator
 from autods.pipelines.psf_source import KnownPsf
@@ -53,7 +53,15 @@ def try_simulated(
     truth = _truth(scenes, side * conditions.pixel_size_nm)
     found = LocalizationTable.build(**columns)
     scores = detection_metrics(truth, found, _RADIUS_NM, _AXIAL_RADIUS_NM)
-    lateral, axial = _over_bounds(localizer, truth, found, scenes, camera, device)
+    lateral, axial = errors_over_bounds(
+        localizer.fitter.psf,
+        localizer.fitter.size_px,
+        truth,
+        found,
+        scenes.noise_std.double().cpu().numpy(),
+        camera.excess_noise_factor / camera.qe,
+        device,
+    )
     results = {
         "frames": _SIMULATED,
         "emitters": len(truth),
@@ -118,42 +126,50 @@ def _truth(scenes: Scenes, side_nm: float) -> LocalizationTable:
     )
 
 
-def _over_bounds(
-    localizer: VolumeLocalizer,
+def errors_over_bounds(
+    psf: PSFModel,
+    size_px: int,
     truth: LocalizationTable,
     found: LocalizationTable,
-    scenes: Scenes,
-    camera: Camera,
-    device: torch.device,
+    noise_std: NDArray[np.float64],
+    excess_noise: float = 1.0,
+    device: torch.device | str = "cpu",
 ) -> tuple[float, float]:
-    """Return the root mean square of error over bound, lateral per axis and axial, of the emitters found.
+    """Return the root mean square of error over Cramer-Rao bound, lateral per axis and axial.
 
     The bound is that of the emitter by itself: neighbours make the ratio larger.
+
+    Parameters
+    ----------
+    psf
+        The PSF, on the device.
+    size_px
+        Side of the window that the bound looks at.
+    truth, found
+        Tables in depth; emitters that were not found do not count.
+    noise_std
+        Noise without the emitters, photons, by frame.
+    excess_noise
+        Variance of the emitter's light over that of Poisson's law.
+    device
+        Where to compute.
     """
     pairs = match(truth, found, _RADIUS_NM, _AXIAL_RADIUS_NM)
     if not len(pairs):
         return math.nan, math.nan
     true, seen = truth.select(pairs.truth_index), found.select(pairs.found_index)
-    assert scenes.noise_std is not None
     assert true.z_nm is not None
     assert seen.z_nm is not None
-    depth = torch.from_numpy(true.z_nm).float()
-    noise = scenes.noise_std.cpu()[torch.from_numpy(true.frame)]
-    psf = localizer.fitter.psf
-    bounds = crlb(
-        psf,
-        torch.stack([torch.zeros_like(depth), torch.zeros_like(depth), depth], 1).to(device),
-        torch.from_numpy(true.photons).float().to(device),
-        torch.zeros_like(depth, device=device),
-        localizer.fitter.size_px,
-        read_noise=float(noise.square().mean().sqrt()),
-        excess_noise=camera.excess_noise_factor / camera.qe,
-    ).double()
-    bounds = bounds.cpu()
+    depth = torch.from_numpy(true.z_nm).float().to(device)
+    zero = torch.zeros_like(depth)
+    # Normal noise acts as a background of the same variance.
+    floor = torch.from_numpy(noise_std[true.frame]).float().to(device).square() / excess_noise
+    photons = torch.from_numpy(true.photons).float().to(device)
+    xyz = torch.stack([zero, zero, depth], 1)
+    bounds = crlb(psf, xyz, photons, floor, size_px, excess_noise=excess_noise).double().cpu().numpy()
     lateral_error = np.hypot(seen.x_nm - true.x_nm, seen.y_nm - true.y_nm) / math.sqrt(2)
-    lateral_bound = bounds[:, :2].square().mean(1).sqrt().numpy()
-    axial_ratio = (seen.z_nm - true.z_nm) / bounds[:, 2].numpy()
-    return _rms(lateral_error / lateral_bound), _rms(axial_ratio)
+    lateral_bound = np.sqrt(np.mean(bounds[:, :2] ** 2, axis=1))
+    return _rms(lateral_error / lateral_bound), _rms((seen.z_nm - true.z_nm) / bounds[:, 2])
 
 
 def _rms(values: NDArray[np.float64]) -> float:

@@ -65,10 +65,9 @@ class VolumeConditions:
         for name, (low, high) in ranges.items():
             if low > high:
                 raise UserError(f"conditions.{name}: {low} is above {high}: give the lower number first")
-        if self.dimmest_photons is not None and not 0 < self.dimmest_photons <= self.photons[0]:
-            raise UserError(
-                f"conditions.dimmest_photons={self.dimmest_photons}: give a number from 0 to {self.photons[0]}"
-            )
+        dimmest, least = self.dimmest_photons, self.photons[0]
+        if dimmest is not None and not 0 < dimmest <= least:
+            raise UserError(f"conditions.dimmest_photons={dimmest}: give a number from 0 to {least}")
 
     def sample(self, n_frames: int, size_px: int, generator: torch.Generator) -> Scenes:
         """Draw scenes for square frames.

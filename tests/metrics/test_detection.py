@@ -154,3 +154,17 @@ def test_efficiency_of_the_challenge():
     assert efficiency(1.0, 50.0, 0.01) == pytest.approx(0.5)
     assert efficiency(1.0, 100.0, 0.005) == pytest.approx(0.5)
     assert efficiency(0.0, float("nan"), 0.01) == 0.0
+
+
+def test_a_constant_lateral_offset_can_be_removed():
+    rng = np.random.default_rng(8)
+    frame, xyz = np.arange(200), rng.uniform(0, 5000, (200, 3))
+    moved = xyz + np.array([60.0, -35.0, 0.0]) + rng.normal(0, 5.0, xyz.shape)
+    plain, removed = (
+        detection_metrics(table(frame, xyz), table(frame, moved), 200.0, remove_lateral_offset=remove)
+        for remove in (False, True)
+    )
+    assert plain.bias_x_nm == pytest.approx(60, abs=2)
+    assert abs(removed.bias_x_nm) < 1.5
+    assert abs(removed.bias_y_nm) < 1.5
+    assert removed.rmse_lateral_nm == pytest.approx(5 * np.sqrt(2), rel=0.15)
