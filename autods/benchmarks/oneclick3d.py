@@ -85,8 +85,9 @@ class OneClick3D:
             f"{self.n_frames} frames of {self.size_px} px, molecules anywhere in the field and the depth,"
             f" {self.photons:g} photons on average, on for 2 frames on average, background"
             f" {self.background:g}; matches within {self.radius_nm:g} nm laterally and"
-            f" {self.axial_radius_nm:g} nm axially; errors over the bound of each emitter by itself, root mean square.",
-            f"Training: at most {self.training.max_steps} steps or {self.training.max_minutes} minutes each.",
+            f" {self.axial_radius_nm:g} nm axially; errors over the bound of each emitter by itself, root"
+            " mean square.",
+            f"Training: at most {self.training.max_steps} steps, {self.training.max_minutes} minutes each.",
         ]
         return SuiteResult(
             "3D one-click on simulated movies",
