@@ -159,7 +159,8 @@ def grid_maps(means: Sequence[Row], column: str, label: str) -> Figure:
     )
     columns = min(len(programs), 4)
     figure, axes = panels(columns, -(-len(programs) // columns), size=(3.0, 2.9))
-    low, high = float(np.nanmin(values)), float(np.nanmax(values))
+    known = values[np.isfinite(values)]
+    low, high = (float(known.min()), float(known.max())) if len(known) else (0.0, 1.0)
     for axis, program, scores in zip(axes, programs, values, strict=False):
         shown = axis.imshow(scores, origin="lower", aspect="auto", cmap="viridis", vmin=low, vmax=high)
         for (row, place), value in np.ndenumerate(scores):

@@ -123,6 +123,7 @@ COMMANDS = {
                 ("rescale", "fit the movie to the model's optics: true or false"),
                 ("decode.threshold", "least confidence of a localization; null: the model's own"),
                 ("device", "auto, cpu, cuda, cuda:1, mps"),
+                ("trainer.devices", "processes that share the frames of a movie"),
             ),
             details=(
                 "What is not given is read from the file, else measured from the movie, else has a default;\n"
@@ -288,14 +289,17 @@ COMMANDS = {
             config="benchmark",
             options=("--out",),
             keys=(
-                ("suite", "movies2d, uniform, heterogeneous, estimation, speed; readme: all of them"),
+                ("suite", "which one, of those below"),
                 ("zoo", "folder of the models; null: those shipped"),
                 ("picasso_python", "a Python that has picassosr, to run Picasso beside"),
                 ("device", "auto, cpu, cuda, cuda:1, mps"),
             ),
             details=(
+                "2D: movies2d, uniform, heterogeneous, selection, density_snr, patch_size, estimation,\n"
+                "speed, widths. 3D: oneclick3d, ds3d_compare, snr3d_density, nfp. Any: external (tables of other\n"
+                "programs), resolution (FRC and decorrelation). readme: what the README shows.\n"
                 "Settings of a suite: suite.KEY=VALUE, see conf/suite/NAME.yaml. suite=fast/NAME is a small\n"
-                "version. Without --out the results go to runs/benchmark_NAME/."
+                "version. Without --out the results go to runs/benchmark_NAME/, with report.html over them."
             ),
         ),
         Command(
