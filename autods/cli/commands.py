@@ -296,8 +296,8 @@ COMMANDS = {
             ),
             details=(
                 "2D: movies2d, uniform, heterogeneous, selection, density_snr, patch_size, estimation,\n"
-                "speed, widths. 3D: oneclick3d, ds3d_compare, snr3d_density, nfp. Any: external (tables of other\n"
-                "programs), resolution (FRC and decorrelation). readme: what the README shows.\n"
+                "speed, widths. 3D: oneclick3d, ds3d_compare, snr3d_density, nfp. Any: external (tables of\n"
+                "other programs), resolution (FRC and decorrelation). readme: what the README shows.\n"
                 "Settings of a suite: suite.KEY=VALUE, see conf/suite/NAME.yaml. suite=fast/NAME is a small\n"
                 "version. Without --out the results go to runs/benchmark_NAME/, with report.html over them."
             ),
