@@ -38,6 +38,8 @@ logger = logging.getLogger(__name__)
 #: Frames of a block at most: their windows fill the memory, not the frames.
 _BLOCK_FRAMES = 64
 _CHECKED_FRAMES = 16
+#: Refined positions may lie this far outside the depths, as those of noisy data at the ends do.
+_BEYOND_NM = 50.0
 
 
 def localize3d(
@@ -176,7 +178,7 @@ class _Run:
             figure = self.stages.figure("calibrate")
             return psf_source.calibrate(settings, self.instrument, folder, figure, self.record.command)
 
-        files = () if settings.formula is not None else (folder / psf_source.PSF_FILE,)
+        files = (folder / psf_source.PSF_FILE,)
         camera = [row for row in self.instrument.rows if row.key.startswith("camera.")]
         depends = (psf_source.identify(settings), optics, settings.z_min_nm, settings.z_max_nm, camera)
         results = self._stage("calibrate", depends, compute, files=files)
@@ -250,7 +252,7 @@ class _Run:
         fitter = PsfFitter(
             fast,
             extent.fit_px,
-            known.z_range_nm,
+            (known.z_range_nm[0] - _BEYOND_NM, known.z_range_nm[1] + _BEYOND_NM),
             self.camera,
             refine=settings.refine == "mle",
             calibrate_noise=not self.instrument.gain_known,

@@ -14,7 +14,7 @@ from autods.calibration.focal_plane import with_focus
 from autods.calibration.report import save_figure, stack_figure, write_calibration
 from autods.core import OpticalSystem, UserError
 from autods.io.movie import open_movie
-from autods.optics import PSFModel, PupilPSF, SplinePSF, load_psf, save_psf
+from autods.optics import PSFModel, PupilPSF, SplinePSF, load_psf, save_psf, tabulate
 from autods.pipelines.inputs import Instrument
 from autods.pipelines.provenance import digest_file
 from autods.pipelines.settings3d import PsfSettings
@@ -24,6 +24,8 @@ logger = logging.getLogger(__name__)
 
 PSF_FILE = "psf.h5"
 CALIBRATION_FOLDER = "calibration"
+#: Side of the table of a formula.
+_TABLE_PX = 61
 
 Range = tuple[float, float]
 
@@ -97,9 +99,10 @@ def calibrate(
         assert path is not None
         psf, warnings = _from_file(path, optics)
         results.update(source=str(path), warnings=warnings)
-    if isinstance(psf, PupilPSF | SplinePSF):
-        save_psf(psf, folder / PSF_FILE, {"source": results["source"], "command": command})
     low, high = depth_range(settings, results, optics)
+    # A formula is kept as its table, for later runs that take this one's PSF.
+    kept = psf if isinstance(psf, PupilPSF | SplinePSF) else tabulate(psf, low, high, size_px=_TABLE_PX)
+    save_psf(kept, folder / PSF_FILE, {"source": results["source"], "command": command})
     save_figure(stack_figure(psf, np.linspace(low, high, 9)), figure)
     return results
 
