@@ -27,6 +27,8 @@ from autods.rendering import (
 Range = tuple[float, float]
 #: Depth range of the colours covers this share of the localizations.
 _DEPTH_PERCENTILES = (1.0, 99.0)
+#: Room at its ends, in parts of the range.
+_DEPTH_MARGIN = 0.05
 _BINS = 60
 #: Frames whose values set the limits of the contrast.
 _CONTRAST_FRAMES = 5
@@ -151,7 +153,8 @@ class RunView:
         if z_nm is None or not len(z_nm):
             return 0.0, 1.0
         low, high = np.percentile(z_nm, _DEPTH_PERCENTILES)
-        return float(low), float(max(high, low + 1.0))
+        margin = _DEPTH_MARGIN * float(high - low) + 1.0
+        return float(low) - margin, float(high) + margin
 
     def picture(
         self, filters: Filters, style: Style, box_nm: tuple[float, float, float, float] | None, side_px: int

@@ -35,7 +35,7 @@ def table(*, is_3d: bool = False) -> LocalizationTable:
         photons=np.array([100.0, 200.0, 300.0, np.nan]),
         uncertainty_xy_nm=np.array([5.0, 10.0, 20.0, 40.0]),
         confidence=np.array([0.2, 0.5, 0.9, 0.9]),
-        z_nm=np.array([-300.0, -100.0, 100.0, 300.0]) if is_3d else None,
+        z_nm=np.array([-600.0, -400.0, 400.0, 600.0]) if is_3d else None,
     )
 
 

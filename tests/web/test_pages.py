@@ -68,7 +68,7 @@ def check_filters(page: Page) -> None:
     before = page.locator(".result .viewer-pane").get_attribute("data-loaded")
     page.locator('[data-filter="photons"] .q-slider__thumb').first.focus()
     for _ in range(6):
-        page.keyboard.press("Control+ArrowRight")
+        page.keyboard.press("PageUp")
     page.wait_for_function(
         "before => document.querySelector('.result .viewer-pane').dataset.loaded !== before", arg=before
     )
@@ -95,9 +95,9 @@ def test_a_trial_shows_what_is_found_and_follows_the_threshold(browser: Browser,
         found.wait_for()
         before = int(found.inner_text().split(" ")[0])
         assert before > 0
-        page.get_by_role("slider", name="Threshold of the confidence").focus()
+        page.get_by_role("slider", name="Threshold of the confidence").locator("[tabindex='0']").focus()
         for _ in range(8):
-            page.keyboard.press("Control+ArrowRight")
+            page.keyboard.press("PageUp")
         page.wait_for_function("before => !document.body.innerText.includes(before)", arg=found.inner_text())
         assert int(found.inner_text().split(" ")[0]) <= before
         page.get_by_role("button", name="Use this threshold").click()
