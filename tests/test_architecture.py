@@ -41,6 +41,7 @@ MAX_FUNCTION_LINES = 50
 LIBRARY_HOMES = {
     "pytorch_lightning": {"training", "inference", "pipelines", "benchmarks", "cli", "web"},
     "lightning": set[str](),
+    "lightning_fabric": {"pipelines"},
     "hydra": {"cli"},
     "omegaconf": {"cli"},
     "rich": {"cli"},

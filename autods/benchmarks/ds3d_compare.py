@@ -181,7 +181,14 @@ def _boxes(groups: Sequence[Row]) -> Figure:
                 for n in emitters
             ]
             places = np.arange(len(emitters)) + (index - (len(networks) - 1) / 2) * width
-            drawn = axis.boxplot(values, positions=places, widths=0.8 * width, patch_artist=True, sym=".")
+            drawn = axis.boxplot(
+                values,
+                positions=places,
+                widths=0.8 * width,
+                patch_artist=True,
+                sym=".",
+                medianprops={"color": "black"},
+            )
             for box in drawn["boxes"]:
                 box.set(facecolor=COLOURS[index], alpha=0.7)
         axis.set_xticks(range(len(emitters)), [str(n) for n in emitters])
@@ -217,6 +224,8 @@ def _radar(scores: Sequence[Row], times: Sequence[Row]) -> Figure:
         closed = np.append(relative, relative[0])
         axis.plot(np.append(angle, angle[0]), closed, "o-", ms=3, color=COLOURS[index], label=name)
     axis.set_xticks(angle, list(spokes.values()), size=8)
+    axis.tick_params(axis="x", pad=12)
+    axis.tick_params(axis="y", labelsize=6)
     axis.set_ylim(0, 1.05)
     figure.legend(loc="outside lower center", ncols=len(goodness), frameon=False, fontsize=8)
     return figure

@@ -160,5 +160,9 @@ def _figure(means: Sequence[Row]) -> Figure:
     axes[0].plot(ends, ends, color="0.5", lw=1)
     axes[0].fill_between(ends, 0.85 * ends, 1.15 * ends, color="0.9", zorder=0, label="± 15 %")
     axes[0].set(xscale="log", yscale="log", xlabel="known resolution, nm", ylabel="measured, nm")
+    ticks = [nm for nm in (10, 20, 30, 50, 100, 200, 300) if ends[0] / 1.2 < nm < 1.2 * ends[1]]
+    for set_ticks in (axes[0].set_xticks, axes[0].set_yticks):
+        set_ticks([], minor=True)
+        set_ticks(ticks, [str(nm) for nm in ticks])
     axes[0].legend(frameon=False, fontsize=8)
     return figure

@@ -73,7 +73,8 @@ def _attempt(
     try:
         _localize_one(movie, folder, wanted, arguments, team)
     except Exception as error:  # noqa: BLE001 the other movies of the batch go on
-        return faults.explain(error, folder) if _speaks(team) else faults.OUR_FAULT
+        # The first process explains; a code other than 0 of another would end it before it has finished.
+        return faults.explain(error, folder) if _speaks(team) else faults.DONE
     return faults.DONE
 
 

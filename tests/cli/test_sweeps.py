@@ -97,6 +97,26 @@ def test_settings_of_hydra_itself_are_taken(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("plugin", "words"),
+    [
+        ("hydra_plugins.hydra_joblib_launcher", ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]),
+        ("hydra_plugins.hydra_submitit_launcher", ["hydra/launcher=submitit_local"]),
+    ],
+)
+def test_launchers_run_the_jobs_in_processes_of_their_own(
+    plugin: str, words: list[str], tmp_path: Path
+) -> None:
+    pytest.importorskip(plugin, reason="needs the extra 'sweeps'")
+    root = Path(__file__).parents[2]
+    command = [sys.executable, "-m", "autods.cli.main", "train", "-m", *SMALL, "seed=1,2", *words]
+    done = subprocess.run([*command, f"hydra.sweep.dir={tmp_path}"], cwd=root, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    rows = rows_of(tmp_path / "results.csv")
+    assert [(row["seed"], row["status"]) for row in rows] == [("1", "done"), ("2", "done")]
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("program", [["-m", "autods.cli.main", "train"], ["scripts/train.py"]])
 def test_two_processes_train_one_model_and_score_all_frames(program: list[str], tmp_path: Path) -> None:
     out = tmp_path / "out"

@@ -75,6 +75,18 @@ def test_two_processes_give_the_table_of_one(place, alone):
 
 
 @pytest.mark.slow
+def test_a_bad_movie_of_a_batch_does_not_stop_the_other(place, alone):
+    (place / "bad.tif").write_text("no movie")
+    words = command(place, place / "batch", "trainer.devices=2")
+    words.insert(words.index("localize") + 1, str(place / "bad.tif"))
+    done = subprocess.run(words, capture_output=True, text=True)
+    assert done.returncode == 2, done.stderr[-2000:]
+    assert done.stderr.count("bad.tif") == 1
+    assert "1 of 2 done" in done.stdout
+    assert_same(place / "batch" / "movie", alone)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("victim", ["first", "second"])
 def test_a_killed_process_leaves_a_run_that_goes_on(place, alone, victim):
     out = place / f"killed_{victim}"
