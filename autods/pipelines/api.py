@@ -35,7 +35,7 @@ def localize(
     roi: tuple[int, int, int, int] | None = None,
     threshold: float | None = None,
     min_significance: float | None = None,
-    refine: Refine = "none",
+    refine: Refine = "mle",
     max_uncertainty_nm: float | None = None,
     render_pixel_size_nm: float = 10.0,
     zoo: str | Path | None = None,

@@ -95,7 +95,7 @@ class LocalizeSettings:
     roi: tuple[int, int, int, int] | None = None
     threshold: float | None = None
     min_significance: float | None = None
-    refine: Refine = "none"
+    refine: Refine = "mle"
     max_uncertainty_nm: float | None = None
     render_pixel_size_nm: float = 10.0
     zoo: Path | None = None
