@@ -1,0 +1,105 @@
+"""Twenty people look at one running job: the page stays quick, and the job is not slowed."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+import uuid
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlencode
+from urllib.request import urlopen
+
+import numpy as np
+import psutil
+import pytest
+import tifffile
+
+from autods.web.jobs import JobStore, view
+from autods.web.roots import Roots
+from tests.web.conftest import Server
+
+VIEWERS = 20
+WATCHED_S = 20.0
+
+
+def job_on_a_long_movie(server: Server) -> str:
+    frames = tifffile.imread(server.data / "movie.tif")
+    path = server.data / "long.tif"
+    tifffile.imwrite(
+        path, np.tile(frames, (100, 1, 1)), imagej=True, resolution=(10, 10), metadata={"unit": "um"}
+    )
+    return JobStore(Roots([server.data])).create("localize", path, [str(path)], "cpu", queue=True).id
+
+
+async def connect(server: Server, page: str, received: list[int]) -> Any:
+    """Open a page as a browser does: fetch it, then keep its live connection."""
+    import socketio
+
+    client_id = re.search(r"client_id'?\"?: '?\"?([0-9a-f-]{36})", page)
+    assert client_id is not None
+    query = {
+        "client_id": client_id[1],
+        "document_id": str(uuid.uuid4()),
+        "tab_id": str(uuid.uuid4()),
+        "next_message_id": 0,
+        "implicit_handshake": "true",
+    }
+    client = socketio.AsyncClient(reconnection=False)
+    client.on("update", lambda _: received.append(1))
+    await client.connect(
+        f"{server.address}?{urlencode(query)}",
+        socketio_path="/_nicegui_ws/socket.io",
+        transports=["websocket"],
+    )
+    return client
+
+
+async def cpu_share(server: Server, seconds: float) -> float:
+    """Measure what the server uses of a core; unlike the job's own speed, other programs do not change it."""
+    process = psutil.Process(server.process.pid)
+    before, start = sum(process.cpu_times()[:2]), time.monotonic()
+    await asyncio.sleep(seconds)
+    return (sum(process.cpu_times()[:2]) - before) / (time.monotonic() - start)
+
+
+async def watch(server: Server, job: str) -> tuple[list[float], float, list[list[int]]]:
+    """Return how long the page took, the server's CPU share, and what each viewer received."""
+    address = server.url(f"/run/{job}")
+    received: list[list[int]] = [[] for _ in range(VIEWERS)]
+
+    async def fetch() -> tuple[str, float]:
+        start = time.perf_counter()
+        page = await asyncio.to_thread(lambda: urlopen(address, timeout=60).read().decode())
+        return page, time.perf_counter() - start
+
+    clients = [await connect(server, (await fetch())[0], seen) for seen in received]
+    share = await cpu_share(server, WATCHED_S)
+    latencies = []
+    for _ in range(10):
+        latencies.append((await fetch())[1])
+        await asyncio.sleep(0.5)
+    for client in clients:
+        await client.disconnect()
+    return latencies, share, received
+
+
+@pytest.mark.slow
+def test_twenty_viewers(server: Server, record_property: Callable[[str, object], None]) -> None:
+    pytest.importorskip("aiohttp")
+    job = job_on_a_long_movie(server)
+    store = JobStore(Roots([server.data]))
+    end = time.monotonic() + 90
+    while view(store.load(job)).stage != "localize":
+        assert time.monotonic() < end
+        time.sleep(0.2)
+    latencies, share, received = asyncio.run(watch(server, job))
+    assert view(store.load(job)).status == "running", "the job was too short to be watched"
+    record_property("page_s", (float(np.median(latencies)), max(latencies)))
+    record_property("server_share_of_a_core", share)
+    record_property("updates", (min(map(len, received)), max(map(len, received))))
+    assert min(map(len, received)) > 3
+    assert np.median(latencies) < 1.0
+    # What the server takes from a job that uses all cores.
+    assert share / (psutil.cpu_count() or 1) < 0.05
