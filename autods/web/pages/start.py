@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -46,5 +47,5 @@ def _recent(views: list[JobView]) -> None:
         with ui.element("div").classes("line"):
             chip(item.status, item.status)
             ui.link(Path(item.job.movie).name, f"/run/{item.job.id}").classes("wrap")
-            ui.label(item.job.id[:15].replace("-", " ")).classes("soft")
+            ui.label(time.strftime("%Y-%m-%d %H:%M", time.localtime(item.job.queued_at))).classes("soft")
     ui.link("All runs", "/runs")
