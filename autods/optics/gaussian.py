@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -97,3 +98,48 @@ class AstigmaticGaussianPSF(nn.Module):
         across = pixel_integrals(xyz_nm[:, 0], self.x(z), size_px, self.pixel_size_nm)
         down = pixel_integrals(xyz_nm[:, 1], self.y(z), size_px, self.pixel_size_nm)
         return down[:, :, None] * across[:, None, :]
+
+
+class GaussianHelixPSF(nn.Module):
+    """Two Gaussian lobes that turn about each other with depth: an idealized double helix.
+
+    Parameters
+    ----------
+    pixel_size_nm
+        Camera pixel in the sample, nm.
+    sigma_nm
+        Standard deviation of a lobe, nm.
+    separation_nm
+        Distance of the lobes, nm.
+    angle_deg
+        Direction from one lobe to the other at z = 0, degrees from the x towards the y axis.
+    turn_nm
+        Depth over which the lobes turn by 180 degrees, nm; negative for the other sense.
+
+    Raises
+    ------
+    UserError
+        If a width or a distance is not positive, or the turn is 0.
+    """
+
+    def __init__(
+        self, pixel_size_nm: float, sigma_nm: float, separation_nm: float, angle_deg: float, turn_nm: float
+    ) -> None:
+        super().__init__()
+        if not (sigma_nm > 0 and separation_nm > 0) or turn_nm == 0:
+            raise UserError("psf: sigma_nm and separation_nm must be above 0, and turn_nm not 0")
+        self.pixel_size_nm, self.sigma_nm, self.separation_nm = pixel_size_nm, sigma_nm, separation_nm
+        self.angle_deg, self.turn_nm = angle_deg, turn_nm
+
+    def forward(self, xyz_nm: Tensor, size_px: int) -> Tensor:
+        """Render emitters; see `PSFModel`."""
+        angle = math.radians(self.angle_deg) + math.pi * xyz_nm[:, 2] / self.turn_nm
+        arm = 0.5 * self.separation_nm * torch.stack([angle.cos(), angle.sin()], 1)
+        sigma = torch.full_like(angle, self.sigma_nm)
+        lobes = []
+        for place in (xyz_nm[:, :2] + arm, xyz_nm[:, :2] - arm):
+            across, down = (
+                pixel_integrals(centre, sigma, size_px, self.pixel_size_nm) for centre in place.unbind(1)
+            )
+            lobes.append(down[:, :, None] * across[:, None, :])
+        return 0.5 * (lobes[0] + lobes[1])

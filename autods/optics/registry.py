@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from autods.core import OpticalSystem
-from autods.optics.gaussian import AstigmaticGaussianPSF, DefocusCurve, GaussianPSF
+from autods.optics.gaussian import AstigmaticGaussianPSF, DefocusCurve, GaussianHelixPSF, GaussianPSF
 from autods.optics.phase_masks import astigmatism_mask, double_helix_mask, tetrapod_mask
 from autods.optics.protocol import PSFModel
 from autods.optics.pupil import Pupil
@@ -43,6 +43,17 @@ def astigmatic_gaussian_psf(
         quartic if quartic_y is None else quartic_y,
     )
     return AstigmaticGaussianPSF(optics.pixel_size_nm, x, y)
+
+
+def gaussian_helix_psf(
+    optics: OpticalSystem,
+    sigma_nm: float = 150.0,
+    separation_nm: float = 700.0,
+    angle_deg: float = 45.0,
+    turn_nm: float = 2000.0,
+) -> GaussianHelixPSF:
+    """Two Gaussian lobes that turn with depth; see `GaussianHelixPSF`."""
+    return GaussianHelixPSF(optics.pixel_size_nm, sigma_nm, separation_nm, angle_deg, turn_nm)
 
 
 def scalar_psf(optics: OpticalSystem, blur_sigma_nm: float = 0.0, pupil_px: int = 64) -> ScalarPSF:
@@ -104,6 +115,7 @@ def tabulated_psf(
 PSF_MODELS: dict[str, Callable[[OpticalSystem], PSFModel]] = {
     "gaussian": gaussian_psf,
     "astigmatic_gaussian": astigmatic_gaussian_psf,
+    "gaussian_helix": gaussian_helix_psf,
     "scalar": scalar_psf,
     "vectorial": vectorial_psf,
     "astigmatism": astigmatism_psf,

@@ -129,7 +129,7 @@ def test_blur_adds_in_quadrature():
 
 def test_double_helix_turns_with_depth():
     psf = double_helix_psf(OpticalSystem(100, 660, 1.4))
-    angles = []
+    angles: list[float] = []
     for image in psf(on_axis(-500.0, 0.0, 500.0), 31):
         axis = torch.arange(31) - 15.0
         weight = image * (image > 0.3 * image.max())
@@ -228,3 +228,20 @@ def test_supercritical_light_stays_finite_below_the_coverslip():
     images = psf(on_axis(-2000.0, 2000.0), 41)
     assert torch.isfinite(images).all()
     assert float(images.sum((1, 2)).max()) <= 1.01
+
+
+def test_the_lobes_of_the_gaussian_helix_turn_with_depth():
+    psf = PSF_MODELS["gaussian_helix"](OpticalSystem(100, 660, 1.4))
+    turned = psf(torch.tensor([[0.0, 0.0, z] for z in (-500.0, 0.0, 500.0)]), 41)
+    axis = (torch.arange(41) - 20) * 100.0
+    row, column = torch.meshgrid(axis, axis, indexing="ij")
+    angles: list[float] = []
+    for image in turned:
+        cross = (image * row * column).sum()
+        difference = (image * (column**2 - row**2)).sum()
+        # 1 degree on, so that rounding does not wrap 0 to 180.
+        angles.append(float(torch.rad2deg(0.5 * torch.atan2(2 * cross, difference))) + 1)
+    # A half turn over 2000 nm, 45 degrees at z = 0, from x (columns) towards y (rows).
+    assert [angle % 180 - 1 for angle in angles] == pytest.approx([0.0, 45.0, 90.0], abs=0.5)
+    spread = float((turned[1] * (row**2 + column**2)).sum())
+    assert spread == pytest.approx(2 * 150**2 + 350**2 + 2 * 100**2 / 12, rel=0.01)
