@@ -191,7 +191,8 @@ class _Fit:
         precision = torch.from_numpy(std_nm**-2.0).to(device, torch.float32)
         self.precision = torch.nan_to_num(precision, nan=0.0, posinf=0.0)
         node_px = max(float(fitter.size_px), 10.0)
-        self.axes = tuple(hats(side, node_px, windows.frames) for side in windows.frames.shape[1:])
+        height, width = windows.frames.shape[1:]
+        self.axes = hats(height, node_px, windows.frames), hats(width, node_px, windows.frames)
         self.smooth = torch.zeros_like(windows.frames)
         self.photons = torch.zeros(len(rows), device=device)
         self.scale = 1.0
@@ -330,4 +331,5 @@ def _inverse(fisher: Tensor) -> Tensor:
     scale = fisher.diagonal(dim1=1, dim2=2).clamp_min(1e-30).sqrt()
     outer = scale[:, :, None] * scale[:, None, :]
     regular = fisher / outer + 1e-9 * torch.eye(5).to(fisher)
-    return torch.linalg.inv(regular) / outer
+    inverse: Tensor = torch.linalg.inv(regular) / outer
+    return inverse
