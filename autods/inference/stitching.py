@@ -60,7 +60,7 @@ class Found:
 
     def select(self, rows: NDArray[np.generic]) -> Found:
         """Return the rows given by a mask or an index array."""
-        return Found(**{name: column[rows] for name, column in self.columns().items()})  # type: ignore[arg-type]
+        return Found(**{name: column[rows] for name, column in self.columns().items()})
 
     @classmethod
     def concatenate(cls, parts: Sequence[Found]) -> Found:
