@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 #: Milliseconds: a loaded machine with two slow cores starts a run in some seconds.
-PATIENCE_MS = 90_000
+PATIENCE_MS = 180_000
 
 
 @contextmanager

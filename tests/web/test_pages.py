@@ -144,6 +144,18 @@ def test_a_bad_file_is_told_in_words(browser: Browser, server: Server) -> None:
         page.get_by_role("button", name="movie.tif").wait_for()
 
 
+def test_a_small_file_can_be_uploaded(browser: Browser, server: Server) -> None:
+    upload = {"name": "../mine.tif", "mimeType": "image/tiff"}
+    with visit(browser, server.url()) as page:
+        content = (server.data / "movie.tif").read_bytes()
+        page.locator(".q-uploader__input").set_input_files({**upload, "buffer": content})
+        page.wait_for_url("**/movie?*")
+        page.get_by_role("button", name="Reconstruct", exact=True).wait_for()
+    (stored,) = (server.data / "autods_uploads").iterdir()
+    assert stored.name.endswith("_mine.tif")
+    assert stored.read_bytes() == content
+
+
 def test_a_path_outside_the_folders_is_refused(browser: Browser, server: Server) -> None:
     outside = server.data.parent / "secret.tif"
     outside.write_bytes((server.data / "movie.tif").read_bytes())

@@ -42,7 +42,8 @@ async def show_result(job: Job, pictures: Pictures) -> None:
         problem(str(error))
         return
     assert view is not None
-    ResultPanel(job, view)
+    histograms = await run.io_bound(view.histograms)
+    ResultPanel(job, view, histograms or {})
 
 
 class ResultPanel:
@@ -52,9 +53,11 @@ class ResultPanel:
     ----------
     job, view
         The run and its localizations.
+    histograms
+        Of what can be filtered.
     """
 
-    def __init__(self, job: Job, view: RunView) -> None:
+    def __init__(self, job: Job, view: RunView, histograms: dict[str, Histogram]) -> None:
         self._job, self._view = job, view
         self._version = (job.folder / "localizations.csv").stat().st_mtime
         self._limits: dict[str, tuple[float, float]] = {}
@@ -70,7 +73,7 @@ class ResultPanel:
                     self._section()
             with ui.element("div").classes("stack").style("gap:.2rem"):
                 self._count = ui.label("")
-                for name, histogram in view.histograms().items():
+                for name, histogram in histograms.items():
                     self._filter(name, histogram)
                 ui.button("Show all again", on_click=self._reset).props("flat dense no-caps")
         self._draw()
