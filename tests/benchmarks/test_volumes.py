@@ -42,9 +42,6 @@ def test_three_networks_are_compared(tmp_path):
     assert {row["steps"] for row in times.values()} == {"4"}
     for column in ("generation_s", "training_s", "inference_ms_per_frame", "postprocessing_ms_per_frame"):
         assert all(float(row[column]) > 0 for row in times.values()), column
-    # Sixteen times the voxels take longer to read.
-    reading = [float(times[name]["postprocessing_ms_per_frame"]) for name in ("DS3D x1", "DS3D x4")]
-    assert reading[1] > 2 * reading[0]
     assert len(rows_of(tmp_path / "groups.csv")) == 3 * 2 * 2
     assert {"boxes.png", "boxes.pdf", "radar.png", "radar.pdf"} <= {path.name for path in tmp_path.iterdir()}
 
