@@ -11,7 +11,7 @@ from pathlib import Path
 
 from autods.cli.commands import COMMANDS, OPTIONS, Command
 
-_SETTING = re.compile(r"[a-z_][\w.]*=")
+_SETTING = re.compile(r"[a-z_][\w.]*(@[\w.]+)?=")
 
 
 class UsageError(Exception):
