@@ -25,7 +25,11 @@ def browser() -> Iterator[Browser]:
 
 
 def wait_for_step(page: Page, name: str, status: str) -> None:
-    page.locator(f'[data-step="{name}"] .chip.{status}').wait_for()
+    """Wait until a step stands as wanted; a run that fails ends the waiting."""
+    wanted = page.locator(f'[data-step="{name}"] .chip.{status}')
+    failed = page.locator(".chip.failed")
+    wanted.or_(failed).first.wait_for()
+    assert failed.count() == 0, page.get_by_role("alert").all_inner_texts()
 
 
 def enter(page: Page, **entries: str) -> None:
@@ -55,7 +59,7 @@ def test_step_by_step_with_a_drawn_region_then_all(browser: Browser, server: Ser
         page.get_by_label("PSF from").click()
         page.get_by_text("ready-made: astigmatic_gaussian").click()
         enter(page, psf__z_min_nm="-400", psf__z_max_nm="400")
-        enter(page, camera__offset_adu="100", camera__e_per_adu="1")
+        enter(page, camera__offset_adu="0", camera__e_per_adu="1")
         page.locator('[data-step="snr"]').click()
         draw_region(page)
         entry = page.locator('[data-key="snr.region"]')
