@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from autods.core import Camera
+from autods.core import Camera, UserError
 from autods.estimation.background import BackgroundRemovedMovie
 from autods.estimation.brightness import fluctuation_photons
 from autods.estimation.snr3d import (
@@ -163,6 +163,11 @@ def _noise_range(
     the noise of the background is the most that can be meant.
     """
     low = measured_std
+    if not low > 0:
+        raise UserError(
+            "the darkest pixel of the movie shows no noise at all: correct camera.offset_adu and"
+            " camera.e_per_adu, or choose another snr.region"
+        )
     if not gain_known:
         return low, NOISE_WIDENING[1] * low
     bright = _background_noise(background["photons_99th_percentile"], camera)
