@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from autods.benchmarks.density_snr import grid_maps
 from autods.benchmarks.report import SuiteResult
 from autods.benchmarks.tables import Row, Table
-from autods.benchmarks.volumes import VARIANTS, Laboratory, VolumeTraining
+from autods.benchmarks.volumes import VARIANTS, Laboratory, Trained, VolumeTraining
 from autods.core import Camera, UserError
 from autods.inference import pick_device
 from autods.optics import PSFModel
@@ -79,28 +79,11 @@ class Snr3dDensity:
             folder = Path(temporary) if self.folder is None else Path(self.folder)
             for name in self.variants:
                 trained = laboratory.train(VARIANTS[name], folder)
-                for n in self.emitters:
-                    for photons in self.photons:
-                        conditions = dataclasses.replace(
-                            self.conditions, n_emitters=(n, n), photons=(photons, photons)
-                        )
-                        tested = laboratory.test(
-                            trained, conditions, self.test_frames, self.test_size_px, Camera()
-                        )
-                        scores = tested.score(self.radius_nm, self.axial_radius_nm)
-                        density = conditions.density_per_um2(self.test_size_px).centre
-                        rows.append(
-                            {
-                                "program": name,
-                                "emitters": n,
-                                "photons": photons,
-                                "density_per_um2": round(density, 4),
-                                "snr": round(conditions.snr.centre, 3),
-                                "jaccard": scores.jaccard,
-                                "rmse_lateral_nm": scores.rmse_lateral_nm,
-                                "rmse_axial_nm": scores.rmse_axial_nm,
-                            }
-                        )
+                rows += [
+                    self._point(laboratory, trained, name, n, photons)
+                    for n in self.emitters
+                    for photons in self.photons
+                ]
         notes = [
             f"{self.training.steps} steps of training over the whole range; {self.test_frames} frames of"
             f" {self.test_size_px} px at each point. SNR: peak of the PSF in focus over the mean noise."
@@ -113,3 +96,20 @@ class Snr3dDensity:
         }
         title = "3D: quality against density and signal"
         return SuiteResult(title, [Table("results", title, rows)], figures, notes)
+
+    def _point(self, laboratory: Laboratory, trained: Trained, name: str, n: int, photons: float) -> Row:
+        """Test a network at one point of the grid."""
+        conditions = dataclasses.replace(self.conditions, n_emitters=(n, n), photons=(photons, photons))
+        tested = laboratory.test(trained, conditions, self.test_frames, self.test_size_px, Camera())
+        scores = tested.score(self.radius_nm, self.axial_radius_nm)
+        density = conditions.density_per_um2(self.test_size_px).centre
+        return {
+            "program": name,
+            "emitters": n,
+            "photons": photons,
+            "density_per_um2": round(density, 4),
+            "snr": round(conditions.snr.centre, 3),
+            "jaccard": scores.jaccard,
+            "rmse_lateral_nm": scores.rmse_lateral_nm,
+            "rmse_axial_nm": scores.rmse_axial_nm,
+        }

@@ -173,11 +173,13 @@ def test_a_path_outside_the_folders_is_refused(browser: Browser, server: Server)
 
 
 def test_a_wrong_number_is_told_while_typing(browser: Browser, server: Server) -> None:
+    from playwright.sync_api import expect
+
     with visit(browser, server.url(f"/movie?path={server.data / 'movie.tif'}")) as page:
         size = page.locator('[data-key="optics.pixel_size_nm"]')
         size.fill("-3")
         page.get_by_text("must be from 5 to 5000 nm").first.wait_for()
-        assert page.get_by_role("button", name="Reconstruct", exact=True).is_disabled()
+        expect(page.get_by_role("button", name="Reconstruct", exact=True)).to_be_disabled()
 
 
 def test_the_list_of_runs_fits_a_tablet(browser: Browser, server: Server) -> None:

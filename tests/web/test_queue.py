@@ -76,6 +76,16 @@ def wait(store: JobStore, job: Job, wanted: str, advance: Callable[[], None] = l
     return now
 
 
+def stop(queue: Queue, store: JobStore, job: Job) -> None:
+    """Stop a running job, once its script is beyond Python's own start."""
+    console = store.load(job.id).folder / CONSOLE_FILE
+    end = time.monotonic() + 30
+    while "token" not in (console.read_text() if console.exists() else ""):
+        assert time.monotonic() < end, "the script does not start"
+        time.sleep(0.05)
+    queue.stop(store.load(job.id))
+
+
 def test_one_at_a_time_on_each_device(store: JobStore, queue: Queue) -> None:
     first, second, other = add(store, "slow"), add(store, "quick"), add(store, "slow", "cuda:0")
     queue.advance()
@@ -87,7 +97,7 @@ def test_one_at_a_time_on_each_device(store: JobStore, queue: Queue) -> None:
     assert queue.position(store.load(second.id)) == 1
     queue.advance()
     assert view(store.load(second.id)).status == "queued"
-    queue.stop(store.load(first.id))
+    stop(queue, store, first)
     assert wait(store, first, "interrupted").run["status"] == "interrupted"
     wait(store, second, "done", queue.advance)
     queue.stop(store.load(other.id), kill=True)
@@ -103,7 +113,7 @@ def test_a_restarted_server_sees_the_same(store: JobStore, queue: Queue) -> None
     assert view(store.load(waiting.id)).status == "queued"
     process = psutil.Process(store.load(job.id).pid)
     assert os.getsid(process.pid) == process.pid, "the job must outlive the server's session"
-    later.stop(store.load(job.id))
+    stop(later, store, job)
     wait(store, job, "interrupted")
 
 
@@ -114,7 +124,7 @@ def test_a_waiting_job_can_be_withdrawn_and_put_back(store: JobStore, queue: Que
     assert view(store.load(second.id)).status == "withdrawn"
     store.put_back(store.load(second.id), ("quick", "again"))
     assert store.load(second.id).arguments == ("quick", "again")
-    queue.stop(store.load(first.id))
+    stop(queue, store, first)
     wait(store, first, "interrupted")
     wait(store, second, "done", queue.advance)
 
