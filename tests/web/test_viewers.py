@@ -103,3 +103,59 @@ def test_twenty_viewers(server: Server, record_property: Callable[[str, object],
     assert np.median(latencies) < 1.0
     # What the server takes from a job that uses all cores.
     assert share / (psutil.cpu_count() or 1) < 0.05
+
+
+async def hold(server: Server, job: str, ended: Callable[[], bool]) -> int:
+    """Let twenty viewers look at a job until it has ended; return the fewest updates that one received."""
+    received: list[list[int]] = [[] for _ in range(VIEWERS)]
+    address = server.url(f"/run/{job}")
+
+    def fetch() -> str:
+        return str(urlopen(address, timeout=60).read().decode())
+
+    clients = [await connect(server, await asyncio.to_thread(fetch), seen) for seen in received]
+    while not await asyncio.to_thread(ended):
+        await asyncio.sleep(0.5)
+    for client in clients:
+        await client.disconnect()
+    return min(map(len, received))
+
+
+def job_seconds(server: Server, *, watched: bool) -> float:
+    """Run the same job once more and return how long its process took."""
+    job = job_on_a_long_movie(server)
+    store = JobStore(Roots([server.data]))
+
+    def status() -> str:
+        return view(store.load(job)).status
+
+    end = time.monotonic() + 300
+    while status() == "queued":
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+    def ended() -> bool:
+        assert time.monotonic() < end, "the job did not end in five minutes"
+        return status() != "running"
+
+    if watched:
+        assert asyncio.run(hold(server, job, ended)) > 3
+    while not ended():
+        time.sleep(0.2)
+    shown = view(store.load(job))
+    assert shown.status == "done", shown.message
+    return float(sum(stage["seconds"] for stage in shown.run["stages"]))
+
+
+@pytest.mark.slow
+def test_the_job_is_not_slowed(server: Server, record_property: Callable[[str, object], None]) -> None:
+    """The job's own seconds, alone and watched in turn: a quiet machine is needed to tell 5 % apart."""
+    pytest.importorskip("aiohttp")
+    seconds: dict[bool, list[float]] = {False: [], True: []}
+    job_seconds(server, watched=False)  # the first run fills the caches of the files
+    for _ in range(3):
+        for watched, taken in seconds.items():
+            taken.append(job_seconds(server, watched=watched))
+    record_property("alone_and_watched_s", (seconds[False], seconds[True]))
+    ratio = float(np.median(seconds[True]) / np.median(seconds[False]))
+    assert ratio < 1.05, f"watched takes {ratio:.3f} of the time alone: {seconds}"
