@@ -93,12 +93,15 @@ def _model_folder(config: DictConfig) -> Path:
 def training_of(config: DictConfig) -> dict[str, Any]:
     """Return what a card tells of the training: data, schedule and start."""
     values: Any = OmegaConf.to_container(config, resolve=True)
+    data = values["data"]
+    blinking = {key: data[key] for key in ("context", "on_frames") if data[key] not in (1, None)}
     return {
         "conditions": _plain(values["conditions"]),
         "light": _plain(values["light"]),
         "cameras": _plain(values["cameras"]),
-        "size_px": values["data"]["size_px"],
-        "batch_size": values["data"]["batch_size"],
+        "size_px": data["size_px"],
+        "batch_size": data["batch_size"],
+        **blinking,
         "seed": values["seed"],
         "max_steps": values["trainer"]["max_steps"],
         "learning_rate": values["module"]["learning_rate"],

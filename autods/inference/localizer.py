@@ -50,9 +50,10 @@ class Localizer:
     Parameters
     ----------
     network
-        Maps normalised frames (B, 1, Y, X) to what the representation decodes; it is copied. Its attribute
+        Maps normalised frames (B, C, Y, X) to what the representation decodes; it is copied. Its attribute
         ``margin_px`` is how far an output pixel looks, its optional ``multiple`` what the sides must be a
-        multiple of.
+        multiple of, its optional ``in_channels`` the consecutive frames C, of which the middle one is
+        localized.
     representation
         Decoder of the output.
     normalization
@@ -77,6 +78,7 @@ class Localizer:
         self.threshold = threshold
         self.margin_px = int(getattr(network, "margin_px", 0))
         self.multiple = int(getattr(network, "multiple", 1))
+        self.context = int(getattr(network, "in_channels", 1))
         fused = fuse_batch_norms(copy.deepcopy(network).eval())
         self.network = fused.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._batch_px = CPU_BATCH_PX if self.device.type == "cpu" else GPU_BATCH_PX
@@ -104,33 +106,46 @@ class Localizer:
         return cls(load_model(card), representation, card.normalization, wanted, device)
 
     @torch.inference_mode()
-    def localize(self, frames: Tensor, rescaling: Rescaling | None = None) -> Detections:
+    def localize(
+        self, frames: Tensor, rescaling: Rescaling | None = None, wanted: Tensor | None = None
+    ) -> Detections:
         """Find the emitters.
 
         Parameters
         ----------
         frames
-            (B, Y, X) of any type, on any device.
+            (T, Y, X) of any type, on any device; consecutive ones where the network looks at neighbours, and
+            the first and the last are their own outer neighbours.
         rescaling
             How the frames are brought to the network's optics; None for as they are.
+        wanted
+            (B,) indices of the frames to localize; None for all.
 
         Returns
         -------
         Detections
-            On the CPU, by frame; positions (and uncertainties) in corner pixels of the frames given.
+            On the CPU, by frame, which counts in ``wanted``; positions (and uncertainties) in corner pixels
+            of the frames given.
         """
         rescaling = rescaling or Rescaling()
         scaled_px = frames.shape[-2] * frames.shape[-1] * rescaling.zoom**2
         per_batch = max(1, int(self._batch_px / max(scaled_px, 1.0)))
+        windows = self._windows(len(frames), wanted).to(frames.device)
         parts = []
-        starts = list(range(0, len(frames), per_batch))
+        starts = list(range(0, len(windows), per_batch))
         for start in starts:
-            batch = frames[start : start + per_batch].to(self.device, torch.float32)
-            scaled = rescaling.apply(batch, multiple=self.multiple)[:, None]
+            batch = frames[windows[start : start + per_batch]].to(self.device, torch.float32)
+            scaled = rescaling.apply(batch, multiple=self.multiple)
             normal = normalize(scaled, self.normalization).contiguous(memory_format=torch.channels_last)
             found = self.representation.decode(self.network(normal), self.threshold)
             parts.append(_to_cpu(found, 1 / rescaling.zoom))
         return Detections.concatenate(parts, starts)
+
+    def _windows(self, n_frames: int, wanted: Tensor | None) -> Tensor:
+        """Return (B, C) the frames that the network is shown for each wanted one."""
+        middle = torch.arange(n_frames) if wanted is None else wanted.cpu()
+        around = torch.arange(self.context) - self.context // 2
+        return (middle.unsqueeze(1) + around).clamp(0, max(n_frames - 1, 0))
 
 
 def _to_cpu(found: Detections, scale: float) -> Detections:

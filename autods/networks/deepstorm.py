@@ -19,6 +19,8 @@ class DeepStorm(nn.Module):
         Heatmap pixels per camera pixel and axis: 4, 8 or 16.
     amplitude
         Constant factor on the output, so that weights of order one give heatmaps of the target's amplitude.
+    in_channels
+        Images of the input.
 
     Raises
     ------
@@ -29,12 +31,12 @@ class DeepStorm(nn.Module):
     #: Distance in camera pixels from which an input pixel can still change an output pixel.
     margin_px = 10
 
-    def __init__(self, upsampling: int = 8, amplitude: float = 100.0) -> None:
+    def __init__(self, upsampling: int = 8, amplitude: float = 100.0, in_channels: int = 1) -> None:
         super().__init__()
         steps = round(math.log2(upsampling))
         if steps < 1 or 2**steps != upsampling:
             raise ValueError(f"upsampling must be 4, 8 or 16, got {upsampling}")
-        widths = [1, 32, 64, 128, 256, 128, 64]
+        widths = [in_channels, 32, 64, 128, 256, 128, 64]
         self.encoder = nn.Sequential(*(conv_bn_relu(a, b) for a, b in itertools.pairwise(widths)))
         self.decoder = nn.Sequential(
             *(
@@ -46,10 +48,11 @@ class DeepStorm(nn.Module):
             )
         )
         self.head = nn.Conv2d(32, 1, 1, bias=False)
+        self.in_channels = in_channels
         self.upsampling = upsampling
         self.amplitude = amplitude
 
     def forward(self, frames: Tensor) -> Tensor:
-        """Map normalised frames (B, 1, Y, X) to heatmaps (B, 1, uY, uX)."""
+        """Map normalised frames (B, in_channels, Y, X) to heatmaps (B, 1, uY, uX)."""
         heatmap: Tensor = self.head(self.decoder(self.encoder(frames)))
         return heatmap * self.amplitude

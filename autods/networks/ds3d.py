@@ -17,21 +17,23 @@ class DilatedTrunk(nn.Module):
     ----------
     width
         Channels of all layers.
+    in_channels
+        Images of the input.
     """
 
     #: Distance in camera pixels from which an input pixel can still change a feature.
     margin_px = sum(_DILATIONS)
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, in_channels: int = 1) -> None:
         super().__init__()
-        self.norm = nn.BatchNorm2d(1)
+        self.norm = nn.BatchNorm2d(in_channels)
         self.layers = nn.ModuleList(
-            _layer(1 if index == 0 else width + 1, width, dilation)
+            _layer(in_channels if index == 0 else width + in_channels, width, dilation)
             for index, dilation in enumerate(_DILATIONS)
         )
 
     def forward(self, frames: Tensor) -> Tensor:
-        """Map frames (B, 1, Y, X) to features and normed frames (B, width + 1, Y, X)."""
+        """Map frames (B, in_channels, Y, X) to features and normed frames (B, width + in_channels, Y, X)."""
         frames = self.norm(frames)
         features = self.layers[0](frames)
         for layer in list(self.layers)[1:]:
@@ -52,6 +54,8 @@ class DS3D(nn.Module):
         Channels of the layers before the volume.
     amplitude
         Highest value of a voxel; the last layer works in units of it, so that weights of order one suffice.
+    in_channels
+        See `DilatedTrunk`.
 
     Raises
     ------
@@ -60,16 +64,22 @@ class DS3D(nn.Module):
     """
 
     def __init__(
-        self, n_slices: int = 81, upsampling: int = 1, width: int = 64, amplitude: float = 800.0
+        self,
+        n_slices: int = 81,
+        upsampling: int = 1,
+        width: int = 64,
+        amplitude: float = 800.0,
+        in_channels: int = 1,
     ) -> None:
         super().__init__()
         if upsampling not in (1, 2, 4):
             raise ValueError(f"upsampling must be 1, 2 or 4, got {upsampling}")
         self.amplitude = amplitude
-        self.trunk = DilatedTrunk(width)
+        self.in_channels = in_channels
+        self.trunk = DilatedTrunk(width, in_channels)
         #: Factor of the nearest-neighbour upsampling before each of the two layers behind the trunk.
         self.factors = {1: (1, 1), 2: (2, 1), 4: (2, 2)}[upsampling]
-        self.expanding = nn.ModuleList([_layer(width + 1, width), _layer(width, width)])
+        self.expanding = nn.ModuleList([_layer(width + in_channels, width), _layer(width, width)])
         self.slices = _layer(width, n_slices)
         self.residual = nn.ModuleList(_layer(n_slices, n_slices) for _ in range(2))
         self.head = nn.Conv2d(n_slices, n_slices, 1)
@@ -80,7 +90,7 @@ class DS3D(nn.Module):
         nn.init.constant_(self.head.bias, 1e-2)  # type: ignore[arg-type]
 
     def forward(self, frames: Tensor) -> Tensor:
-        """Map normalised frames (B, 1, Y, X) to volumes (B, D, uY, uX) between 0 and the amplitude."""
+        """Map normalised frames (B, in_channels, Y, X) to volumes (B, D, uY, uX) from 0 to the amplitude."""
         features = self.trunk(frames)
         for layer, factor in zip(self.expanding, self.factors, strict=True):
             if factor > 1:
@@ -101,17 +111,20 @@ class DilatedNet(nn.Module):
         Channels of the layers.
     channels
         Numbers per pixel, as the representation asks for.
+    in_channels
+        See `DilatedTrunk`.
     """
 
-    def __init__(self, width: int = 64, channels: int = 7) -> None:
+    def __init__(self, width: int = 64, channels: int = 7, in_channels: int = 1) -> None:
         super().__init__()
-        self.trunk = DilatedTrunk(width)
-        self.neck = nn.Sequential(_layer(width + 1, width), _layer(width, width))
+        self.in_channels = in_channels
+        self.trunk = DilatedTrunk(width, in_channels)
+        self.neck = nn.Sequential(_layer(width + in_channels, width), _layer(width, width))
         self.head = nn.Conv2d(width, channels, 1)
         self.margin_px = self.trunk.margin_px + 2
 
     def forward(self, frames: Tensor) -> Tensor:
-        """Map normalised frames (B, 1, Y, X) to (B, channels, Y, X)."""
+        """Map normalised frames (B, in_channels, Y, X) to (B, channels, Y, X)."""
         numbers: Tensor = self.head(self.neck(self.trunk(frames)))
         return numbers
 

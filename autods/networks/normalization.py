@@ -40,30 +40,32 @@ def noise_std(frames: Tensor) -> Tensor:
     Parameters
     ----------
     frames
-        (B, 1, Y, X) in any unit.
+        (B, C, Y, X) in any unit; each image is measured by itself.
 
     Returns
     -------
     Tensor
-        (B, 1, 1, 1) in the frames' unit, positive.
+        (B, C, 1, 1) in the frames' unit, positive.
     """
     line = frames.new_tensor([1.0, -2.0, 1.0])
-    rows = F.conv2d(frames, line.view(1, 1, 3, 1))
+    images = frames.flatten(0, 1).unsqueeze(1)
+    rows = F.conv2d(images, line.view(1, 1, 3, 1))
     response = F.conv2d(rows, line.view(1, 1, 1, 3))
-    spread = response.abs().flatten(-2).median(-1).values[..., None, None]
-    return (spread * _MAD_TO_STD / 6).clamp_min(_EPSILON)
+    spread = response.abs().flatten(1).median(-1).values
+    return (spread * _MAD_TO_STD / 6).clamp_min(_EPSILON).view(*frames.shape[:2], 1, 1)
 
 
 NORMALIZATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {"standard": standard, "noise": noise_units}
 
 
 def normalize(frames: Tensor, kind: str) -> Tensor:
-    """Normalise frames (B, 1, Y, X) of any unit for a network.
+    """Normalise frames for a network, each image by itself.
 
     Parameters
     ----------
     frames
-        Camera values or photons.
+        (B, C, Y, X) camera values or photons: C consecutive frames of a movie, of which the middle one is
+        localized.
     kind
         A key of ``NORMALIZATIONS``.
 

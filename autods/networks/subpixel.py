@@ -22,13 +22,21 @@ class SubpixelNet(nn.Module):
         Heatmap pixels per camera pixel and axis.
     amplitude
         Constant factor on the output, see ``DeepStorm``.
+    in_channels
+        See :class:`~autods.networks.trunk.Trunk`.
     """
 
     def __init__(
-        self, width: int = 48, pairs: int = 3, upsampling: int = 8, amplitude: float = 100.0
+        self,
+        width: int = 48,
+        pairs: int = 3,
+        upsampling: int = 8,
+        amplitude: float = 100.0,
+        in_channels: int = 1,
     ) -> None:
         super().__init__()
-        self.trunk = Trunk(width, pairs)
+        self.in_channels = in_channels
+        self.trunk = Trunk(width, pairs, in_channels)
         self.head = nn.Conv2d(width, upsampling**2, 1, bias=False)
         self.shuffle = nn.PixelShuffle(upsampling)
         self.amplitude = amplitude
@@ -37,7 +45,7 @@ class SubpixelNet(nn.Module):
         nn.init.normal_(self.head.weight, std=1e-3)
 
     def forward(self, frames: Tensor) -> Tensor:
-        """Map normalised frames (B, 1, Y, X) to heatmaps (B, 1, uY, uX)."""
+        """Map normalised frames (B, in_channels, Y, X) to heatmaps (B, 1, uY, uX)."""
         heatmap: Tensor = self.shuffle(self.head(self.trunk(frames)))
         return heatmap * self.amplitude
 
@@ -47,19 +55,20 @@ class PixelNet(nn.Module):
 
     Parameters
     ----------
-    width, pairs
+    width, pairs, in_channels
         See :class:`~autods.networks.trunk.Trunk`.
     channels
         Numbers per pixel, as the representation asks for.
     """
 
-    def __init__(self, width: int = 48, pairs: int = 3, channels: int = 5) -> None:
+    def __init__(self, width: int = 48, pairs: int = 3, channels: int = 5, in_channels: int = 1) -> None:
         super().__init__()
-        self.trunk = Trunk(width, pairs)
+        self.in_channels = in_channels
+        self.trunk = Trunk(width, pairs, in_channels)
         self.head = nn.Conv2d(width, channels, 1)
         self.margin_px = self.trunk.margin_px
 
     def forward(self, frames: Tensor) -> Tensor:
-        """Map normalised frames (B, 1, Y, X) to (B, channels, Y, X)."""
+        """Map normalised frames (B, in_channels, Y, X) to (B, channels, Y, X)."""
         numbers: Tensor = self.head(self.trunk(frames))
         return numbers

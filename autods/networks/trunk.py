@@ -16,17 +16,19 @@ class Trunk(nn.Module):
         Channels of all layers.
     pairs
         Residual pairs of convolutions.
+    in_channels
+        Images of the input.
     """
 
-    def __init__(self, width: int, pairs: int) -> None:
+    def __init__(self, width: int, pairs: int, in_channels: int = 1) -> None:
         super().__init__()
-        self.stem = conv_bn_relu(1, width)
+        self.stem = conv_bn_relu(in_channels, width)
         self.body = nn.Sequential(*(ResidualPair(width) for _ in range(pairs)))
         self.neck = conv_bn_relu(width, width)
         #: Distance in camera pixels from which an input pixel can still change an output pixel.
         self.margin_px = 2 * pairs + 2
 
     def forward(self, frames: Tensor) -> Tensor:
-        """Map frames (B, 1, Y, X) to features (B, width, Y, X)."""
+        """Map frames (B, in_channels, Y, X) to features (B, width, Y, X)."""
         features: Tensor = self.neck(self.body(self.stem(frames)))
         return features

@@ -157,8 +157,8 @@ class _Run:
             refine=self.settings.refine,
         )
         if self.team is not None:
-            with record.stage(f"localize, {self.team.size} processes"):
-                self.team.share(self._starts, lambda start: self._block(localizer, start))
+            with record.stage(f"localize, {self.team.size} processes", part.shape[0]) as stage:
+                self.team.share(self._starts, lambda start: self._block(localizer, start), stage)
             if not self.team.is_first:
                 return LocalizationTable.empty()
         used = self._localize_blocks(plan, localizer)
@@ -184,10 +184,20 @@ class _Run:
         """Return a block from the store, localized now where it is not there."""
         block = self.store.load(_block_name(start))
         if block is None:
-            block = localizer(self.part.read(start, min(start + self._starts.step, self._starts.stop)))
+            stop = min(start + self._starts.step, self._starts.stop)
+            block = localizer(*self._read(start, stop, localizer.neighbours))
             block["frame"] = block["frame"] + start
             self.store.save(_block_name(start), block)
         return block
+
+    def _read(self, start: int, stop: int, neighbours: int) -> tuple[NDArray[Any], int, int]:
+        """Return frames between their neighbours, which may lie outside the wanted range, and how many of
+        these there are before and after.
+        """
+        field = CroppedMovie(self.whole, None, self._roi)
+        first, last = (frame + self.part.first_frame for frame in (start, stop))
+        before, after = min(neighbours, first), min(neighbours, field.shape[0] - last)
+        return field.read(first - before, last + after), before, after
 
     def _localize_blocks(self, plan: Plan, localizer: BlockLocalizer) -> list[Counter[str]]:
         """Localize all blocks that are not in the store; return how often each patch got each model."""

@@ -136,13 +136,20 @@ class BlockLocalizer:
         )
         self._device = next(iter(localizers.values())).device
 
-    def __call__(self, frames: NDArray[Any]) -> Columns:
+    @property
+    def neighbours(self) -> int:
+        """Frames before and after a block that the networks look at."""
+        return max(localizer.context // 2 for localizer in self._localizers.values())
+
+    def __call__(self, frames: NDArray[Any], before: int = 0, after: int = 0) -> Columns:
         """Localize a block.
 
         Parameters
         ----------
         frames
-            (T, Y, X) camera values.
+            (before + T + after, Y, X) camera values: the block between its neighbours.
+        before, after
+            Frames at either end that are only looked at; fewer than `neighbours` where the movie ends.
 
         Returns
         -------
@@ -150,8 +157,10 @@ class BlockLocalizer:
             Columns of `LocalizationTable` by name, frames from 0 and positions in nm, both within the block
             and the region, ordered by frame, y, x; and ``used`` (patches, models): frames that each got.
         """
-        values = repair(frames)
-        block = torch.from_numpy(values).to(self._device)
+        around = repair(frames)
+        context = torch.from_numpy(around).to(self._device)
+        own = slice(before, len(around) - after)
+        values = around[own]
         used = np.zeros((len(self._plan.patches), len(self._plan.cards)), np.int64)
         names = [card.name for card in self._plan.cards]
         parts = []
@@ -159,9 +168,9 @@ class BlockLocalizer:
             y0, x0, y1, x1 = patch.tile.core
             for name, chosen in self._choose(patch, values[:, y0:y1, x0:x1]).items():
                 used[patch.tile.index, names.index(name)] += len(chosen)
-                parts.append(self._find(patch, name, block, chosen))
+                parts.append(self._find(patch, name, context, chosen, before))
         found = stitch(Found.concatenate(parts), self._plan.tiles, (values.shape[1], values.shape[2]))
-        return {**self._table(block, found), "used": used}
+        return {**self._table(context[own], found), "used": used}
 
     def _choose(self, patch: PatchPlan, core: NDArray[np.float32]) -> dict[str, NDArray[np.int64]]:
         """Return, by model, the frames of the block that it gets; frames without events are left out."""
@@ -188,11 +197,13 @@ class BlockLocalizer:
     def _events(self, core: NDArray[np.float32]) -> NDArray[np.int64]:
         return np.flatnonzero(find_events(core, self._plan.psf_sigma_px))
 
-    def _find(self, patch: PatchPlan, name: str, block: torch.Tensor, chosen: NDArray[np.int64]) -> Found:
-        """Run a model on a patch of some frames; positions in the region's pixels."""
+    def _find(
+        self, patch: PatchPlan, name: str, frames: torch.Tensor, chosen: NDArray[np.int64], before: int
+    ) -> Found:
+        """Run a model on a patch of some frames behind ``before``; positions in the region's pixels."""
         y0, x0, y1, x1 = patch.tile.window
-        windows = block[torch.from_numpy(chosen).to(block.device), y0:y1, x0:x1]
-        found = self._localizers[name].localize(windows, self._plan.rescalings[name])
+        wanted = torch.from_numpy(chosen + before)
+        found = self._localizers[name].localize(frames[:, y0:y1, x0:x1], self._plan.rescalings[name], wanted)
         predicted = found.uncertainty_px
         return Found(
             chosen[found.frame.numpy()],

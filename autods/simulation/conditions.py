@@ -85,7 +85,13 @@ class ImagingConditions:
     read_noise_photons: float = 1.0
 
     def sample(
-        self, n_frames: int, size_px: int, generator: torch.Generator, margin_px: float = 3.0
+        self,
+        n_frames: int,
+        size_px: int,
+        generator: torch.Generator,
+        margin_px: float = 3.0,
+        *,
+        crowding: float = 1.0,
     ) -> Scenes:
         """Draw scenes for square frames.
 
@@ -99,6 +105,8 @@ class ImagingConditions:
             Source of randomness.
         margin_px
             Emitters are drawn up to this far outside the frame too.
+        crowding
+            Factor on the density.
 
         Returns
         -------
@@ -109,7 +117,7 @@ class ImagingConditions:
         high_nm = (size_px + margin_px) * self.pixel_size_nm
         density = self.density_per_um2.sample(n_frames, generator)
         density[torch.rand(n_frames, generator=generator) < self.empty] = 0
-        counts = torch.poisson(density * ((high_nm - low_nm) * 1e-3) ** 2, generator=generator)
+        counts = torch.poisson(density * crowding * ((high_nm - low_nm) * 1e-3) ** 2, generator=generator)
         n_slots = max(int(counts.max()), 1)
         mask = torch.arange(n_slots) < counts.unsqueeze(1)
         xy = self._positions(n_frames, n_slots, low_nm, high_nm, generator)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from autods.core import EmitterBatch
+from autods.core import EmitterBatch, UserError
+from autods.simulation.scenes import Scenes
 from autods.simulation.structures import Sample
 
 
@@ -94,3 +96,100 @@ def blink(
     shape = torch.full((n,), brightness_shape)
     rate = photons / brightness_shape * torch._standard_gamma(shape, generator=generator)
     return Blinks(molecule, start, start + duration, rate * sample.brightness[molecule])
+
+
+class SceneSampler(Protocol):
+    """Draws what lies in front of the camera in independent frames, such as `ImagingConditions`."""
+
+    def sample(
+        self, n_frames: int, size_px: int, generator: torch.Generator, *, crowding: float = 1.0
+    ) -> Scenes:
+        """Return scenes for ``n_frames`` square frames, ``crowding`` times as many emitters as usual."""
+        ...
+
+
+@dataclass(frozen=True)
+class BlinkingWindows:
+    """Scenes of a few consecutive frames of blinking emitters, made of a sampler's independent frames.
+
+    Emitters switch on at any time, at a constant rate, and stay on for exponentially distributed times, in
+    which their brightness is constant. In each of the frames the expected number of emitters, and the mean of
+    their photons, are the sampler's: an event of mean duration d touches d + 1 frames, and a window of n
+    frames sees ``(d + n) / (d + 1)`` times the events that a single frame sees.
+
+    Parameters
+    ----------
+    sampler
+        Source of positions, photons, background and PSF width.
+    n_frames
+        Frames of a window, odd.
+    on_frames
+        Mean on-time d, frames.
+
+    Raises
+    ------
+    UserError
+        If a number is out of its range.
+    """
+
+    sampler: SceneSampler
+    n_frames: int
+    on_frames: float
+
+    def __post_init__(self) -> None:
+        if self.n_frames < 1 or self.n_frames % 2 == 0:
+            raise UserError(f"data.context={self.n_frames}: give an odd number of frames, the middle counts")
+        if not self.on_frames > 0:
+            raise UserError(f"data.on_frames={self.on_frames}: the mean on-time must be greater than 0")
+
+    def sample(self, n_windows: int, size_px: int, generator: torch.Generator) -> Scenes:
+        """Draw the scenes of windows.
+
+        The events of a window of three frames are drawn even for one of a single frame, so that trainings and
+        tests with and without neighbours get the same middle frames.
+
+        Parameters
+        ----------
+        n_windows
+            Number of windows B.
+        size_px, generator
+            See `SceneSampler`.
+
+        Returns
+        -------
+        Scenes
+            ``B * n_frames`` frames, window by window.
+        """
+        drawn = max(self.n_frames, 3)
+        still = self.sampler.sample(
+            n_windows,
+            size_px,
+            generator,
+            crowding=(self.on_frames + drawn) / (self.on_frames + 1),
+        )
+        on = self._time_on(still.emitters.photons.shape, drawn, generator)
+        first = (drawn - self.n_frames) // 2
+        on = on[:, first : first + self.n_frames]
+        rate = still.emitters.photons * (self.on_frames + 1) / self.on_frames
+        photons = (rate.unsqueeze(1) * on).flatten(0, 1)
+        frame, slot = torch.nonzero(photons, as_tuple=True)
+        xyz = still.emitters.xyz_nm[frame // self.n_frames, slot]
+        emitters = EmitterBatch.from_flat(frame, xyz, photons[frame, slot], len(photons))
+        background, sigma, noise = (
+            None if value is None else value.repeat_interleave(self.n_frames)
+            for value in (still.background, still.psf_sigma_nm, still.noise_std)
+        )
+        assert background is not None
+        assert sigma is not None
+        return Scenes(emitters, background, sigma, noise, self.n_frames)
+
+    def _time_on(self, shape: torch.Size, n_frames: int, generator: torch.Generator) -> Tensor:
+        """Return (B, n_frames, K) time, in frames, that each of (B, K) emitters shines in each frame."""
+        mean = self.on_frames
+        # Of the events of a window, these were on before it; of those, what is left is exponential too.
+        before = torch.rand(shape, generator=generator) < mean / (mean + n_frames)
+        start = torch.rand(shape, generator=generator) * n_frames * ~before
+        stop = start + torch.zeros(shape).exponential_(1 / mean, generator=generator)
+        frame = torch.arange(n_frames).view(1, -1, 1)
+        start, stop = start.unsqueeze(1), stop.unsqueeze(1)
+        return (torch.minimum(stop, frame + 1.0) - torch.maximum(start, frame.float())).clamp_min(0)

@@ -115,7 +115,8 @@ class PsfBankRenderer:
         """Return (B, Y, X) expected photons; see :class:`~autods.simulation.frames.FrameRenderer`."""
         frame, xyz_nm, photons = scenes.emitters.flat()
         device = xyz_nm.device
-        psf = self._choose(scenes.psf_sigma_nm, generator)[frame]
+        views = scenes.psf_sigma_nm[:: scenes.frames_per_view]
+        psf = self._choose(views, generator).repeat_interleave(scenes.frames_per_view)[frame]
         step = self.depths_nm[1] - self.depths_nm[0] if len(self.depths_nm) > 1 else torch.tensor(1.0)
         depth = ((xyz_nm[:, 2] - self.depths_nm[0].to(device)) / step.to(device)).round().long()
         depth = depth.clamp(0, len(self.depths_nm) - 1)

@@ -25,25 +25,39 @@ class Scenes:
     noise_std
         (B,) standard deviation of normal noise besides shot noise and the camera's own, photons; None for
         none.
+    frames_per_view
+        This many consecutive frames show one field of view: the PSF and the background's pattern, where they
+        are drawn at random, are the same in them.
     """
 
     emitters: EmitterBatch
     background: Tensor
     psf_sigma_nm: Tensor
     noise_std: Tensor | None = None
+    frames_per_view: int = 1
 
     def __len__(self) -> int:
         """Count the frames."""
         return len(self.emitters)
 
     def __getitem__(self, frames: slice) -> Scenes:
-        """Select frames by slice."""
+        """Select frames by slice; with several frames a view, whole views."""
         noise = None if self.noise_std is None else self.noise_std[frames]
-        return Scenes(self.emitters[frames], self.background[frames], self.psf_sigma_nm[frames], noise)
+        return Scenes(
+            self.emitters[frames],
+            self.background[frames],
+            self.psf_sigma_nm[frames],
+            noise,
+            self.frames_per_view,
+        )
 
     def to(self, device: torch.device | str) -> Scenes:
         """Copy to a device."""
         noise = None if self.noise_std is None else self.noise_std.to(device)
         return Scenes(
-            self.emitters.to(device), self.background.to(device), self.psf_sigma_nm.to(device), noise
+            self.emitters.to(device),
+            self.background.to(device),
+            self.psf_sigma_nm.to(device),
+            noise,
+            self.frames_per_view,
         )

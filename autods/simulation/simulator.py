@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -12,6 +13,25 @@ from autods.simulation.background import background_maps
 from autods.simulation.frames import FrameRenderer
 from autods.simulation.noise import expose
 from autods.simulation.scenes import Scenes
+
+
+@dataclass(frozen=True)
+class Exposure:
+    """What a camera saw, and through what.
+
+    Parameters
+    ----------
+    frames
+        (B, Y, X) float32 camera values, ADU.
+    background
+        (B, Y, X) expected photons per pixel without the emitters.
+    camera
+        The camera that took them.
+    """
+
+    frames: Tensor
+    background: Tensor
+    camera: Camera
 
 
 class Simulator:
@@ -46,6 +66,16 @@ class Simulator:
         generator: torch.Generator,
         background: Tensor | None = None,
     ) -> Tensor:
+        """Return the frames (B, Y, X), ADU, of :meth:`exposure`."""
+        return self.exposure(scenes, shape, generator, background).frames
+
+    def exposure(
+        self,
+        scenes: Scenes,
+        shape: tuple[int, int],
+        generator: torch.Generator,
+        background: Tensor | None = None,
+    ) -> Exposure:
         """Expose the camera to scenes.
 
         Parameters
@@ -57,23 +87,19 @@ class Simulator:
         generator
             Source of randomness, on the scenes' device.
         background
-            (B, Y, X) photons per pixel; None draws a map for each scene.
-
-        Returns
-        -------
-        Tensor
-            (B, Y, X) float32 camera values, ADU.
+            (B, Y, X) photons per pixel; None draws a map for each view of the scenes.
         """
         renderer = self.renderers[_choose(len(self.renderers), generator)]
         camera = self.cameras[_choose(len(self.cameras), generator)]
         light = renderer(scenes, shape, generator)
         if background is None:
-            background = self.background(scenes.background, shape, generator)
+            views = self.background(scenes.background[:: scenes.frames_per_view], shape, generator)
+            background = views.repeat_interleave(scenes.frames_per_view, 0)
         frames = expose(light + background, camera, generator)
-        if scenes.noise_std is None:
-            return frames
-        noise = torch.randn(frames.shape, generator=generator, device=frames.device)
-        return frames + noise * (scenes.noise_std / camera.photons_per_adu).view(-1, 1, 1)
+        if scenes.noise_std is not None:
+            noise = torch.randn(frames.shape, generator=generator, device=frames.device)
+            frames = frames + noise * (scenes.noise_std / camera.photons_per_adu).view(-1, 1, 1)
+        return Exposure(frames, background.expand_as(frames), camera)
 
     def background(self, level: Tensor, shape: tuple[int, int], generator: torch.Generator) -> Tensor:
         """Draw background maps (B, Y, X) of the mean levels (B,), photons per pixel."""

@@ -69,7 +69,9 @@ class VolumeConditions:
         if dimmest is not None and not 0 < dimmest <= least:
             raise UserError(f"conditions.dimmest_photons={dimmest}: give a number from 0 to {least}")
 
-    def sample(self, n_frames: int, size_px: int, generator: torch.Generator) -> Scenes:
+    def sample(
+        self, n_frames: int, size_px: int, generator: torch.Generator, *, crowding: float = 1.0
+    ) -> Scenes:
         """Draw scenes for square frames.
 
         Parameters
@@ -80,6 +82,8 @@ class VolumeConditions:
             Side of a frame, camera pixels.
         generator
             Source of randomness.
+        crowding
+            Factor on the number of emitters.
 
         Raises
         ------
@@ -94,6 +98,8 @@ class VolumeConditions:
             )
         fewest, most = (int(n) for n in self.n_emitters)
         counts = torch.randint(fewest, most + 1, (n_frames, 1), generator=generator)
+        if crowding != 1.0:
+            counts = (counts * crowding + torch.rand((n_frames, 1), generator=generator)).long()
         n_slots = max(int(counts.max()), 1)
         mask = torch.arange(n_slots) < counts
         xy = uniform_positions(n_frames, n_slots, low_nm, high_nm, generator)

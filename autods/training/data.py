@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
 
 import pytorch_lightning as pl
 import torch
@@ -11,15 +10,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from autods.core import EmitterBatch
-from autods.simulation import Scenes, Simulator
+from autods.simulation import BlinkingWindows, Scenes, SceneSampler, Simulator
 
-
-class SceneSampler(Protocol):
-    """Draws what lies in front of the camera, such as ``simulation.ImagingConditions``."""
-
-    def sample(self, n_frames: int, size_px: int, generator: torch.Generator) -> Scenes:
-        """Return scenes for ``n_frames`` square frames."""
-        ...
+#: Mean on-time of training with neighbouring frames where none is given, frames.
+ON_FRAMES = 3.0
 
 
 @dataclass(frozen=True)
@@ -36,10 +30,21 @@ class SceneBatch:
 
 @dataclass(frozen=True)
 class FrameBatch:
-    """Camera frames (B, 1, Y, X) in ADU and the emitters that they show."""
+    """What a network is trained with.
+
+    Parameters
+    ----------
+    frames
+        (B, C, Y, X) photons: C consecutive frames, the middle one is localized.
+    emitters
+        Emitters of the middle frames.
+    background
+        (B, Y, X) expected photons per pixel of the middle frames without the emitters.
+    """
 
     frames: Tensor
     emitters: EmitterBatch
+    background: Tensor
 
 
 class SceneDataset(Dataset[SceneBatch]):
@@ -48,11 +53,11 @@ class SceneDataset(Dataset[SceneBatch]):
     Parameters
     ----------
     sampler
-        Source of scenes.
+        Source of scenes, or of windows of them.
     size_px
         Side of the square frames.
     batch_size
-        Frames a batch.
+        Frames, or windows, a batch.
     n_batches
         Number of batches.
     seed
@@ -60,7 +65,12 @@ class SceneDataset(Dataset[SceneBatch]):
     """
 
     def __init__(
-        self, sampler: SceneSampler, size_px: int, batch_size: int, n_batches: int, seed: int
+        self,
+        sampler: SceneSampler | BlinkingWindows,
+        size_px: int,
+        batch_size: int,
+        n_batches: int,
+        seed: int,
     ) -> None:
         self.sampler = sampler
         self.size_px = size_px
@@ -102,6 +112,11 @@ class SimulatedDataModule(pl.LightningDataModule):
         Seed of all data; every epoch draws new batches.
     num_workers
         Processes that draw scenes; 0 draws them in the training process.
+    context
+        Consecutive frames that the network is shown of a blinking sample, odd; the middle one is localized.
+    on_frames
+        Mean on-time of an emitter, frames. None: at a context of 1 independent frames in which emitters shine
+        all the time, else `ON_FRAMES`.
     """
 
     _VALIDATION_SEED = 2**40
@@ -116,9 +131,16 @@ class SimulatedDataModule(pl.LightningDataModule):
         validation_batches: int = 16,
         seed: int = 0,
         num_workers: int = 0,
+        context: int = 1,
+        on_frames: float | None = None,
     ) -> None:
         super().__init__()
         self.sampler = sampler
+        self.context = context
+        if context == 1 and on_frames is None:
+            self._scenes: SceneSampler | BlinkingWindows = sampler
+        else:
+            self._scenes = BlinkingWindows(sampler, context, on_frames or ON_FRAMES)
         self.simulator = simulator
         self.size_px = size_px
         self.batch_size = batch_size
@@ -140,7 +162,7 @@ class SimulatedDataModule(pl.LightningDataModule):
         return (self.seed << 32) + epoch * self.batches_per_epoch
 
     def _loader(self, n_batches: int, seed: int) -> DataLoader[SceneBatch]:
-        dataset = SceneDataset(self.sampler, self.size_px, self.batch_size, n_batches, seed)
+        dataset = SceneDataset(self._scenes, self.size_px, self.batch_size, n_batches, seed)
         return DataLoader(dataset, batch_size=None, num_workers=self.num_workers)
 
     def on_after_batch_transfer(self, batch: SceneBatch, dataloader_idx: int) -> FrameBatch:  # noqa: ARG002
@@ -151,5 +173,8 @@ class SimulatedDataModule(pl.LightningDataModule):
         """Draw the frames of a batch; the same batch gives the same frames."""
         emitters = batch.scenes.emitters
         generator = torch.Generator(emitters.photons.device).manual_seed(batch.seed)
-        frames = self.simulator(batch.scenes, (self.size_px, self.size_px), generator)
-        return FrameBatch(frames.unsqueeze(1), emitters)
+        exposure = self.simulator.exposure(batch.scenes, (self.size_px, self.size_px), generator)
+        photons = exposure.camera.to_photons(exposure.frames)
+        middle = slice(self.context // 2, None, self.context)
+        windows = photons.view(-1, self.context, *photons.shape[1:])
+        return FrameBatch(windows, emitters[middle], exposure.background[middle])

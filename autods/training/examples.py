@@ -55,7 +55,9 @@ class ExampleFigure(Callback):
         figure, axes = plt.subplots(rows, n_frames, figsize=(4 * n_frames, 4 * rows), squeeze=False)
         for index in range(n_frames):
             size = frames.shape[-1]
-            axes[0, index].imshow(frames[index, 0].cpu(), cmap="gray", extent=(0, size, size, 0))
+            axes[0, index].imshow(
+                frames[index, frames.shape[1] // 2].cpu(), cmap="gray", extent=(0, size, size, 0)
+            )
             truth = batch.emitters.xyz_nm[index][batch.emitters.mask[index]].cpu()
             here = found.select(found.frame == index).map(Tensor.cpu)
             x, y = nm_to_px(truth[:, :2], pixel_size_nm).unbind(1)

@@ -41,6 +41,8 @@ class LocalizationModule(pl.LightningModule):
         Radius within which a validation detection counts as found.
     axial_match_radius_nm
         In 3D, the same along z; None does not look at z.
+    context
+        Consecutive frames that the network is shown; it must be the data module's.
     """
 
     def __init__(
@@ -55,8 +57,11 @@ class LocalizationModule(pl.LightningModule):
         warmup_steps: int = 100,
         match_radius_nm: float = 200.0,
         axial_match_radius_nm: float | None = None,
+        context: int = 1,
     ) -> None:
         super().__init__()
+        if context != 1:
+            network_args = {**network_args, "in_channels": context}
         self.save_hyperparameters()
         # Channels last is the faster memory layout for these convolutions, on CPU and GPU alike.
         self.network = build_network(network, **network_args).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -68,7 +73,7 @@ class LocalizationModule(pl.LightningModule):
         self.score = ThresholdScore(match_radius_nm, axial_radius_nm=axial_match_radius_nm)
 
     def forward(self, frames: Tensor) -> Tensor:
-        """Map frames (B, 1, Y, X) in ADU to the network's output."""
+        """Map frames (B, C, Y, X) of any linear unit to the network's output."""
         output: Tensor = self.network(normalize(frames, self.normalization))
         return output
 

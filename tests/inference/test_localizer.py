@@ -55,8 +55,38 @@ def test_batches_do_not_change_the_result(monkeypatch):
     assert torch.allclose(whole.x_px, parts.x_px, atol=1e-4)
 
 
+class _Previous(torch.nn.Module):
+    """Looks at the previous of three frames with the eyes of another network."""
+
+    in_channels = 3
+
+    def __init__(self, network):
+        super().__init__()
+        self.network, self.margin_px = network, network.margin_px
+
+    def forward(self, frames):
+        return self.network(frames[:, :1])
+
+
+@pytest.mark.parametrize("wanted", [None, torch.tensor([0, 3, 4, 6])])
+@pytest.mark.parametrize("batch_px", [900, 100_000])
+def test_a_network_of_three_frames_sees_the_neighbours(monkeypatch, batch_px, wanted):
+    monkeypatch.setattr("autods.inference.localizer.CPU_BATCH_PX", batch_px)
+    rng = np.random.default_rng(2)
+    frames = torch.stack([spots((20, 20), *rng.uniform(4, 16, 2), rng) for _ in range(7)])
+    network, representation = matched_filter_parts()
+    windowed = Localizer(_Previous(network), representation, "noise", 1.0)
+    assert windowed.context == 3
+    chosen = torch.arange(7) if wanted is None else wanted
+    seen = frames[(chosen - 1).clamp(0)]  # the first frame is its own previous one
+    found, expected = windowed.localize(frames, wanted=wanted), make_localizer().localize(seen)
+    assert torch.equal(found.frame, expected.frame)
+    assert torch.allclose(found.x_px, expected.x_px, atol=1e-4)
+
+
 def test_no_frames_give_no_detections():
     assert len(make_localizer().localize(torch.zeros(0, 8, 8))) == 0
+    assert len(make_localizer().localize(torch.zeros(3, 8, 8), wanted=torch.zeros(0).long())) == 0
 
 
 @pytest.mark.parametrize(

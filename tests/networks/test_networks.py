@@ -22,6 +22,18 @@ def test_output_has_the_size_of_the_input(network):
     assert factor in (1, 4)
 
 
+@pytest.mark.parametrize("name", sorted(NETWORKS))
+def test_every_network_takes_several_frames(name):
+    torch.manual_seed(0)
+    network = build_network(name, in_channels=3).eval()
+    assert network.in_channels == 3
+    frames = torch.randn(1, 3, 16, 24)
+    swapped = frames.flip(1)
+    with torch.inference_mode():
+        assert not torch.allclose(network(frames), network(swapped), atol=1e-5)
+    assert build_network(name).in_channels == 1
+
+
 def test_nothing_beyond_the_margin_matters(network):
     torch.manual_seed(1)
     size = 2 * network.margin_px + 28

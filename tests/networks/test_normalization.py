@@ -37,6 +37,14 @@ def test_constant_frames_give_zeros(kind):
     assert float(normalize(torch.full((1, 1, 16, 16), 7.0), kind).abs().max()) == 0
 
 
+@pytest.mark.parametrize("kind", sorted(NORMALIZATIONS))
+def test_each_frame_of_a_window_is_normalised_by_itself(kind):
+    frames = [frames_with_emitters(n, noise) for n, noise in ((0, 3.0), (10, 5.0), (40, 20.0))]
+    window = torch.cat(frames, 1)
+    alone = torch.cat([normalize(frame, kind) for frame in frames], 1)
+    assert torch.equal(normalize(window, kind), alone)
+
+
 def test_amplitudes_read_as_signal_to_noise():
     frame = frames_with_emitters(0)
     frame[0, 0, 30, 30] = 100 + 10 * 5.0

@@ -26,13 +26,15 @@ def _template(shift_x, shift_y):
     return image / np.linalg.norm(image)
 
 
-def matched_filter_network():
+def matched_filter_network(frame_weights=(1.0,)):
     """A `SubpixelNet` whose sub-pixel outputs are matched filters of an emitter at that sub-pixel.
 
     The first layer copies the 3 x 3 neighbourhood, positive and negative parts apart; the second composes any
-    5 x 5 filter from the copies, minus the detection level.
+    5 x 5 filter from the copies, minus the detection level. Of several frames, a weighted sum is looked at.
     """
-    network = build_network("subpixel", width=WIDTH, pairs=0, upsampling=UPSAMPLING)
+    network = build_network(
+        "subpixel", width=WIDTH, pairs=0, upsampling=UPSAMPLING, in_channels=len(frame_weights)
+    )
     stem, neck = network.trunk.stem, network.trunk.neck
     for parameter in network.parameters():
         torch.nn.init.zeros_(parameter)
@@ -40,8 +42,8 @@ def matched_filter_network():
         torch.nn.init.ones_(block[1].weight)
     for copy in range(9):
         dy, dx = divmod(copy, 3)
-        stem[0].weight.data[2 * copy, 0, dy, dx] = 1
-        stem[0].weight.data[2 * copy + 1, 0, dy, dx] = -1
+        stem[0].weight.data[2 * copy, :, dy, dx] = torch.tensor(frame_weights)
+        stem[0].weight.data[2 * copy + 1, :, dy, dx] = -torch.tensor(frame_weights)
     shifts = (np.arange(UPSAMPLING) + 0.5) / UPSAMPLING - 0.5
     for channel in range(UPSAMPLING**2):
         row, column = divmod(channel, UPSAMPLING)
@@ -59,13 +61,14 @@ def matched_filter_network():
     return network.eval()
 
 
-def write_zoo(root, levels=((0.5, 8.0), (1.0, 6.0), (1.5, 4.0), (2.0, 2.0))):
+def write_zoo(root, levels=((0.5, 8.0), (1.0, 6.0), (1.5, 4.0), (2.0, 2.0)), frame_weights=(1.0,)):
     """Write one model a level (density, SNR), all with the same weights."""
+    context = {} if len(frame_weights) == 1 else {"in_channels": len(frame_weights)}
     for index, (density, snr) in enumerate(levels):
         card = ModelCard(
             name=f"level_{index + 1}",
             family="heatmap",
-            network=Component("subpixel", {"width": WIDTH, "pairs": 0, "upsampling": UPSAMPLING}),
+            network=Component("subpixel", {"width": WIDTH, "pairs": 0, "upsampling": UPSAMPLING, **context}),
             representation=Component("heatmap", {"pixel_size_nm": PIXEL_NM, "upsampling": UPSAMPLING}),
             normalization="noise",
             optics=CardOptics(PIXEL_NM, SIGMA_PX * PIXEL_NM),
@@ -73,7 +76,7 @@ def write_zoo(root, levels=((0.5, 8.0), (1.0, 6.0), (1.5, 4.0), (2.0, 2.0))):
             snr=Span(snr, snr / 2, snr * 20),
             threshold=0.02,
         )
-        save_model(card, matched_filter_network(), root / card.name)
+        save_model(card, matched_filter_network(frame_weights), root / card.name)
     return root
 
 

@@ -162,7 +162,7 @@ def test_an_interrupted_run_resumes_to_the_same_result(zoo, movie, tmp_path, mon
     monkeypatch.setattr(
         pipeline.BlockLocalizer,
         "__call__",
-        lambda self, frames: calls.append(len(frames)) or original(self, frames),
+        lambda self, frames, *around: calls.append(len(frames)) or original(self, frames, *around),
     )
     resumed = localize(path, wanted(zoo), out)
     assert calls == [7, 7, 2]

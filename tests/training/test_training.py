@@ -3,6 +3,7 @@ import pytorch_lightning as pl
 import torch
 
 from autods.core import EmitterBatch, UserError
+from autods.inference import Localizer
 from autods.optics import AstigmaticGaussianPSF, DefocusCurve
 from autods.representation import Detections
 from autods.simulation import (
@@ -90,6 +91,37 @@ def test_batches_depend_on_seed_and_index_alone():
     assert torch.equal(one.frames, two.frames)
     assert not torch.equal(one.frames, data().render(dataset[2]).frames)
     assert not torch.equal(one.frames, data().render(data(seed=1).val_dataloader().dataset[1]).frames)
+
+
+def test_windows_show_the_frames_before_and_after():
+    windows, alone = data(context=3, on_frames=2.0), data(on_frames=2.0)
+    first, single = (each.val_dataloader().dataset[0] for each in (windows, alone))
+    batch, frame = windows.render(first), alone.render(single)
+    assert batch.frames.shape == (4, 3, 20, 20)
+    assert batch.background.shape == (4, 20, 20)
+    # The middle frames show the same emitters, whether or not there are neighbours; only the noise differs.
+    for several, one in zip(batch.emitters.flat(), frame.emitters.flat(), strict=True):
+        assert torch.equal(several, one)
+    light = GaussianRenderer(100.0)(single.scenes, (20, 20), torch.Generator())
+
+    def likeness(frames):
+        return float(torch.corrcoef(torch.stack([frames.flatten(), light.flatten()]))[0, 1])
+
+    alike = [likeness(batch.frames[:, k] - batch.background) for k in range(3)]
+    assert alike[1] == pytest.approx(likeness(frame.frames[:, 0] - frame.background), abs=0.03)
+    assert alike[1] > max(alike[0], alike[2]) + 0.1
+    assert min(alike[0], alike[2]) > 0.3
+
+
+def test_a_module_of_three_frames_is_exported_and_loads(tmp_path):
+    windows = data(context=3)
+    trained = module("mixture", context=3)
+    train(trained, windows, 2)
+    export_model(trained, windows, CONDITIONS, "three", tmp_path / "three", description="", training={})
+    card = load_card("three", tmp_path)
+    assert card.network.args == {"width": 16, "pairs": 1, "in_channels": 3}
+    assert Localizer.from_card(card).context == 3
+    assert module("mixture").hparams.network_args == {"width": 16, "pairs": 1}
 
 
 @pytest.mark.parametrize("family", FAMILIES)
