@@ -44,7 +44,7 @@ def run(config: DictConfig) -> float:
     module = instantiate(config.module, _convert_="all")
     data = instantiate(config.data, _convert_="all")
     if config.warm_start is not None:
-        warm_start(module.network, Path(config.warm_start))
+        warm_start(module.network, Path(config.warm_start), data.context // 2)
     out = Path(config.out)
     out.mkdir(parents=True, exist_ok=True)
     with atomic_path(out / "config.yaml") as temporary:

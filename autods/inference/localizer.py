@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +12,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from autods.core import UserError
 from autods.inference.rescaling import Rescaling
-from autods.networks import normalize
+from autods.networks import context_frames, needs_photons, normalize
 from autods.representation import Detections, Representation, build_representation
 from autods.zoo import ModelCard, load_model
 
@@ -52,8 +53,8 @@ class Localizer:
     network
         Maps normalised frames (B, C, Y, X) to what the representation decodes; it is copied. Its attribute
         ``margin_px`` is how far an output pixel looks, its optional ``multiple`` what the sides must be a
-        multiple of, its optional ``in_channels`` the consecutive frames C, of which the middle one is
-        localized.
+        multiple of, its optional ``in_channels`` how many consecutive frames, of which the middle one is
+        localized, and what the normalization adds.
     representation
         Decoder of the output.
     normalization
@@ -78,7 +79,8 @@ class Localizer:
         self.threshold = threshold
         self.margin_px = int(getattr(network, "margin_px", 0))
         self.multiple = int(getattr(network, "multiple", 1))
-        self.context = int(getattr(network, "in_channels", 1))
+        self.context = context_frames(int(getattr(network, "in_channels", 1)), normalization)
+        self.needs_photons = needs_photons(normalization)
         fused = fuse_batch_norms(copy.deepcopy(network).eval())
         self.network = fused.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._batch_px = CPU_BATCH_PX if self.device.type == "cpu" else GPU_BATCH_PX
@@ -114,8 +116,9 @@ class Localizer:
         Parameters
         ----------
         frames
-            (T, Y, X) of any type, on any device; consecutive ones where the network looks at neighbours, and
-            the first and the last are their own outer neighbours.
+            (T, Y, X) of any type, on any device: photons where `needs_photons` says so, else of any linear
+            unit; consecutive ones where the network looks at neighbours, and the first and the last are their
+            own outer neighbours.
         rescaling
             How the frames are brought to the network's optics; None for as they are.
         wanted
@@ -125,7 +128,7 @@ class Localizer:
         -------
         Detections
             On the CPU, by frame, which counts in ``wanted``; positions (and uncertainties) in corner pixels
-            of the frames given.
+            of the frames given, the background per pixel of these.
         """
         rescaling = rescaling or Rescaling()
         scaled_px = frames.shape[-2] * frames.shape[-1] * rescaling.zoom**2
@@ -136,9 +139,11 @@ class Localizer:
         for start in starts:
             batch = frames[windows[start : start + per_batch]].to(self.device, torch.float32)
             scaled = rescaling.apply(batch, multiple=self.multiple)
+            if self.needs_photons:
+                scaled = scaled / rescaling.zoom**2  # a larger pixel holds the photons of several
             normal = normalize(scaled, self.normalization).contiguous(memory_format=torch.channels_last)
             found = self.representation.decode(self.network(normal), self.threshold)
-            parts.append(_to_cpu(found, 1 / rescaling.zoom))
+            parts.append(_to_movie(found, rescaling.zoom))
         return Detections.concatenate(parts, starts)
 
     def _windows(self, n_frames: int, wanted: Tensor | None) -> Tensor:
@@ -148,15 +153,19 @@ class Localizer:
         return (middle.unsqueeze(1) + around).clamp(0, max(n_frames - 1, 0))
 
 
-def _to_cpu(found: Detections, scale: float) -> Detections:
-    return Detections(
-        found.frame.cpu(),
-        found.x_px.cpu().double() * scale,
-        found.y_px.cpu().double() * scale,
-        found.confidence.cpu(),
-        None if found.uncertainty_px is None else found.uncertainty_px.cpu().double() * scale,
-        None if found.z_nm is None else found.z_nm.cpu().double(),
-        None if found.uncertainty_z_nm is None else found.uncertainty_z_nm.cpu().double(),
+def _to_movie(found: Detections, zoom: float) -> Detections:
+    """Return detections on the CPU, those of rescaled frames in pixels of the movie."""
+    found = found.map(Tensor.cpu)
+    std, z, std_z, background = found.uncertainty_px, found.z_nm, found.uncertainty_z_nm, found.background
+    scale = 1 / zoom
+    return replace(
+        found,
+        x_px=found.x_px.double() * scale,
+        y_px=found.y_px.double() * scale,
+        uncertainty_px=None if std is None else std.double() * scale,
+        z_nm=None if z is None else z.double(),
+        uncertainty_z_nm=None if std_z is None else std_z.double(),
+        background=None if background is None else background * zoom**2,
     )
 
 

@@ -38,6 +38,8 @@ class Found:
         Standard error per axis that the network predicts; NaN where it does not.
     z_nm, uncertainty_z_nm
         Depth and its standard error (NaN where the network predicts none); None in 2D.
+    photons, background
+        What the network predicts, photons and photons per pixel (NaN where it does not); None in 3D.
     """
 
     frame: NDArray[np.int64]
@@ -48,6 +50,8 @@ class Found:
     uncertainty_px: NDArray[np.float64]
     z_nm: NDArray[np.float64] | None = None
     uncertainty_z_nm: NDArray[np.float64] | None = None
+    photons: NDArray[np.float64] | None = None
+    background: NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
         """Count the estimates."""

@@ -2,7 +2,14 @@
 
 from autods.networks.deepstorm import DeepStorm
 from autods.networks.ds3d import DS3D, DilatedNet
-from autods.networks.normalization import NORMALIZATIONS, normalize
+from autods.networks.normalization import (
+    NORMALIZATIONS,
+    added_channels,
+    context_frames,
+    input_channels,
+    needs_photons,
+    normalize,
+)
 from autods.networks.registry import NETWORKS, build_network
 from autods.networks.subpixel import PixelNet, SubpixelNet
 
@@ -14,6 +21,10 @@ __all__ = [
     "DilatedNet",
     "PixelNet",
     "SubpixelNet",
+    "added_channels",
     "build_network",
+    "context_frames",
+    "input_channels",
+    "needs_photons",
     "normalize",
 ]

@@ -30,6 +30,28 @@ def noise_units(frames: Tensor) -> Tensor:
     return _KNEE * torch.asinh((frames - median) / (_KNEE * noise_std(frames)))
 
 
+def camera_units(frames: Tensor) -> Tensor:
+    """Append to the `noise_units` of photons what these leave out: the logarithms of noise and background.
+
+    With them the network can know photons: an amplitude in units of the noise, times the noise.
+
+    Parameters
+    ----------
+    frames
+        (B, C, Y, X) photons.
+
+    Returns
+    -------
+    Tensor
+        (B, C + 2, Y, X); the last two images are constant: the logarithm of the variance of the middle
+        frame's noise, and that of 1 + its median.
+    """
+    middle = frames[:, frames.shape[1] // 2].unsqueeze(1)
+    median = middle.flatten(-2).median(-1).values[..., None, None]
+    levels = torch.cat([noise_std(middle) ** 2, 1 + median.clamp_min(0)], 1).log()
+    return torch.cat([noise_units(frames), levels.expand(-1, -1, *frames.shape[-2:])], 1)
+
+
 def noise_std(frames: Tensor) -> Tensor:
     """Measure the standard deviation of the pixel noise of each frame.
 
@@ -55,7 +77,34 @@ def noise_std(frames: Tensor) -> Tensor:
     return (spread * _MAD_TO_STD / 6).clamp_min(_EPSILON).view(*frames.shape[:2], 1, 1)
 
 
-NORMALIZATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {"standard": standard, "noise": noise_units}
+NORMALIZATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
+    "standard": standard,
+    "noise": noise_units,
+    "camera": camera_units,
+}
+#: Constant images that a normalisation adds behind the frames; it then needs photons, the others take any
+#: linear unit.
+_ADDED = {"camera": 2}
+
+
+def input_channels(context: int, kind: str) -> int:
+    """Return the images that a network is given of ``context`` frames normalised by ``kind``."""
+    return context + added_channels(kind)
+
+
+def added_channels(kind: str) -> int:
+    """Return how many constant images a normalisation adds behind the frames."""
+    return _ADDED.get(kind, 0)
+
+
+def context_frames(channels: int, kind: str) -> int:
+    """Return the consecutive frames that a network of so many input images looks at."""
+    return channels - added_channels(kind)
+
+
+def needs_photons(kind: str) -> bool:
+    """Whether frames must be converted to photons before they are normalised by ``kind``."""
+    return added_channels(kind) > 0
 
 
 def normalize(frames: Tensor, kind: str) -> Tensor:
@@ -64,8 +113,8 @@ def normalize(frames: Tensor, kind: str) -> Tensor:
     Parameters
     ----------
     frames
-        (B, C, Y, X) camera values or photons: C consecutive frames of a movie, of which the middle one is
-        localized.
+        (B, C, Y, X) camera values or, where :func:`needs_photons` says so, photons: C consecutive frames of a
+        movie, of which the middle one is localized.
     kind
         A key of ``NORMALIZATIONS``.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from autods.networks.trunk import Trunk
@@ -59,16 +60,25 @@ class PixelNet(nn.Module):
         See :class:`~autods.networks.trunk.Trunk`.
     channels
         Numbers per pixel, as the representation asks for.
+    levels
+        The last so many input images are also handed to the last layer directly: batch norm makes absolute
+        levels relative to those of the batch, and photons depend on them.
     """
 
-    def __init__(self, width: int = 48, pairs: int = 3, channels: int = 5, in_channels: int = 1) -> None:
+    def __init__(
+        self, width: int = 48, pairs: int = 3, channels: int = 5, in_channels: int = 1, levels: int = 0
+    ) -> None:
         super().__init__()
         self.in_channels = in_channels
+        self.levels = levels
         self.trunk = Trunk(width, pairs, in_channels)
-        self.head = nn.Conv2d(width, channels, 1)
+        self.head = nn.Conv2d(width + levels, channels, 1)
         self.margin_px = self.trunk.margin_px
 
     def forward(self, frames: Tensor) -> Tensor:
         """Map normalised frames (B, in_channels, Y, X) to (B, channels, Y, X)."""
-        numbers: Tensor = self.head(self.trunk(frames))
+        features = self.trunk(frames)
+        if self.levels:
+            features = torch.cat([features, frames[:, -self.levels :]], 1)
+        numbers: Tensor = self.head(features)
         return numbers

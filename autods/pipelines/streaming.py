@@ -91,6 +91,16 @@ def required_significance(snr: float, psf_sigma_px: float) -> float:
     return min(wanted, SIGNIFICANCE_LIMIT) if math.isfinite(wanted) else SIGNIFICANCE_LIMIT
 
 
+def _numbers(predicted: torch.Tensor | None, n: int) -> NDArray[np.float64]:
+    """Return what a network predicts, NaN where it does not."""
+    return np.full(n, np.nan) if predicted is None else predicted.numpy().astype(np.float64)
+
+
+def _known(predicted: NDArray[np.float64] | None, fitted: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return what is predicted, and what is fitted where nothing is."""
+    return fitted if predicted is None else np.where(np.isfinite(predicted), predicted, fitted)
+
+
 class BlockLocalizer:
     """Carries out a plan on blocks of frames.
 
@@ -159,6 +169,7 @@ class BlockLocalizer:
         """
         around = repair(frames)
         context = torch.from_numpy(around).to(self._device)
+        photons = self._camera.to_photons(context)
         own = slice(before, len(around) - after)
         values = around[own]
         used = np.zeros((len(self._plan.patches), len(self._plan.cards)), np.int64)
@@ -168,9 +179,10 @@ class BlockLocalizer:
             y0, x0, y1, x1 = patch.tile.core
             for name, chosen in self._choose(patch, values[:, y0:y1, x0:x1]).items():
                 used[patch.tile.index, names.index(name)] += len(chosen)
-                parts.append(self._find(patch, name, context, chosen, before))
+                light = photons if self._localizers[name].needs_photons else context
+                parts.append(self._find(patch, name, light, chosen, before))
         found = stitch(Found.concatenate(parts), self._plan.tiles, (values.shape[1], values.shape[2]))
-        return {**self._table(context[own], found), "used": used}
+        return {**self._table(photons[own], found), "used": used}
 
     def _choose(self, patch: PatchPlan, core: NDArray[np.float32]) -> dict[str, NDArray[np.int64]]:
         """Return, by model, the frames of the block that it gets; frames without events are left out."""
@@ -204,18 +216,19 @@ class BlockLocalizer:
         y0, x0, y1, x1 = patch.tile.window
         wanted = torch.from_numpy(chosen + before)
         found = self._localizers[name].localize(frames[:, y0:y1, x0:x1], self._plan.rescalings[name], wanted)
-        predicted = found.uncertainty_px
+        light = (found.photons, found.background) if self._localizers[name].needs_photons else (None, None)
         return Found(
             chosen[found.frame.numpy()],
             found.x_px.numpy().astype(np.float64) + x0,
             found.y_px.numpy().astype(np.float64) + y0,
             found.confidence.numpy().astype(np.float64),
             np.full(len(found), patch.tile.index),
-            np.full(len(found), np.nan) if predicted is None else predicted.numpy().astype(np.float64),
+            _numbers(found.uncertainty_px, len(found)),
+            photons=_numbers(light[0], len(found)),
+            background=_numbers(light[1], len(found)),
         )
 
-    def _table(self, block: torch.Tensor, found: Found) -> Columns:
-        photons = self._camera.to_photons(block)
+    def _table(self, photons: torch.Tensor, found: Found) -> Columns:
         sigma_px, pixel_nm = self._plan.psf_sigma_px, self._plan.optics.pixel_size_nm
         fit = fit_amplitudes(
             photons,
@@ -227,14 +240,13 @@ class BlockLocalizer:
             calibrate_noise=self._calibrate_noise,
         )
         # A network that predicts its error knows about crowding; the bound takes neighbours' places as exact.
-        predicted = np.isfinite(found.uncertainty_px)
-        uncertainty_px = np.where(predicted, found.uncertainty_px, fit.uncertainty_px)
+        uncertainty_px = _known(found.uncertainty_px, fit.uncertainty_px)
         columns = {
             "frame": found.frame,
             "x_nm": px_to_nm(found.x_px, pixel_nm),
             "y_nm": px_to_nm(found.y_px, pixel_nm),
-            "photons": fit.photons,
-            "background": fit.background,
+            "photons": _known(found.photons, fit.photons),
+            "background": _known(found.background, fit.background),
             "background_std": fit.background_std,
             "sigma_nm": np.full(len(found), sigma_px * pixel_nm),
             "uncertainty_xy_nm": px_to_nm(uncertainty_px, pixel_nm),

@@ -30,6 +30,10 @@ class Detections:
         (N,) axial position, nm; None in 2D.
     uncertainty_z_nm
         (N,) predicted axial standard error, nm; None where the network does not tell.
+    photons, uncertainty_photons
+        (N,) photons of the emitter in this image, and their standard error; None where it does not tell.
+    background
+        (N,) photons per pixel there without the emitters; None where the network does not tell.
     """
 
     frame: Tensor
@@ -39,6 +43,9 @@ class Detections:
     uncertainty_px: Tensor | None = None
     z_nm: Tensor | None = None
     uncertainty_z_nm: Tensor | None = None
+    photons: Tensor | None = None
+    uncertainty_photons: Tensor | None = None
+    background: Tensor | None = None
 
     def __len__(self) -> int:
         """Count the detections."""
@@ -76,8 +83,19 @@ class Representation(Protocol):
 
     pixel_size_nm: float
 
-    def loss(self, output: Tensor, emitters: EmitterBatch) -> dict[str, Tensor]:
-        """Compare outputs (B, C, ...) with the true emitters of the B frames.
+    def loss(
+        self, output: Tensor, emitters: EmitterBatch, background: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """Compare outputs (B, C, ...) with the truth of the B frames.
+
+        Parameters
+        ----------
+        output
+            Network output.
+        emitters
+            True emitters.
+        background
+            (B, Y, X) true photons per pixel without them, for representations that tell it.
 
         Returns
         -------

@@ -72,7 +72,12 @@ class HeatmapRepresentation:
         grid = torch.arange(n_px, device=centre.device) + 0.5
         return torch.exp(-0.5 * ((grid - centre.unsqueeze(-1)) / self.sigma_px) ** 2)
 
-    def loss(self, output: Tensor, emitters: EmitterBatch) -> dict[str, Tensor]:
+    def loss(
+        self,
+        output: Tensor,
+        emitters: EmitterBatch,
+        background: Tensor | None = None,  # noqa: ARG002
+    ) -> dict[str, Tensor]:
         """Return the terms of :func:`~autods.networks.losses.deepstorm_loss` for outputs (B, 1, uY, uX)."""
         target = self.target(emitters, (output.shape[-2], output.shape[-1]))
         return deepstorm_loss(output, target, self._kernel(output))

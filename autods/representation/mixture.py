@@ -2,13 +2,14 @@
 
 The output of a pixel is a probability and a normal density of the position; the true emitters are a sample of
 the mixture of all pixels (Speiser et al., Nature Methods 18, 1082 (2021), "DECODE"). With an axial range the
-position has a third axis.
+position has a third axis. With photons, their logarithm is one more axis, and every pixel tells its
+background.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -22,11 +23,16 @@ from autods.representation.base import Detections
 CHANNELS = 5
 #: In 3D two more: z and its raw standard deviation.
 CHANNELS_3D = 7
+#: With photons four more: logarithms of photons and background, each with its raw standard deviation.
+LIGHT_CHANNELS = 4
 
 _MAX_OFFSET_PX = 1.5
 _MIN_STD_PX = 0.02
 #: In units of half the axial range.
 _MIN_STD_Z = 0.005
+#: Of the logarithms of photons and background; and what outputs of 0 stand for.
+_MIN_STD_LOG = 0.01
+_TYPICAL_PHOTONS, _TYPICAL_BACKGROUND = 1000.0, 30.0
 _RARE_LOGIT = -4.0
 _FLOOR = 1e-9
 #: Power of 1 / (sigma_x sigma_y) by which predictions of one emitter are weighed. 0 is the plain mixture:
@@ -50,6 +56,9 @@ class MixtureRepresentation:
         Axial range, nm, which scales the axial outputs (emitters beyond it are within reach); None for 2D.
     merge_z_nm
         In 3D, pixels must also agree in z within this to describe the same emitter, nm.
+    photons
+        Whether photons and background are told, too. Only a network that sees photons
+        (``normalization=camera``) can know them.
 
     Raises
     ------
@@ -65,36 +74,42 @@ class MixtureRepresentation:
         z_min_nm: float | None = None,
         z_max_nm: float | None = None,
         merge_z_nm: float = 250.0,
+        photons: bool = False,
     ) -> None:
         self.pixel_size_nm = pixel_size_nm
         self.window_px = window_px
         self.merge_px = merge_px
         self._axis = None if z_min_nm is None and z_max_nm is None else _Axis.between(z_min_nm, z_max_nm)
         self.merge_z_nm = merge_z_nm
+        n_geometric = CHANNELS if self._axis is None else CHANNELS_3D
+        self.tells_photons = photons
+        self._light = _Light(n_geometric) if photons else None
+        #: Numbers per pixel that the network must give.
+        self.channels = n_geometric + (LIGHT_CHANNELS if photons else 0)
 
-    @property
-    def channels(self) -> int:
-        """Numbers per pixel that the network must give."""
-        return CHANNELS if self._axis is None else CHANNELS_3D
-
-    def loss(self, output: Tensor, emitters: EmitterBatch) -> dict[str, Tensor]:
+    def loss(
+        self, output: Tensor, emitters: EmitterBatch, background: Tensor | None = None
+    ) -> dict[str, Tensor]:
         """Negative log likelihood of the true emitters, per 100 camera pixels.
 
         ``count``: the number of emitters is a sum of independent Bernoulli variables, approximated by the
         normal distribution of the same mean and variance. ``mixture``: each emitter is drawn from the mixture
-        of the pixels' densities with weights p / sum(p).
+        of the pixels' densities with weights p / sum(p). ``background``: the mean over the pixels of the
+        normal likelihood of log(1 + background): neighbouring pixels know the same, and count as one.
 
         Parameters
         ----------
         output
-            (B, 5, Y, X), in 3D (B, 7, Y, X), network output.
+            (B, channels, Y, X) network output.
         emitters
             True emitters; those outside the field are ignored.
+        background
+            (B, Y, X) true photons per pixel without them.
 
         Returns
         -------
         dict of str to Tensor
-            The terms ``count`` and ``mixture``.
+            The terms ``count`` and ``mixture``, and ``background`` where it is told and the truth given.
         """
         height, width = output.shape[-2:]
         x, y = nm_to_px(emitters.xyz_nm[..., :2], self.pixel_size_nm).unbind(-1)
@@ -103,13 +118,18 @@ class MixtureRepresentation:
         total = probability.sum((1, 2)) + _FLOOR
         variance = (probability * (1 - probability)).sum((1, 2)) + _FLOOR
         count = 0.5 * ((inside.sum(1) - total) ** 2 / variance + variance.log())
-        likelihood = self._log_likelihood(output, x, y, emitters.xyz_nm[..., 2], inside)
+        likelihood = self._log_likelihood(output, x, y, emitters, inside)
         likelihood = likelihood - total.log().unsqueeze(1)
         mixture = -(likelihood * inside).sum(1)
         scale = 100 / (height * width)
-        return {"count": count.mean() * scale, "mixture": mixture.mean() * scale}
+        terms = {"count": count.mean() * scale, "mixture": mixture.mean() * scale}
+        if self._light is not None and background is not None:
+            terms["background"] = -_log_normal(background.log1p(), *self._light.background(output)).mean()
+        return terms
 
-    def _log_likelihood(self, output: Tensor, x: Tensor, y: Tensor, z_nm: Tensor, inside: Tensor) -> Tensor:
+    def _log_likelihood(
+        self, output: Tensor, x: Tensor, y: Tensor, emitters: EmitterBatch, inside: Tensor
+    ) -> Tensor:
         """Return (B, K) log of the sum over the window of p times the density at the emitter."""
         height, width = output.shape[-2:]
         radius = self.window_px
@@ -130,11 +150,14 @@ class MixtureRepresentation:
         deviation_y = (y[..., None] - mean_y) / std_y
         density = -0.5 * (deviation_x**2 + deviation_y**2) - std_x.log() - std_y.log() - math.log(2 * math.pi)
         if self._axis is not None:
-            mean_z, std_z = self._axis.positions(picked)
-            deviation_z = (z_nm[..., None] - mean_z) / std_z
             # In units of half the range, so that the loss does not depend on the unit of length.
-            log_std = (std_z / self._axis.half_nm).log()
-            density = density - 0.5 * deviation_z**2 - log_std - 0.5 * math.log(2 * math.pi)
+            unit = self._axis.half_nm
+            mean_z, std_z = self._axis.positions(picked)
+            z = emitters.xyz_nm[..., 2, None]
+            density = density + _log_normal(z / unit, mean_z / unit, std_z / unit)
+        if self._light is not None:
+            photons = emitters.photons[..., None].clamp_min(1.0).log()
+            density = density + _log_normal(photons, *self._light.photons(picked))
         joint = (log_p + density).masked_fill(~exists, -math.inf)
         return torch.logsumexp(joint, dim=-1).masked_fill(~inside, 0.0)
 
@@ -149,14 +172,15 @@ class MixtureRepresentation:
         Parameters
         ----------
         output
-            (B, 5, Y, X), in 3D (B, 7, Y, X), network output.
+            (B, channels, Y, X) network output.
         threshold
             Smallest gathered probability.
 
         Returns
         -------
         Detections
-            With ``uncertainty_px``, in 3D also ``z_nm`` and its uncertainty; by image, then row, then column.
+            With ``uncertainty_px``, in 3D also ``z_nm`` and its uncertainty, with photons also these, theirs,
+            and the background; by image, then row, then column.
         """
         height, width = output.shape[-2:]
         rows = torch.arange(height, device=output.device).view(1, -1, 1)
@@ -167,6 +191,8 @@ class MixtureRepresentation:
         if self._axis is not None:
             mean_std.append(self._axis.positions(output))
         leader = self._leaders(probability, [mean for mean, _ in mean_std])
+        if self._light is not None:
+            mean_std += [self._light.photons(output), self._light.background(output)]
         first = [torch.ones_like(x), *(mean for mean, _ in mean_std)]
         moments = torch.stack([*first, *(std**2 + mean**2 for mean, std in mean_std)])
         moments *= probability * (std_x * std_y) ** -_SHARPNESS
@@ -175,19 +201,24 @@ class MixtureRepresentation:
         own = torch.arange(leader.numel(), device=output.device)
         found = torch.nonzero((leader == own) & (confidence >= max(threshold, _FLOOR))).squeeze(1)
         mean, square = (gathered[1:, found] / gathered[0, found]).chunk(2)
-        lateral = 0.5 * (square[0] - mean[0] ** 2 + square[1] - mean[1] ** 2)
-        axial = None
-        if self._axis is not None:
-            axial = (square[2] - mean[2] ** 2).clamp_min(self._axis.min_std_nm**2).sqrt()
-        return Detections(
+        variance = square - mean**2
+        detections = Detections(
             found // (height * width),
             mean[0],
             mean[1],
             confidence[found].clamp(max=1.0),
-            lateral.clamp_min(_MIN_STD_PX**2).sqrt(),
-            None if self._axis is None else mean[2],
-            axial,
+            (0.5 * (variance[0] + variance[1])).clamp_min(_MIN_STD_PX**2).sqrt(),
         )
+        if self._axis is not None:
+            std_z = variance[2].clamp_min(self._axis.min_std_nm**2).sqrt()
+            detections = replace(detections, z_nm=mean[2], uncertainty_z_nm=std_z)
+        if self._light is not None:
+            photons, std_log = mean[-2].exp(), variance[-2].clamp_min(_MIN_STD_LOG**2).sqrt()
+            background = mean[-1].expm1().clamp_min(0)
+            detections = replace(
+                detections, photons=photons, uncertainty_photons=photons * std_log, background=background
+            )
+        return detections
 
     def _leaders(self, probability: Tensor, means: list[Tensor]) -> Tensor:
         """Return (B * Y * X,) the flat index of the pixel that each pixel follows; itself if a detection."""
@@ -239,6 +270,29 @@ class _Axis:
         """Return z and its standard deviation, nm, of outputs (B, 7, ...)."""
         z = self.middle_nm + self.half_nm * output[:, 5]
         return z, self.half_nm * (F.softplus(output[:, 6]) + _MIN_STD_Z)
+
+
+@dataclass(frozen=True)
+class _Light:
+    """Logarithms of photons and of 1 + background, in the channels from ``first`` on."""
+
+    first: int
+
+    def photons(self, output: Tensor) -> tuple[Tensor, Tensor]:
+        """Return log photons and its standard deviation of outputs (B, C, ...)."""
+        return self._pair(output, self.first, math.log(_TYPICAL_PHOTONS))
+
+    def background(self, output: Tensor) -> tuple[Tensor, Tensor]:
+        """Return log(1 + background) and its standard deviation of outputs (B, C, ...)."""
+        return self._pair(output, self.first + 2, math.log1p(_TYPICAL_BACKGROUND))
+
+    @staticmethod
+    def _pair(output: Tensor, first: int, typical: float) -> tuple[Tensor, Tensor]:
+        return typical + output[:, first], F.softplus(output[:, first + 1]) + _MIN_STD_LOG
+
+
+def _log_normal(value: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+    return -0.5 * ((value - mean) / std) ** 2 - std.log() - 0.5 * math.log(2 * math.pi)
 
 
 def _overlap(n: int, shift: int) -> slice:

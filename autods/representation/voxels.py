@@ -72,7 +72,12 @@ class GaussianVoxelRepresentation:
         weight = torch.exp(-0.5 * (distance / self.sigma_vx).square().sum(-1))
         return scatter(weight * height.unsqueeze(1), near, shape)
 
-    def loss(self, output: Tensor, emitters: EmitterBatch) -> dict[str, Tensor]:
+    def loss(
+        self,
+        output: Tensor,
+        emitters: EmitterBatch,
+        background: Tensor | None = None,  # noqa: ARG002
+    ) -> dict[str, Tensor]:
         """Return the term ``mse``, see :func:`~autods.networks.losses.volume_mse`."""
         target = self.target(emitters, (output.shape[2], output.shape[3]))
         n_px = output.shape[2] * output.shape[3] // self.grid.upsampling**2
@@ -150,7 +155,12 @@ class BinaryVoxelRepresentation:
         volume[frame, z, y, x] = self.amplitude
         return volume
 
-    def loss(self, output: Tensor, emitters: EmitterBatch) -> dict[str, Tensor]:
+    def loss(
+        self,
+        output: Tensor,
+        emitters: EmitterBatch,
+        background: Tensor | None = None,  # noqa: ARG002
+    ) -> dict[str, Tensor]:
         """Return the term ``kde``, see :func:`~autods.networks.losses.kde_loss`."""
         target = self.target(emitters, (output.shape[2], output.shape[3]))
         n_px = output.shape[2] * output.shape[3] // self.grid.upsampling**2

@@ -14,7 +14,7 @@ import torch
 from pytorch_lightning.callbacks import Callback, EarlyStopping, LearningRateMonitor, ModelCheckpoint
 from pytorch_lightning.loggers import TensorBoardLogger
 from safetensors.torch import load_file
-from torch import nn
+from torch import Tensor, nn
 
 from autods.core import UserError
 from autods.training.data import SimulatedDataModule
@@ -138,8 +138,11 @@ def _callbacks(best: ModelCheckpoint, patience: int | None) -> list[Callback]:
     return callbacks
 
 
-def warm_start(network: nn.Module, path: Path) -> int:
+def warm_start(network: nn.Module, path: Path, middle: int = 0) -> int:
     """Copy the weights that fit from an earlier training of a similar network.
+
+    A first layer of a single image fits one of several, too: it looks at the middle one, and the network
+    starts as the earlier one was.
 
     Parameters
     ----------
@@ -147,6 +150,8 @@ def warm_start(network: nn.Module, path: Path) -> int:
         Receives the weights in place.
     path
         ``weights.safetensors`` of a model, its folder, or a checkpoint of a training.
+    middle
+        Which of the network's input images the single one was.
 
     Returns
     -------
@@ -163,12 +168,22 @@ def warm_start(network: nn.Module, path: Path) -> int:
         raise UserError(f"{file}: there are no weights to start from: give a model's folder or a checkpoint")
     source = _read_state(file)
     own = network.state_dict()
-    fitting = {k: v for k, v in source.items() if k in own and own[k].shape == v.shape}
+    spread = {k: _at_input(v, own[k], middle) for k, v in source.items() if k in own}
+    fitting = {k: v for k, v in spread.items() if own[k].shape == v.shape}
     if not fitting:
         raise UserError(f"{file}: none of its weights fit this network: choose another warm start")
     network.load_state_dict({**own, **fitting})
     _LOG.info("warm start: %d of %d tensors from %s", len(fitting), len(own), file)
     return len(fitting)
+
+
+def _at_input(weight: Tensor, like: Tensor, middle: int) -> Tensor:
+    """Return a convolution of one image as one of several that looks at the middle one alone."""
+    if weight.ndim != 4 or weight.shape[1] != 1 or like.ndim != 4 or like.shape[1] == 1:
+        return weight
+    spread = weight.new_zeros(weight.shape[0], like.shape[1], *weight.shape[2:])
+    spread[:, middle] = weight[:, 0]
+    return spread
 
 
 def _read_state(file: Path) -> dict[str, Any]:

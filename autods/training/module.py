@@ -12,8 +12,8 @@ from torch import Tensor
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 
-from autods.networks import build_network, normalize
-from autods.representation import build_representation
+from autods.networks import added_channels, build_network, input_channels, normalize
+from autods.representation import MixtureRepresentation, Representation, build_representation
 from autods.training.data import FrameBatch
 from autods.training.score import ThresholdScore
 
@@ -26,7 +26,8 @@ class LocalizationModule(pl.LightningModule):
     Parameters
     ----------
     network, network_args
-        Name and arguments for :func:`autods.networks.build_network`.
+        Name and arguments for :func:`autods.networks.build_network`; the channels that context, normalization
+        and predicted photons ask for are added.
     representation, representation_args
         Name and arguments for :func:`autods.representation.build_representation`.
     normalization
@@ -60,12 +61,16 @@ class LocalizationModule(pl.LightningModule):
         context: int = 1,
     ) -> None:
         super().__init__()
-        if context != 1:
-            network_args = {**network_args, "in_channels": context}
+        built = build_representation(representation, **representation_args)
+        network_args = {
+            **network_args,
+            **_inputs(input_channels(context, normalization)),
+            **_outputs(built, normalization),
+        }
         self.save_hyperparameters()
         # Channels last is the faster memory layout for these convolutions, on CPU and GPU alike.
         self.network = build_network(network, **network_args).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.representation = build_representation(representation, **representation_args)
+        self.representation = built
         self.normalization = normalization
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
@@ -108,7 +113,7 @@ class LocalizationModule(pl.LightningModule):
         return together
 
     def _loss(self, stage: str, output: Tensor, batch: FrameBatch) -> Tensor:
-        terms = self.representation.loss(output, batch.emitters)
+        terms = self.representation.loss(output, batch.emitters, batch.background)
         total = torch.stack(list(terms.values())).sum()
         size = len(batch.frames)
         how: dict[str, Any] = {"batch_size": size, "sync_dist": stage == "val"}
@@ -126,3 +131,16 @@ class LocalizationModule(pl.LightningModule):
         last = max(int(self.trainer.estimated_stepping_batches), 1)
         warm = min(1.0, (step + 1) / max(self.warmup_steps, 1))
         return warm * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(step / last, 1.0))))
+
+
+def _inputs(channels: int) -> dict[str, int]:
+    """Return the network's argument for its input, none for the usual single frame."""
+    return {} if channels == 1 else {"in_channels": channels}
+
+
+def _outputs(representation: Representation, normalization: str) -> dict[str, int]:
+    """Return the network's arguments for its output where photons are predicted."""
+    if not (isinstance(representation, MixtureRepresentation) and representation.tells_photons):
+        return {}
+    levels = added_channels(normalization)
+    return {"channels": representation.channels, **({"levels": levels} if levels else {})}

@@ -8,6 +8,7 @@ from autods.core import UserError
 from autods.inference.localizer import Localizer, fuse_batch_norms, pick_device
 from autods.inference.rescaling import Rescaling
 from autods.networks import build_network
+from autods.representation import MixtureRepresentation
 from autods.zoo import CardOptics, Component, ModelCard, Span, load_card, save_model
 from tests.inference.networks import matched_filter_parts
 from tests.inference.test_amplitudes import expected_image
@@ -82,6 +83,32 @@ def test_a_network_of_three_frames_sees_the_neighbours(monkeypatch, batch_px, wa
     found, expected = windowed.localize(frames, wanted=wanted), make_localizer().localize(seen)
     assert torch.equal(found.frame, expected.frame)
     assert torch.allclose(found.x_px, expected.x_px, atol=1e-4)
+
+
+class _Photons(torch.nn.Module):
+    """Finds one emitter of 1000 photons, on the background that the frames have."""
+
+    in_channels, margin_px = 3, 0
+
+    def forward(self, images):
+        output = torch.zeros(len(images), 9, *images.shape[2:])
+        output[:, 0] = -9.0
+        output[:, 0, 5, 5] = 9.0
+        output[:, 7] = images[:, -1] - np.log(31)
+        return output
+
+
+@pytest.mark.parametrize("zoom", [1.0, 0.5])
+def test_photons_are_counted_alike_in_pixels_of_any_size(zoom):
+    localizer = Localizer(_Photons(), MixtureRepresentation(100.0, photons=True), "camera", 0.5)
+    assert localizer.needs_photons
+    assert localizer.context == 1
+    noise = torch.from_numpy(np.random.default_rng(0).poisson(20.0, (3, 40, 60)))
+    found = localizer.localize(noise, Rescaling(zoom=zoom))
+    assert found.frame.tolist() == [0, 1, 2]
+    assert found.x_px.tolist() == pytest.approx([5.5 / zoom] * 3, abs=0.01)
+    assert found.photons.tolist() == pytest.approx([1000] * 3, rel=0.01)
+    assert found.background.tolist() == pytest.approx([20] * 3, rel=0.06)
 
 
 def test_no_frames_give_no_detections():

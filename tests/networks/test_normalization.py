@@ -1,8 +1,13 @@
+import math
+
 import pytest
 import torch
 
-from autods.networks import NORMALIZATIONS, normalize
-from autods.networks.normalization import noise_std
+from autods.networks import context_frames, input_channels, needs_photons, normalize
+from autods.networks.normalization import NORMALIZATIONS, noise_std
+
+#: Kinds that look at shapes alone; the others need photons.
+RELATIVE = sorted(kind for kind in NORMALIZATIONS if not needs_photons(kind))
 
 
 def frames_with_emitters(n, noise=5.0, amplitude=60.0, size=64):
@@ -26,18 +31,18 @@ def test_noise_hardly_depends_on_the_emitters(n):
     assert float(noise_std(frames_with_emitters(n))) == pytest.approx(5.0, rel=0.35)
 
 
-@pytest.mark.parametrize("kind", sorted(NORMALIZATIONS))
+@pytest.mark.parametrize("kind", RELATIVE)
 def test_offset_and_gain_of_the_camera_do_not_matter(kind):
     frames = frames_with_emitters(10)
     assert torch.allclose(normalize(frames, kind), normalize(3 * frames + 500, kind), atol=1e-3)
 
 
-@pytest.mark.parametrize("kind", sorted(NORMALIZATIONS))
+@pytest.mark.parametrize("kind", RELATIVE)
 def test_constant_frames_give_zeros(kind):
     assert float(normalize(torch.full((1, 1, 16, 16), 7.0), kind).abs().max()) == 0
 
 
-@pytest.mark.parametrize("kind", sorted(NORMALIZATIONS))
+@pytest.mark.parametrize("kind", RELATIVE)
 def test_each_frame_of_a_window_is_normalised_by_itself(kind):
     frames = [frames_with_emitters(n, noise) for n, noise in ((0, 3.0), (10, 5.0), (40, 20.0))]
     window = torch.cat(frames, 1)
@@ -57,6 +62,26 @@ def test_an_empty_frame_stays_quiet_only_in_noise_units():
     total = [float(normalize(f, "standard")[..., :8, :8].std()) for f in (sparse, empty)]
     assert noise[0] == pytest.approx(noise[1], rel=0.3)
     assert total[1] > 2 * total[0]
+
+
+def test_the_camera_kind_adds_noise_and_background_in_photons():
+    frames = torch.cat([frames_with_emitters(n) for n in (0, 20, 3)], 1)
+    images = normalize(frames, "camera")
+    assert images.shape[1] == input_channels(3, "camera") == 5
+    assert context_frames(5, "camera") == context_frames(3, "noise") == 3
+    assert torch.equal(images[:, :3], normalize(frames, "noise"))
+    noise, level = images[0, 3], images[0, 4]
+    assert bool((noise == noise[0, 0]).all() and (level == level[0, 0]).all())
+    assert float(noise[0, 0].exp()) == pytest.approx(5.0**2, rel=0.35)
+    assert float(level[0, 0].exp()) == pytest.approx(101, rel=0.05)
+    brighter = normalize(10 * frames, "camera")
+    rise = (brighter - images)[0, 3:, 0, 0]
+    assert rise.tolist() == pytest.approx([math.log(100), math.log(10)], abs=0.02)
+    assert torch.allclose(brighter[:, :3], images[:, :3], atol=1e-3)
+
+
+def test_dark_frames_have_levels_too():
+    assert bool(normalize(torch.full((1, 1, 8, 8), -3.0), "camera").isfinite().all())
 
 
 def test_unknown_kinds_are_refused():

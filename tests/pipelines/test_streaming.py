@@ -1,7 +1,11 @@
+import dataclasses
+
 import numpy as np
 import pytest
+import torch
 
 from autods.core import Camera, OpticalSystem
+from autods.inference import Localizer
 from autods.io.movie import ArrayMovie
 from autods.pipelines.plan import family_cards, load_localizers, make_plan
 from autods.pipelines.settings import LocalizeSettings
@@ -100,6 +104,36 @@ def test_rescaled_movies_are_found_where_they_are(zoo):
     # The network made by analysis is coarse, but half a pixel of its own would be 100 nm here.
     assert np.abs(np.mean(errors, axis=0)).max() < 12
     assert np.sqrt(np.mean(np.square(errors))) < 60
+
+
+@pytest.mark.parametrize("refine", ["none", "mle"])
+def test_predicted_photons_stay_where_no_fit_is_asked_for(zoo, refine):
+    frames, _ = simulate(np.random.default_rng(4), n_frames=6, per_frame=3)
+    localizer = block_localizer(zoo, frames, refine=refine)
+    plain = localizer(frames)
+    seen = []
+
+    def localize(self, block, *arguments):
+        seen.append(float(block.median()))
+        found = original(self, block, *arguments)
+        numbers = torch.ones(len(found))
+        return dataclasses.replace(found, photons=1234 * numbers, background=7 * numbers)
+
+    original = Localizer.localize
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Localizer, "localize", localize)
+        unaware = localizer(frames)
+        assert np.array_equal(unaware["photons"], plain["photons"])
+        assert seen[-1] > 100  # camera values
+        for model in localizer._localizers.values():
+            model.needs_photons = True
+        table = localizer(frames)
+    assert seen[-1] == pytest.approx(30, rel=0.1)
+    if refine == "none":
+        assert (table["photons"] == 1234).all()
+        assert (table["background"] == 7).all()
+    else:
+        assert np.median(table["photons"]) == pytest.approx(3000, rel=0.05)
 
 
 def test_bright_patches_ask_for_more_light_than_dim_ones():

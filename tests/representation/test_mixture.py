@@ -108,6 +108,68 @@ def test_half_a_range_is_refused():
         MixtureRepresentation(PIXEL, z_min_nm=400.0, z_max_nm=-400.0)
 
 
+def with_light(output, emitters, seed=0):
+    """Four more channels, random photons, and random backgrounds."""
+    generator = torch.Generator().manual_seed(seed)
+    light = torch.randn((len(output), 4, *output.shape[2:]), generator=generator, dtype=torch.double)
+    photons = 300 + 3000 * torch.rand(emitters.photons.shape, generator=generator, dtype=torch.double)
+    shape = (len(output), *output.shape[2:])
+    background = 3 + 100 * torch.rand(shape, generator=generator, dtype=torch.double)
+    bright = EmitterBatch(emitters.xyz_nm, photons, emitters.mask)
+    return torch.cat([output, light], 1), bright, background
+
+
+def log_normal(value, mean, raw_std, least):
+    std = math.log1p(math.exp(raw_std)) + least
+    return -0.5 * ((value - mean) / std) ** 2 - math.log(std * math.sqrt(2 * math.pi))
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_the_likelihood_of_photons_and_background_equals_brute_force(seed):
+    output, emitters, background = with_light(*random_case(seed=seed), seed)
+    likelihood = light = 0.0
+    for b in range(2):
+        rows = output[b].permute(1, 2, 0).tolist()
+        total = float(torch.sigmoid(output[b, 0] - 4).sum())
+        for (x, y, _), n in zip(emitters.xyz_nm[b].tolist(), emitters.photons[b].tolist(), strict=True):
+            density = 0.0
+            for i in range(7):
+                for j in range(9):
+                    o = rows[i][j]
+                    density += math.exp(
+                        -math.log1p(math.exp(4 - o[0]))
+                        + log_normal(x / PIXEL, j + 0.5 + 1.5 * math.tanh(o[1]), o[3], 0.02)
+                        + log_normal(y / PIXEL, i + 0.5 + 1.5 * math.tanh(o[2]), o[4], 0.02)
+                        + log_normal(math.log(n), math.log(1000) + o[5], o[6], 0.01)
+                    )
+            likelihood -= math.log(density / total)
+        for i in range(7):
+            for j in range(9):
+                o, true = rows[i][j], float(background[b, i, j])
+                light -= log_normal(math.log(1 + true), math.log(31) + o[7], o[8], 0.01)
+    representation = MixtureRepresentation(PIXEL, window_px=9, photons=True)
+    assert representation.channels == 9
+    terms = representation.loss(output, emitters, background)
+    assert float(terms["mixture"]) == pytest.approx(likelihood * 100 / 63 / 2, rel=1e-6)
+    assert float(terms["background"]) == pytest.approx(light / 63 / 2, rel=1e-6)
+    plain = MixtureRepresentation(PIXEL).loss(output[:, :5], emitters, background)
+    assert set(plain) == {"count", "mixture"}
+    assert float(terms["count"]) == float(plain["count"])
+
+
+@pytest.mark.parametrize("axial", [False, True])
+def test_gradcheck_with_photons(axial):
+    case = random_case(n=2, size=(4, 5))
+    output, emitters, background = with_light(*(with_z(*case) if axial else case))
+    axis = {"z_min_nm": -400.0, "z_max_nm": 400.0} if axial else {}
+    representation = MixtureRepresentation(PIXEL, photons=True, **axis)
+    assert output.shape[1] == representation.channels
+    output.requires_grad_()
+    assert torch.autograd.gradcheck(
+        lambda o: sum(representation.loss(o, emitters, background).values()), output
+    )
+
+
 def test_gradcheck():
     output, emitters = random_case()
     output.requires_grad_()
@@ -221,3 +283,49 @@ def test_sharp_predictions_weigh_more_than_broad_ones():
     assert float(found.confidence) == pytest.approx(0.9, abs=0.01)
     assert float(found.x_px) == pytest.approx(10.0, abs=0.002)
     assert float(found.uncertainty_px) == pytest.approx(0.05, abs=0.01)
+
+
+def ideal_light(output, places, background=20.0, std=0.1):
+    """Add channels of photons at some pixels (row, column), and of an even background."""
+    light = torch.zeros(1, 4, *output.shape[2:])
+    light[:, 1::2] = math.log(math.expm1(std - 0.01))
+    light[:, 2] = math.log((1 + background) / 31)
+    for (i, j), photons in places.items():
+        light[0, 0, i, j] = math.log(photons / 1000)
+    return torch.cat([output, light], 1)
+
+
+@pytest.mark.parametrize("axial", [False, True])
+def test_ideal_photons_and_background_are_read_back(axial):
+    flat = ideal_output_3d([(9.3, 5.4, 120.0)]) if axial else ideal_output([(9.3, 5.4)])
+    axis = {"z_min_nm": -400.0, "z_max_nm": 400.0} if axial else {}
+    found = MixtureRepresentation(PIXEL, photons=True, **axis).decode(
+        ideal_light(flat, {(5, 9): 2500.0}), 0.5
+    )
+    assert len(found) == 1
+    assert float(found.photons) == pytest.approx(2500, rel=0.01)
+    assert float(found.uncertainty_photons) == pytest.approx(250, rel=0.1)
+    assert float(found.background) == pytest.approx(20, rel=1e-3)
+    assert (found.z_nm is not None) == axial
+    assert MixtureRepresentation(PIXEL).decode(flat[:, :5], 0.5).photons is None
+
+
+def test_photons_of_pixels_that_share_an_emitter_are_merged_in_the_logarithm():
+    output = ideal_output([])
+    for j, offset in ((9, 0.5), (10, -0.5)):
+        output[0, 0, 5, j] = 4.0
+        output[0, 1, 5, j] = math.atanh(offset / 1.5)
+    output = ideal_light(output, {(5, 9): 1000.0, (5, 10): 4000.0}, std=0.1)
+    found = MixtureRepresentation(PIXEL, photons=True).decode(output, 0.7)
+    assert len(found) == 1
+    assert float(found.photons) == pytest.approx(2000, rel=0.01)
+    # Their disagreement, log 2 either side of the mean, is part of the uncertainty.
+    assert float(found.uncertainty_photons) == pytest.approx(2000 * math.hypot(0.1, math.log(2)), rel=0.02)
+
+
+def test_photons_change_no_place():
+    output = with_light(*random_case(seed=5))[0]
+    plain = MixtureRepresentation(PIXEL).decode(output[:, :5], 0.05)
+    bright = MixtureRepresentation(PIXEL, photons=True).decode(output, 0.05)
+    for name in ("frame", "x_px", "y_px", "confidence", "uncertainty_px"):
+        assert torch.equal(getattr(plain, name), getattr(bright, name))

@@ -2,7 +2,7 @@ import pytest
 import pytorch_lightning as pl
 import torch
 
-from autods.core import EmitterBatch, UserError
+from autods.core import Camera, EmitterBatch, UserError
 from autods.inference import Localizer
 from autods.optics import AstigmaticGaussianPSF, DefocusCurve
 from autods.representation import Detections
@@ -31,9 +31,12 @@ FAMILIES = {
 }
 
 
-def data(**arguments):
+PHOTON_COUNTER = Camera()
+
+
+def data(cameras=(PHOTON_COUNTER,), **arguments):
     settings = {"size_px": 20, "batch_size": 4, "batches_per_epoch": 5, "validation_batches": 3, **arguments}
-    return SimulatedDataModule(CONDITIONS, Simulator([GaussianRenderer(100.0)]), **settings)
+    return SimulatedDataModule(CONDITIONS, Simulator([GaussianRenderer(100.0)], cameras), **settings)
 
 
 def module(family, **arguments):
@@ -122,6 +125,53 @@ def test_a_module_of_three_frames_is_exported_and_loads(tmp_path):
     assert card.network.args == {"width": 16, "pairs": 1, "in_channels": 3}
     assert Localizer.from_card(card).context == 3
     assert module("mixture").hparams.network_args == {"width": 16, "pairs": 1}
+
+
+def test_photons_are_learnt_from_camera_units():
+    """Whatever the camera's gain, the photons become far better known than by their spread."""
+    pl.seed_everything(0, verbose=False)
+    cameras = [Camera(), Camera(offset_adu=100.0, e_per_adu=0.2, qe=0.5)]
+    easy = data(batches_per_epoch=60, batch_size=8, cameras=cameras)
+    learner = LocalizationModule(
+        "pixel", {"width": 16, "pairs": 1}, "mixture", {"pixel_size_nm": 100.0, "photons": True},
+        normalization="camera", learning_rate=5e-3, warmup_steps=10,
+    )  # fmt: skip
+    assert learner.hparams.network_args == {
+        "width": 16,
+        "pairs": 1,
+        "in_channels": 3,
+        "channels": 9,
+        "levels": 2,
+    }
+    train(learner, easy, 180)
+    learner.eval()
+    error, spread, levels = [], [], []
+    for scenes in easy.val_dataloader():
+        batch = easy.render(scenes)
+        with torch.no_grad():
+            found = learner.representation.decode(learner(batch.frames), 0.5)
+        frame, xyz, photons = batch.emitters.flat()
+        place = torch.stack([found.frame * 1e6, found.x_px * 100, found.y_px * 100], 1).float()
+        truth = torch.cat([frame[:, None] * 1e6, xyz[:, :2]], 1)
+        distance, nearest = torch.cdist(place, truth).min(1)
+        near = distance < 60
+        error.append((found.photons / photons[nearest]).log()[near])
+        spread.append(photons[nearest].log()[near])
+        levels.append((found.background / batch.background[found.frame].mean((1, 2))).log())
+    assert len(torch.cat(error)) > 50
+    away = torch.cat(spread) - torch.cat(spread).median()
+    assert float(torch.cat(error).abs().median()) < 0.6 * float(away.abs().median())
+    assert float(torch.cat(levels).abs().median()) < 0.45  # drawn log-uniform between 3 and 600
+
+
+def test_a_warm_start_with_neighbours_begins_as_the_network_of_one_frame(tmp_path):
+    source = module("mixture").eval()
+    export_model(source, data(), CONDITIONS, "one", tmp_path / "one", description="", training={})
+    target = module("mixture", context=3).eval()
+    warm_start(target.network, tmp_path / "one", middle=1)
+    frames = torch.randn(2, 3, 20, 20)
+    with torch.inference_mode():
+        assert torch.allclose(target.network(frames), source.network(frames[:, 1:2]), atol=1e-5)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
