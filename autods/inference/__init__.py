@@ -4,6 +4,7 @@ from autods.inference.amplitudes import Amplitudes, fit_amplitudes
 from autods.inference.localizer import Localizer, pick_device
 from autods.inference.refine import Refined, refine_positions
 from autods.inference.rescaling import Rescaling, plan_rescaling
+from autods.inference.significance import required_significance
 from autods.inference.stitching import Found, stitch
 from autods.inference.tiling import Tile, patch_size_px, tile_field
 
@@ -19,6 +20,7 @@ __all__ = [
     "pick_device",
     "plan_rescaling",
     "refine_positions",
+    "required_significance",
     "stitch",
     "tile_field",
 ]

@@ -4,7 +4,8 @@ Networks that are trained for dense and dim emitters as well take noise beside r
 where molecules crowd, the photons of true ones are uncertain, since neighbours share their light. One limit
 for all is therefore wrong in one place or the other. By Bayes' rule a candidate of significance s (photons
 over their standard error) is an emitter rather than noise if exp(s^2 / 2) exceeds the odds against an emitter
-there, which follow from the density of emitters at that place.
+of that significance there, which follow from the density of emitters at that place; and where emitters are
+bright, few of them are only as significant as noise.
 """
 
 from __future__ import annotations
@@ -13,10 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-#: The limit is ``sqrt(GAIN * log(1 / (ELEMENT * density * sigma^2)))``. Bayes' rule gives a gain of 2; errors
+#: The limit is ``sqrt(GAIN * log(snr / (ELEMENT * density * sigma^2)))``. Bayes' rule has a gain of 2; errors
 #: of the photons that are larger than their bound raise it. Both numbers are the best on simulated uniform,
 #: filament and mitochondria-like samples: 0.05-3.5 emitters per um^2, signal-to-noise ratios 2.5-15.
-GAIN, ELEMENT = 3.5, 30.0
+GAIN, ELEMENT = 3.5, 150.0
+#: Signal-to-noise ratio where none could be measured, for nothing stands out; and limits of those that count.
+UNKNOWN_SNR, LEAST_SNR, HIGHEST_SNR = 20.0, 1.0, 100.0
 #: Radius within which the density is counted, in units of the PSF's standard deviation.
 RADIUS_SIGMAS = 2.2
 #: Localizations that count: of noise, few are as significant.
@@ -32,6 +35,7 @@ def required_significance(
     y_px: NDArray[np.float64],
     significance: NDArray[np.float64],
     expected_per_px: NDArray[np.float64],
+    snr: NDArray[np.float64],
     shape: tuple[int, int, int],
     psf_sigma_px: float,
 ) -> NDArray[np.float64]:
@@ -48,6 +52,8 @@ def required_significance(
         (N,) photons over their standard error.
     expected_per_px
         (N,) emitters per pixel and frame that are expected at each place, from the statistics of its patch.
+    snr
+        (N,) peak of an emitter over the noise there; NaN where it is not known.
     shape
         Frames, rows and columns of the block.
     psf_sigma_px
@@ -56,7 +62,7 @@ def required_significance(
     Returns
     -------
     ndarray
-        (N,) between 0 and about 5.
+        (N,) between 0 and about 6.
     """
     places = np.column_stack([x_px, y_px])
     expected = np.maximum(expected_per_px, MIN_DENSITY / psf_sigma_px**2)
@@ -67,7 +73,8 @@ def required_significance(
     n_frames, height, width = shape
     looked_at = n_frames * np.pi * radius**2 * _inside(x_px, width, radius) * _inside(y_px, height, radius)
     density = (near + PRIOR_WEIGHT) / (looked_at + PRIOR_WEIGHT / expected)
-    odds_against = 1 / (ELEMENT * psf_sigma_px**2 * density)
+    spread = np.nan_to_num(snr, nan=UNKNOWN_SNR).clip(LEAST_SNR, HIGHEST_SNR)
+    odds_against = spread / (ELEMENT * psf_sigma_px**2 * density)
     return np.asarray(np.sqrt(GAIN * np.log(np.maximum(odds_against, 1.0))))
 
 

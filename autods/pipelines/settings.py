@@ -64,8 +64,8 @@ class LocalizeSettings:
     threshold
         Smallest confidence of a localization; None for the model's own.
     min_significance
-        Photons that a localization must have, in standard errors of their number; None for what fits the SNR
-        of each patch, 0 keeps all.
+        Photons that a localization must have, in standard errors of their number; None for what fits the
+        density round each, 0 keeps all.
     refine
         ``none``: positions as the network gives them; ``mle``: refined by maximum likelihood, all overlapping
         emitters together, with the network's error as prior where it predicts one.

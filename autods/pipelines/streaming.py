@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,7 +17,7 @@ from autods.estimation.noise import pixel_noise
 from autods.estimation.patch import summarize
 from autods.estimation.spots import matched_filter
 from autods.estimation.statistics import FrameStatistics, frame_statistics
-from autods.inference import Found, Localizer, fit_amplitudes, refine_positions, stitch
+from autods.inference import Found, Localizer, fit_amplitudes, refine_positions, required_significance, stitch
 from autods.pipelines.plan import MIN_SIDE_PX, PatchPlan, Plan
 from autods.pipelines.settings import Refine, Scope
 
@@ -26,11 +25,6 @@ from autods.pipelines.settings import Refine, Scope
 BLOCK_PX = 16_000_000
 #: Frames of a patch of lower SNR are never skipped: single emitters do not stand out of the noise there.
 SKIP_MIN_SNR = 3.5
-#: Photons that a localization must have, in standard errors: ``OFFSET + SLOPE * typical``, at most LIMIT;
-#: ``typical`` is what an isolated emitter of the patch's SNR has. Networks trained for dim emitters as well
-#: take noise beside bright ones for emitters; on simulations of density 0.3-2 per um^2 and SNR 2-20 this
-#: lifts the Jaccard index by 0.02-0.25 (and lowers it by 0.01 at SNR 2 with an aberrated PSF).
-SIGNIFICANCE_OFFSET, SIGNIFICANCE_SLOPE, SIGNIFICANCE_LIMIT = 1.2, 0.2, 4.5
 #: A block is at most this many frames, so that small movies show progress and resume too.
 BLOCK_FRAMES = 256
 
@@ -73,24 +67,6 @@ def one_frame(statistics: FrameStatistics, index: int) -> FrameStatistics:
     return FrameStatistics(**{name: value[index : index + 1] for name, value in values.items()})
 
 
-def required_significance(snr: float, psf_sigma_px: float) -> float:
-    """Return the photons, in standard errors, below which a localization is taken for noise.
-
-    An isolated emitter of peak ``SNR * noise`` has ``SNR * 2 pi sigma^2`` photons per noise, known to
-    ``sqrt(4 pi sigma^2)``: ``SNR * sqrt(pi) * sigma`` standard errors.
-
-    Parameters
-    ----------
-    snr
-        Of the patch; NaN where it shows no emission, which asks for the most.
-    psf_sigma_px
-        PSF standard deviation, px.
-    """
-    typical = snr * math.sqrt(math.pi) * psf_sigma_px
-    wanted = SIGNIFICANCE_OFFSET + SIGNIFICANCE_SLOPE * typical
-    return min(wanted, SIGNIFICANCE_LIMIT) if math.isfinite(wanted) else SIGNIFICANCE_LIMIT
-
-
 def _numbers(predicted: torch.Tensor | None, n: int) -> NDArray[np.float64]:
     """Return what a network predicts, NaN where it does not."""
     return np.full(n, np.nan) if predicted is None else predicted.numpy().astype(np.float64)
@@ -117,7 +93,7 @@ class BlockLocalizer:
     calibrate_noise
         Whether the camera's noise is to be scaled to the residuals.
     min_significance
-        Photons, in standard errors, of a localization at least; None for what fits the patch's SNR.
+        Photons, in standard errors, of a localization at least; None for what fits the density round it.
     refine
         ``mle`` for maximum-likelihood positions.
     """
@@ -135,15 +111,10 @@ class BlockLocalizer:
     ) -> None:
         self._plan, self._localizers, self._camera = plan, localizers, camera
         self._scope, self._calibrate_noise, self._refine = scope, calibrate_noise, refine
-        sigma_px = plan.psf_sigma_px
-        self._min_significance = np.array(
-            [
-                required_significance(patch.profile.snr, sigma_px)
-                if min_significance is None
-                else min_significance
-                for patch in plan.patches
-            ]
-        )
+        self._min_significance = min_significance
+        pixel_um2 = (plan.optics.pixel_size_nm * 1e-3) ** 2
+        self._expected_per_px = np.array([p.profile.density_per_um2 for p in plan.patches]) * pixel_um2
+        self._snr = np.array([p.profile.snr for p in plan.patches])
         self._device = next(iter(localizers.values())).device
 
     @property
@@ -252,9 +223,25 @@ class BlockLocalizer:
             "uncertainty_xy_nm": px_to_nm(uncertainty_px, pixel_nm),
             "confidence": found.confidence,
         }
-        keep = fit.significance >= self._min_significance[found.tile]
+        keep = fit.significance >= self._required(found, fit.significance, photons.shape)
         columns = {name: values[keep] for name, values in columns.items()}
         return columns if self._refine == "none" else self._refined(photons, found.select(keep), columns)
+
+    def _required(
+        self, found: Found, significance: NDArray[np.float64], shape: torch.Size
+    ) -> float | NDArray[np.float64]:
+        """Return the significance that each localization must have."""
+        if self._min_significance is not None:
+            return self._min_significance
+        return required_significance(
+            found.x_px,
+            found.y_px,
+            significance,
+            self._expected_per_px[found.tile],
+            self._snr[found.tile],
+            (shape[0], shape[1], shape[2]),
+            self._plan.psf_sigma_px,
+        )
 
     def _refined(self, photons: torch.Tensor, found: Found, columns: Columns) -> Columns:
         """Return the columns with refined positions, in order again."""

@@ -17,16 +17,10 @@ def scattered(density_per_px: float, seed: int = 0) -> tuple[np.ndarray, np.ndar
     return random.uniform(0, SHAPE[2], n), random.uniform(0, SHAPE[1], n)
 
 
-def required(x, y, significance: float, expected: float, **others) -> np.ndarray:
-    arguments = {"shape": SHAPE, "psf_sigma_px": SIGMA_PX} | others
-    return required_significance(
-        x,
-        y,
-        np.full(len(x), significance),
-        np.full(len(x), expected),
-        arguments["shape"],
-        arguments["psf_sigma_px"],
-    )
+def required(x, y, significance: float, expected: float, snr: float = 5.0, **others) -> np.ndarray:
+    field = {"shape": SHAPE, "psf_sigma_px": SIGMA_PX} | others
+    per_row = (np.full(len(x), value) for value in (significance, expected, snr))
+    return required_significance(x, y, *per_row, **field)
 
 
 @pytest.mark.parametrize("factor", [0.3, 1.0, 3.0])
@@ -41,6 +35,15 @@ def test_it_falls_with_the_density_found_whatever_was_expected(factor: float):
 def test_what_noise_may_have_left_does_not_count():
     x, y = scattered(0.03)
     assert np.median(required(x, y, 1.0, 0.001)) > np.median(required(x, y, 5.0, 0.001)) + 1
+
+
+def test_bright_emitters_ask_for_more_than_dim_ones():
+    place = scattered(0.002)
+    limits = [np.median(required(*place, 5.0, 0.002, snr)) for snr in (1.5, 3.0, 6.0, 12.0, 50.0)]
+    assert limits == sorted(limits)
+    assert limits[-1] > limits[0] + 1
+    unknown = np.median(required(*place, 5.0, 0.002, np.nan))
+    assert limits[3] < unknown < limits[4]
 
 
 def test_crowded_places_of_a_sparse_field_ask_for_less():

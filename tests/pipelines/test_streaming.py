@@ -10,12 +10,10 @@ from autods.io.movie import ArrayMovie
 from autods.pipelines.plan import family_cards, load_localizers, make_plan
 from autods.pipelines.settings import LocalizeSettings
 from autods.pipelines.streaming import (
-    SIGNIFICANCE_LIMIT,
     BlockLocalizer,
     block_length,
     find_events,
     repair,
-    required_significance,
 )
 from tests.pipelines.models import PIXEL_NM, simulate, write_zoo
 from tests.pipelines.score import score
@@ -134,13 +132,6 @@ def test_predicted_photons_stay_where_no_fit_is_asked_for(zoo, refine):
         assert (table["background"] == 7).all()
     else:
         assert np.median(table["photons"]) == pytest.approx(3000, rel=0.05)
-
-
-def test_bright_patches_ask_for_more_light_than_dim_ones():
-    limits = [required_significance(snr, 1.1) for snr in (1.0, 2.0, 4.0, 8.0, 30.0)]
-    assert limits == sorted(limits)
-    assert limits[0] < 2
-    assert limits[-1] == SIGNIFICANCE_LIMIT == required_significance(np.nan, 1.1)
 
 
 def test_refined_positions_are_better_in_order_and_know_their_error(zoo):
