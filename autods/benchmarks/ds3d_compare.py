@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -37,13 +37,15 @@ class Ds3dCompare:
     psf
         The PSF.
     conditions
-        Of the training; the test takes its photons and noise.
+        Of the training; the tests take its noise.
     training
         Size and length of each training.
     variants
         Names of :data:`~autods.benchmarks.volumes.VARIANTS`.
     emitters
         Emitters a frame in the tests.
+    brightness
+        Lowest and highest photons of the emitters in the tests, by what their SNR is called.
     test_frames, test_size_px
         Frames of each test and their side.
     groups
@@ -61,6 +63,9 @@ class Ds3dCompare:
     training: VolumeTraining = field(default_factory=VolumeTraining)
     variants: Sequence[str] = ("AutoDS3D", "DS3D x4", "DS3D x1")
     emitters: Sequence[int] = (2, 5, 10)
+    brightness: Mapping[str, tuple[float, float]] = field(
+        default_factory=lambda: {"high": (4000.0, 5000.0), "low": (1000.0, 1500.0)}
+    )
     test_frames: int = 80
     test_size_px: int = 64
     groups: int = 10
@@ -96,9 +101,11 @@ class Ds3dCompare:
             folder = Path(temporary) if self.folder is None else Path(self.folder)
             for name in self.variants:
                 trained = laboratory.train(VARIANTS[name], folder)
-                tests = {n: self._test(laboratory, trained, n) for n in self.emitters}
-                for n, tested in tests.items():
-                    place: Row = {"network": name, "emitters": n, "density_per_um2": self._density(n)}
+                places = list(itertools.product(self.brightness, self.emitters))
+                tests = {place: self._test(laboratory, trained, *place) for place in places}
+                for (snr, n), tested in tests.items():
+                    density = self._density(n)
+                    place: Row = {"network": name, "snr": snr, "emitters": n, "density_per_um2": density}
                     scores.append({**place, **self._scores(tested, None)})
                     groups += [{**place, **row} for row in self._group_rows(tested)]
                 times.append({"network": name, **self._times(trained, list(tests.values()))})
@@ -126,8 +133,11 @@ class Ds3dCompare:
         side_um = (self.test_size_px - 2 * edge_px) * self.conditions.pixel_size_nm * 1e-3
         return emitters / side_um**2
 
-    def _test(self, laboratory: Laboratory, trained: Trained, emitters: int) -> Tested:
-        conditions = dataclasses.replace(self.conditions, n_emitters=(emitters, emitters))
+    def _test(self, laboratory: Laboratory, trained: Trained, snr: str, emitters: int) -> Tested:
+        low, high = self.brightness[snr]
+        conditions = dataclasses.replace(
+            self.conditions, n_emitters=(emitters, emitters), photons=(low, high)
+        )
         return laboratory.test(trained, conditions, self.test_frames, self.test_size_px, Camera())
 
     def _scores(self, tested: Tested, frames: tuple[int, int] | None) -> dict[str, Cell]:
@@ -160,9 +170,9 @@ class Ds3dCompare:
 
 
 def _boxes(groups: Sequence[Row]) -> Figure:
-    """Draw box plots of the groups' scores, by number of emitters and network."""
+    """Draw box plots of the groups' scores, by SNR, number of emitters and network."""
     networks = list(dict.fromkeys(row["network"] for row in groups))
-    emitters = list(dict.fromkeys(row["emitters"] for row in groups))
+    tests = list(dict.fromkeys((row["snr"], row["emitters"]) for row in groups))
     figure, axes = panels(3)
     labels = {
         "jaccard": "Jaccard index",
@@ -176,11 +186,13 @@ def _boxes(groups: Sequence[Row]) -> Figure:
                 [
                     float(row[column] or 0)
                     for row in groups
-                    if row["network"] == network and row["emitters"] == n and row[column] == row[column]
+                    if row["network"] == network
+                    and (row["snr"], row["emitters"]) == test
+                    and row[column] == row[column]
                 ]
-                for n in emitters
+                for test in tests
             ]
-            places = np.arange(len(emitters)) + (index - (len(networks) - 1) / 2) * width
+            places = np.arange(len(tests)) + (index - (len(networks) - 1) / 2) * width
             drawn = axis.boxplot(
                 values,
                 positions=places,
@@ -191,19 +203,20 @@ def _boxes(groups: Sequence[Row]) -> Figure:
             )
             for box in drawn["boxes"]:
                 box.set(facecolor=COLOURS[index], alpha=0.7)
-        axis.set_xticks(range(len(emitters)), [str(n) for n in emitters])
-        axis.set(xlabel="emitters a frame", ylabel=label)
+        axis.set_xticks(range(len(tests)), [f"{n}\n{snr}" for snr, n in tests])
+        axis.set(xlabel="emitters a frame, SNR", ylabel=label)
     handles = [axes[0].plot([], [], "s", color=COLOURS[index])[0] for index in range(len(networks))]
     axes[0].legend(handles, [str(name) for name in networks], frameon=False, fontsize=8)
     return figure
 
 
 def _radar(scores: Sequence[Row], times: Sequence[Row]) -> Figure:
-    """Draw what each network reaches of the best, on each of seven axes; the middle test stands for all."""
+    """Draw what each network reaches of the best, on seven axes: the middle test of the first SNR."""
     from matplotlib.figure import Figure
 
     emitters = list(dict.fromkeys(row["emitters"] for row in scores))
-    middle = {row["network"]: row for row in scores if row["emitters"] == emitters[len(emitters) // 2]}
+    chosen = scores[0]["snr"], emitters[len(emitters) // 2]
+    middle = {row["network"]: row for row in scores if (row["snr"], row["emitters"]) == chosen}
     merged = {str(row["network"]): {**row, **middle[row["network"]]} for row in times}
     spokes = {
         "jaccard": "Jaccard",

@@ -1,6 +1,7 @@
 """3D networks compared under the same conditions; what another focal plane does."""
 
 import dataclasses
+import itertools
 
 import numpy as np
 import pytest
@@ -36,13 +37,14 @@ def run(out, suite, *settings):
 def test_three_networks_are_compared(tmp_path):
     rows = run(tmp_path, "ds3d_compare")
     networks = ["AutoDS3D", "DS3D x4", "DS3D x1"]
-    assert [(row["network"], row["emitters"]) for row in rows] == [(n, e) for n in networks for e in "12"]
+    tests = [(row["network"], row["snr"], row["emitters"]) for row in rows]
+    assert tests == list(itertools.product(networks, ["high", "low"], "12"))
     times = {row["network"]: row for row in rows_of(tmp_path / "times.csv")}
     assert list(times) == networks
     assert {row["steps"] for row in times.values()} == {"4"}
     for column in ("generation_s", "training_s", "inference_ms_per_frame", "postprocessing_ms_per_frame"):
         assert all(float(row[column]) > 0 for row in times.values()), column
-    assert len(rows_of(tmp_path / "groups.csv")) == 3 * 2 * 2
+    assert len(rows_of(tmp_path / "groups.csv")) == 3 * 2 * 2 * 2
     assert {"boxes.png", "boxes.pdf", "radar.png", "radar.pdf"} <= {path.name for path in tmp_path.iterdir()}
 
 
