@@ -235,6 +235,7 @@ COMMANDS = {
                 ("preset", "cpu_quick, default (a GPU, under an hour) or paper; by the device if not given"),
                 ("family", "mixture, or voxels as published"),
                 ("trainer.max_minutes", "stop training after so many minutes, keeping the best"),
+                ("trainer.devices", "processes that share the frames once the network is trained"),
                 ("refine", "mle: refine positions with the PSF; none: as the network gives them"),
                 ("decode.threshold", "least confidence of a localization; null: best on simulated frames"),
                 ("until", "last stage: calibrate, background, snr, train, test, localize"),

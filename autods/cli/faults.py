@@ -44,7 +44,9 @@ def explain(error: BaseException, folder: Path | None = None, *, prefix: str = "
         2 when the user can fix it, 130 for Ctrl-C, 1 for a fault of ours.
     """
     if isinstance(error, KeyboardInterrupt):
-        print(f"{prefix}: interrupted: what was finished is kept, the same command goes on", file=sys.stderr)
+        cause = f"{_one_line(str(error))}: " if str(error) else ""
+        kept = "what was finished is kept, the same command goes on"
+        print(f"{prefix}: interrupted: {cause}{kept}", file=sys.stderr)
         return INTERRUPTED
     message = user_message(error)
     if message is not None:

@@ -11,6 +11,7 @@ from autods.cli.arguments import Arguments
 from autods.cli.compose import settings
 from autods.cli.convert import localize_settings
 from autods.cli.folders import run_folders
+from autods.cli.processes import first_speaks, make_team, speaks
 from autods.cli.progress import progress_bars
 from autods.cli.schema import LocalizeConfig
 from autods.core import UserError
@@ -32,13 +33,13 @@ def run(arguments: Arguments) -> int:
     """
     config = settings(arguments, LocalizeConfig)
     wanted = localize_settings(config)
-    team = _team(config)
+    team = make_team(config.trainer.devices, config.trainer.num_nodes, config.device)
     codes: list[int] = []
     movies = [movie for path in arguments.paths for movie in _find(path, codes)]
     is_batch = len(arguments.paths) > 1 or movies not in ([], [arguments.paths[0]])
     for movie, folder in zip(movies, run_folders(movies, arguments.out, is_batch=is_batch), strict=True):
         codes.append(_attempt(movie, folder, wanted, arguments, team))
-    if is_batch and _speaks(team):
+    if is_batch and speaks(team):
         print(f"{codes.count(faults.DONE)} of {len(codes)} done")
     return next((code for code in (faults.OUR_FAULT, faults.USER_ERROR) if code in codes), faults.DONE)
 
@@ -52,29 +53,15 @@ def _find(path: Path, codes: list[int]) -> list[Path]:
         return []
 
 
-def _team(config: LocalizeConfig) -> Team | None:
-    """Return the processes that share the frames, None for this one alone."""
-    devices, num_nodes = config.trainer.devices, config.trainer.num_nodes
-    if devices == num_nodes == 1:
-        return None
-    from autods.pipelines.distributed import Team
-
-    return Team(devices, num_nodes, config.device)
-
-
-def _speaks(team: Team | None) -> bool:
-    return team is None or team.is_first
-
-
 def _attempt(
     movie: Path, folder: Path, wanted: LocalizeSettings, arguments: Arguments, team: Team | None
 ) -> int:
     """Localize a movie, explain what fails, and return the exit code; Ctrl-C ends the batch."""
     try:
-        _localize_one(movie, folder, wanted, arguments, team)
+        with first_speaks(team):
+            _localize_one(movie, folder, wanted, arguments, team)
     except Exception as error:  # noqa: BLE001 the other movies of the batch go on
-        # The first process explains; a code other than 0 of another would end it before it has finished.
-        return faults.explain(error, folder) if _speaks(team) else faults.DONE
+        return faults.explain(error, folder) if speaks(team) else faults.DONE
     return faults.DONE
 
 
@@ -83,7 +70,7 @@ def _localize_one(
 ) -> None:
     start = time.perf_counter()
     command = arguments.equivalent(paths=[movie], out=folder)
-    if not _speaks(team):
+    if not speaks(team):
         localize(movie.absolute(), wanted, folder, team=team)
         return
     with progress_bars(movie.name) as progress:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import MISSING
 
@@ -14,8 +14,9 @@ from autods.cli.calibrate import CalibrationConfig, bead_settings
 from autods.cli.compose import load
 from autods.cli.convert import camera_settings, optics_settings, psf_formula
 from autods.cli.faults import DONE
+from autods.cli.processes import first_speaks, make_team, speaks
 from autods.cli.progress import progress_bars
-from autods.cli.schema import CameraConfig, DecodeConfig, OpticsConfig, RenderConfig
+from autods.cli.schema import MovieConfig, ProcessesConfig, ResultConfig
 from autods.core import UserError
 from autods.inference import pick_device
 from autods.pipelines.autods3d import localize3d
@@ -27,6 +28,9 @@ from autods.pipelines.settings3d import (
     SnrSettings,
     TrainingSettings,
 )
+
+if TYPE_CHECKING:
+    from autods.pipelines.distributed import Team
 
 
 @dataclass
@@ -80,8 +84,8 @@ class ModuleConfig:
 
 
 @dataclass
-class TrainerConfig:
-    """Length of the training."""
+class TrainerConfig(ProcessesConfig):
+    """Length of the training, and processes that share the frames afterwards."""
 
     max_steps: int = MISSING
     max_minutes: float | None = MISSING
@@ -90,11 +94,9 @@ class TrainerConfig:
 
 
 @dataclass
-class Localize3DConfig:
+class Localize3DConfig(MovieConfig, ResultConfig):
     """``conf/localize3d.yaml``."""
 
-    optics: OpticsConfig = field(default_factory=OpticsConfig)
-    camera: CameraConfig = field(default_factory=CameraConfig)
     psf: dict[str, Any] = field(default_factory=dict)
     calibration: CalibrationConfig = field(default_factory=CalibrationConfig)
     background: BackgroundConfig = field(default_factory=BackgroundConfig)
@@ -104,30 +106,41 @@ class Localize3DConfig:
     data: DataConfig = field(default_factory=DataConfig)
     module: ModuleConfig = field(default_factory=ModuleConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
-    refine: str = MISSING
-    decode: DecodeConfig = field(default_factory=DecodeConfig)
-    frames: str | None = MISSING
-    roi: str | None = MISSING
-    render: RenderConfig = field(default_factory=RenderConfig)
     until: str = MISSING
-    device: str = MISSING
 
 
 def run(arguments: Arguments) -> int:
     """Localize one movie in depth into ``--out``."""
-    settings = localize3d_settings(arguments)
+    config = _config(arguments)
+    settings = _settings(config, arguments)
     movie = arguments.paths[0]
     folder = arguments.out or Path(f"{movie.stem}_autods3d")
+    team = make_team(config.trainer.devices, config.trainer.num_nodes, config.device)
+    try:
+        with first_speaks(team):
+            _localize(movie, settings, folder, arguments, team)
+    except Exception:
+        # The first process explains.
+        if speaks(team):
+            raise
+    return DONE
+
+
+def _localize(
+    movie: Path, settings: Localize3DSettings, folder: Path, arguments: Arguments, team: Team | None
+) -> None:
     start = time.perf_counter()
     command = arguments.equivalent(out=folder)
+    if not speaks(team):
+        localize3d(movie.absolute(), settings, folder, team=team)
+        return
     with progress_bars(movie.name) as progress:
-        table = localize3d(movie.absolute(), settings, folder, progress=progress, command=command)
+        table = localize3d(movie.absolute(), settings, folder, progress=progress, command=command, team=team)
     seconds = time.perf_counter() - start
     if table is None:
         print(f"{movie.name}: done up to {settings.until}, {seconds:.1f} s: {folder}")
     else:
         print(f"{movie.name}: {len(table):,} localizations, {seconds:.1f} s: {folder / 'report.html'}")
-    return DONE
 
 
 def localize3d_settings(arguments: Arguments) -> Localize3DSettings:
@@ -138,11 +151,19 @@ def localize3d_settings(arguments: Arguments) -> Localize3DSettings:
     UserError
         If a setting is unknown or does not fit.
     """
+    return _settings(_config(arguments), arguments)
+
+
+def _config(arguments: Arguments) -> Localize3DConfig:
+    """Compose the configuration, with the preset that suits the device."""
     overrides = list(arguments.overrides)
     if not any(word.startswith("preset=") for word in overrides):
         device = next((word.partition("=")[2] for word in overrides if word.startswith("device=")), "auto")
         overrides.append(f"preset={'default' if pick_device(device).type == 'cuda' else 'cpu_quick'}")
-    config = load("localize3d", overrides, Localize3DConfig)
+    return load("localize3d", overrides, Localize3DConfig)
+
+
+def _settings(config: Localize3DConfig, arguments: Arguments) -> Localize3DSettings:
     return Localize3DSettings(
         psf=_psf_settings(config, arguments),
         optics=optics_settings(config.optics),

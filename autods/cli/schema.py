@@ -68,13 +68,19 @@ class RenderConfig:
 
 
 @dataclass
-class ProfileConfig:
-    """``conf/profile.yaml``."""
+class MovieConfig:
+    """What is known of a movie, and the part of it that is wanted."""
 
     optics: OpticsConfig = field(default_factory=OpticsConfig)
     camera: CameraConfig = field(default_factory=CameraConfig)
     frames: str | None = MISSING
     roi: str | None = MISSING
+
+
+@dataclass
+class ProfileConfig(MovieConfig):
+    """``conf/profile.yaml``."""
+
     tiling: TilingConfig = field(default_factory=TilingConfig)
 
 
@@ -87,17 +93,24 @@ class ProcessesConfig:
 
 
 @dataclass
-class LocalizeConfig(ProfileConfig):
-    """``conf/localize.yaml``."""
+class ResultConfig:
+    """What both ``conf/localize.yaml`` and ``conf/localize3d.yaml`` hold of the result."""
 
-    selection: SelectionConfig = field(default_factory=SelectionConfig)
-    rescale: bool = MISSING
     refine: str = MISSING
     decode: DecodeConfig = field(default_factory=DecodeConfig)
     render: RenderConfig = field(default_factory=RenderConfig)
+    device: str = MISSING
+
+
+@dataclass
+class LocalizeConfig(MovieConfig, ResultConfig):
+    """``conf/localize.yaml``."""
+
+    selection: SelectionConfig = field(default_factory=SelectionConfig)
+    tiling: TilingConfig = field(default_factory=TilingConfig)
+    rescale: bool = MISSING
     trainer: ProcessesConfig = field(default_factory=ProcessesConfig)
     zoo: str | None = MISSING
-    device: str = MISSING
 
 
 @dataclass

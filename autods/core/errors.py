@@ -1,4 +1,4 @@
-"""The one exception that a user, not a programmer, is meant to read."""
+"""The exceptions that a user, not a programmer, is meant to read."""
 
 
 class UserError(Exception):
@@ -6,4 +6,11 @@ class UserError(Exception):
 
     The message is a single line: what is wrong, where, and what to do. The command line prints it without
     a traceback and exits with code 2.
+    """
+
+
+class Interrupted(KeyboardInterrupt):
+    """Something from outside has ended the run, as Ctrl-C would: what is finished is kept.
+
+    The message is a single line: what has happened.
     """

@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import logging
 from collections import Counter
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,11 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autods.core import LocalizationTable, UserError
-from autods.core.grid import px_to_nm
 from autods.inference import Localizer, pick_device
 from autods.io.movie import ArrayMovie, CroppedMovie, Movie, check_frames, open_movie
 from autods.io.tables import read_table
 from autods.pipelines import outputs
+from autods.pipelines.blocks import Columns, each_block, merge
 from autods.pipelines.chunks import ChunkStore
 from autods.pipelines.inputs import Instrument, crop_camera, resolve_instrument, with_measured
 from autods.pipelines.plan import (
@@ -35,7 +36,7 @@ from autods.pipelines.provenance import FileDigest, digest_file, fingerprint, ve
 from autods.pipelines.record import Progress, RunRecord, is_finished, no_progress
 from autods.pipelines.report import SettingRow
 from autods.pipelines.settings import LocalizeSettings
-from autods.pipelines.streaming import BlockLocalizer, Columns, block_length
+from autods.pipelines.streaming import BlockLocalizer, block_length
 from autods.zoo import ModelCard
 
 if TYPE_CHECKING:
@@ -156,14 +157,13 @@ class _Run:
             min_significance=self.settings.min_significance,
             refine=self.settings.refine,
         )
-        if self.team is not None:
-            with record.stage(f"localize, {self.team.size} processes", part.shape[0]) as stage:
-                self.team.share(self._starts, lambda start: self._block(localizer, start), stage)
-            if not self.team.is_first:
-                return LocalizationTable.empty()
-        used = self._localize_blocks(plan, localizer)
+        blocks = self._localize_blocks(localizer)
+        if self.team is not None and not self.team.is_first:
+            return LocalizationTable.empty()
+        used = _count_used(plan, blocks)
         with record.stage("merge"):
-            table = self._merge()
+            pixel_nm = self.instrument.optics.pixel_size_nm
+            table = merge(blocks, part, pixel_nm, self.settings.max_uncertainty_nm)
         self._warn(plan, instrument, table, used)
         record.add_results(localizations=len(table), frames=part.shape[0])
         if write:
@@ -176,19 +176,16 @@ class _Run:
         y0, x0 = self.part.origin_px
         return y0, x0, y0 + self.part.shape[1], x0 + self.part.shape[2]
 
-    @property
-    def _starts(self) -> range:
-        return range(0, self.part.shape[0], block_length(self.part.shape))
+    def _localize_blocks(self, localizer: BlockLocalizer) -> list[Columns]:
+        starts = range(0, self.part.shape[0], block_length(self.part.shape))
 
-    def _block(self, localizer: BlockLocalizer, start: int) -> Columns:
-        """Return a block from the store, localized now where it is not there."""
-        block = self.store.load(_block_name(start))
-        if block is None:
-            stop = min(start + self._starts.step, self._starts.stop)
+        def compute(start: int, _: Callable[[float], None]) -> Columns:
+            stop = min(start + starts.step, starts.stop)
             block = localizer(*self._read(start, stop, localizer.neighbours))
             block["frame"] = block["frame"] + start
-            self.store.save(_block_name(start), block)
-        return block
+            return block
+
+        return list(each_block(self.record, self.store, starts, compute, self.team))
 
     def _read(self, start: int, stop: int, neighbours: int) -> tuple[NDArray[Any], int, int]:
         """Return frames between their neighbours, which may lie outside the wanted range, and how many of
@@ -198,31 +195,6 @@ class _Run:
         first, last = (frame + self.part.first_frame for frame in (start, stop))
         before, after = min(neighbours, first), min(neighbours, field.shape[0] - last)
         return field.read(first - before, last + after), before, after
-
-    def _localize_blocks(self, plan: Plan, localizer: BlockLocalizer) -> list[Counter[str]]:
-        """Localize all blocks that are not in the store; return how often each patch got each model."""
-        used = np.zeros((len(plan.patches), len(plan.cards)), np.int64)
-        with self.record.stage("localize", self._starts.stop) as stage:
-            for start in self._starts:
-                used += self._block(localizer, start)["used"].astype(np.int64)
-                stage.advance(min(self._starts.step, self._starts.stop - start))
-        names = [card.name for card in plan.cards]
-        return [Counter({name: int(n) for name, n in zip(names, row, strict=True) if n}) for row in used]
-
-    def _merge(self) -> LocalizationTable:
-        """Join the blocks, which are in order; positions and frames become those of the whole movie."""
-        blocks = [self.store.load(_block_name(start)) or {} for start in self._starts]
-        names = [name for name in blocks[0] if name != "used"]
-        # Popping keeps only one column twice in memory.
-        columns = {name: np.concatenate([block.pop(name) for block in blocks]) for name in names}
-        y0, x0 = self.part.origin_px
-        pixel_nm = self.instrument.optics.pixel_size_nm
-        columns["frame"] = columns["frame"] + self.part.first_frame
-        columns["x_nm"] = columns["x_nm"] + px_to_nm(float(x0), pixel_nm)
-        columns["y_nm"] = columns["y_nm"] + px_to_nm(float(y0), pixel_nm)
-        table = LocalizationTable.build(**columns)
-        limit = self.settings.max_uncertainty_nm
-        return table if limit is None else table.select(table.uncertainty_xy_nm <= limit)
 
     def _warn(
         self, plan: Plan, instrument: Instrument, table: LocalizationTable, used: list[Counter[str]]
@@ -328,7 +300,7 @@ def _setting_rows(settings: LocalizeSettings, plan: Plan) -> list[SettingRow]:
         ),
         row(
             "decode.min_significance",
-            "by patch" if settings.min_significance is None else f"{settings.min_significance:g}",
+            "by density" if settings.min_significance is None else f"{settings.min_significance:g}",
             given=settings.min_significance is not None,
         ),
         row("refine", settings.refine, given=settings.refine != usual.refine),
@@ -336,5 +308,8 @@ def _setting_rows(settings: LocalizeSettings, plan: Plan) -> list[SettingRow]:
     ]
 
 
-def _block_name(start: int) -> str:
-    return f"block_{start:09d}"
+def _count_used(plan: Plan, blocks: list[Columns]) -> list[Counter[str]]:
+    """Take out of the blocks how often each patch got each model."""
+    used = np.sum([block.pop("used").astype(np.int64) for block in blocks], axis=0)
+    names = [card.name for card in plan.cards]
+    return [Counter({name: int(n) for name, n in zip(names, row, strict=True) if n}) for row in used]

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import logging
-from contextlib import ExitStack
+from collections.abc import Callable
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from autods.core import LocalizationTable, UserError
-from autods.core.grid import px_to_nm
 from autods.estimation.background import BackgroundRemovedMovie
 from autods.estimation.profile import profile_movie
 from autods.inference import pick_device
@@ -20,6 +22,8 @@ from autods.inference.psf_fit import PsfFitter
 from autods.io.movie import CroppedMovie, Movie, check_frames, open_movie
 from autods.io.tables import read_table
 from autods.pipelines import figures3d, measure3d, outputs, outputs3d, psf_source, train3d, trial3d
+from autods.pipelines.blocks import Columns, each_block, merge
+from autods.pipelines.chunks import ChunkStore
 from autods.pipelines.inputs import Instrument, crop_camera, resolve_instrument, with_measured
 from autods.pipelines.measure3d import Extent
 from autods.pipelines.photons import PhotonMovie
@@ -30,8 +34,11 @@ from autods.pipelines.report import SettingRow
 from autods.pipelines.settings3d import Localize3DSettings
 from autods.pipelines.stages import Stages
 from autods.pipelines.streaming import block_length
-from autods.pipelines.streaming3d import Columns, VolumeLocalizer
+from autods.pipelines.streaming3d import VolumeLocalizer
 from autods.simulation import PsfRenderer
+
+if TYPE_CHECKING:
+    from autods.pipelines.distributed import Team
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +56,7 @@ def localize3d(
     *,
     progress: Progress = no_progress,
     command: str = "",
+    team: Team | None = None,
 ) -> LocalizationTable | None:
     """Localize one movie in depth.
 
@@ -64,12 +72,15 @@ def localize3d(
         Told of each finished step.
     command
         The command line that repeats the run, for the record.
+    team
+        Processes that share the frames; each of them makes this call, and the first one calibrates, measures
+        and trains while the others wait. None for this process alone.
 
     Returns
     -------
     LocalizationTable or None
-        In coordinates of the full frame and of the whole movie, ordered by frame, y, x; None when
-        ``settings.until`` ends the run before.
+        In coordinates of the full frame and of the whole movie, ordered by frame, y, x; empty in processes of
+        a team other than the first. None when ``settings.until`` ends the run before.
 
     Raises
     ------
@@ -81,18 +92,24 @@ def localize3d(
         part = CroppedMovie(whole, settings.frames, settings.roi)
         _check(part)
         instrument = resolve_instrument(whole, settings.optics, settings.camera)
-        device = pick_device(settings.device)
+        device = pick_device(settings.device) if team is None else team.device
         digest = digest_file(whole.path)
         plain = to_json(_hashable(settings))
         key = fingerprint(digest.sha256, plain, psf_source.identify(settings.psf), versions(), device.type)
         if is_finished(out, key, outputs3d.OUTPUT_FILES) and settings.reaches("localize"):
             logger.info("%s already holds the result of this movie with these settings", out)
             return read_table(out)
+        own = out
+        if team is not None and not team.is_first:
+            own = Path(stack.enter_context(TemporaryDirectory(prefix="autods-")))
         record = stack.enter_context(
-            RunRecord(out, "localize3d", command=command, fingerprint=key, progress=progress)
+            RunRecord(own, "localize3d", command=command, fingerprint=key, progress=progress)
         )
         record.add_input(whole.path, digest)
-        return _Run(record, whole, part, settings, instrument, device, digest.sha256).carry_out()
+        store = ChunkStore(out, key)
+        return _Run(
+            record, whole, part, settings, instrument, device, digest.sha256, out, store, team
+        ).carry_out()
 
 
 def _check(movie: Movie) -> None:
@@ -118,9 +135,14 @@ class _Run:
         instrument: Instrument,
         device: torch.device,
         movie_sha256: str,
+        folder: Path,
+        store: ChunkStore,
+        team: Team | None,
     ) -> None:
         self.record, self.whole, self.part, self.settings = record, whole, part, settings
-        self.device, self.stages = device, Stages(record)
+        self.device, self.folder, self.store, self.team = device, folder, store, team
+        self.is_keeper = team is None or team.is_first
+        self.stages = Stages(record, None if self.is_keeper else folder)
         self.instrument = self._measured(instrument)
         y0, x0 = part.origin_px
         self.camera = crop_camera(self.instrument.camera, (y0, x0, y0 + part.shape[1], x0 + part.shape[2]))
@@ -144,6 +166,12 @@ class _Run:
 
     def carry_out(self) -> LocalizationTable | None:
         """Carry out the stages up to the one wanted."""
+        with nullcontext() if self.team is None else self.team.first_goes_ahead():
+            prepared = self._prepare()
+        return None if prepared is None else self._localize(*prepared)
+
+    def _prepare(self) -> tuple[VolumeLocalizer, KnownPsf] | None:
+        """Carry out all but the last stage, or read what the first process has left of them."""
         settings, reaches = self.settings, self.settings.reaches
         known = self._calibrate()
         if not reaches("background"):
@@ -165,13 +193,13 @@ class _Run:
         localizer = self._localizer(known, extent)
         if reaches("test"):
             self._test(localizer, known, extent, measured)
-        return self._localize(localizer, known) if reaches("localize") else None
+        return (localizer, known) if reaches("localize") else None
 
     def _stage(self, name: str, depends_on: object, compute: Any, **more: Any) -> dict[str, Any]:
         return self.stages.run(name, to_json(depends_on), compute, **more)
 
     def _calibrate(self) -> KnownPsf:
-        settings, folder = self.settings.psf, self.record.folder
+        settings, folder = self.settings.psf, self.folder
         optics = self.instrument.optics
 
         def compute(_: Stage) -> dict[str, Any]:
@@ -214,7 +242,7 @@ class _Run:
         )
 
     def _train(self, known: KnownPsf, extent: Extent, measured: dict[str, Any]) -> None:
-        settings, folder = self.settings.training, self.record.folder
+        settings, folder = self.settings.training, self.folder
         size_px = train3d.frame_size_px(settings, extent)
         conditions = measure3d.training_conditions(measured, known, extent, size_px)
 
@@ -232,20 +260,25 @@ class _Run:
             )
 
         card = folder / train3d.MODEL_FOLDER / "card.yaml"
-        self._stage("train", (settings, conditions), compute, files=(card,), total=settings.max_steps)
-        figures3d.save_training(folder / train3d.TRAINING_FOLDER / "metrics.csv", self.stages.figure("train"))
+        limit_s = None if settings.max_minutes is None else 60 * settings.max_minutes
+        more = {"files": (card,), "total": settings.max_steps, "limit_s": limit_s}
+        self._stage("train", (settings, conditions), compute, **more)
+        if self.is_keeper:
+            figures3d.save_training(
+                folder / train3d.TRAINING_FOLDER / "metrics.csv", self.stages.figure("train")
+            )
 
     def _take_model(self, run: Path) -> None:
         """Copy the network of an earlier run."""
 
         def compute(_: Stage) -> dict[str, Any]:
-            return {"metrics": train3d.copy_model(run, self.record.folder)}
+            return {"metrics": train3d.copy_model(run, self.folder)}
 
         self._stage("train", str(run.resolve()), compute)
 
     def _localizer(self, known: KnownPsf, extent: Extent) -> VolumeLocalizer:
         settings = self.settings
-        network = train3d.load_localizer(self.record.folder, settings.threshold, self.device)
+        network = train3d.load_localizer(self.folder, settings.threshold, self.device)
         fast = PsfRenderer.fast(known.model, *known.z_range_nm, size_px=extent.fit_px).psf
         if isinstance(fast, torch.nn.Module):
             fast.to(self.device)
@@ -282,25 +315,25 @@ class _Run:
         self._stage("test", depends, compute)
 
     def _localize(self, localizer: VolumeLocalizer, known: KnownPsf) -> LocalizationTable:
-        store = self.record.chunks()
         n_frames = self.part.shape[0]
-        length = min(block_length(self.part.shape), _BLOCK_FRAMES)
-        starts = range(0, n_frames, length)
-        with self.record.stage("localize", n_frames) as stage:
-            for start in starts:
-                stop = min(start + length, n_frames)
-                if store.load(_block_name(start)) is None:
-                    store.save(_block_name(start), self._localize_block(localizer, start, stop))
-                stage.advance(stop - start)
-        table = self._merge([store.load(_block_name(start)) or {} for start in starts])
+        starts = range(0, n_frames, min(block_length(self.part.shape), _BLOCK_FRAMES))
+        compute = functools.partial(self._localize_block, localizer, starts)
+        blocks = list(each_block(self.record, self.store, starts, compute, self.team))
+        if not self.is_keeper:
+            return LocalizationTable.empty()
+        pixel_nm = self.instrument.optics.pixel_size_nm
+        table = merge(blocks, self.part, pixel_nm, self.settings.max_uncertainty_nm)
         if not len(table):
             self.record.warn("nothing was found: look at the movie, or lower decode.threshold")
         self.record.add_results(localizations=len(table), frames=n_frames)
         self._write(table, known)
-        store.clear()
+        self.store.clear()
         return table
 
-    def _localize_block(self, localizer: VolumeLocalizer, start: int, stop: int) -> Columns:
+    def _localize_block(
+        self, localizer: VolumeLocalizer, starts: range, start: int, _: Callable[[float], None]
+    ) -> Columns:
+        stop = min(start + starts.step, starts.stop)
         frames, background = (
             measure3d.as_tensor(values, self.device)
             for values in (self.movie.read(start, stop), self.movie.background(start, stop))
@@ -308,18 +341,6 @@ class _Run:
         block = localizer(frames, background)
         block["frame"] = block["frame"] + start
         return block
-
-    def _merge(self, blocks: list[Columns]) -> LocalizationTable:
-        """Join blocks, in coordinates of the full frame and the whole movie."""
-        columns = {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
-        y0, x0 = self.part.origin_px
-        pixel_nm = self.instrument.optics.pixel_size_nm
-        columns["x_nm"] = columns["x_nm"] + px_to_nm(float(x0), pixel_nm)
-        columns["y_nm"] = columns["y_nm"] + px_to_nm(float(y0), pixel_nm)
-        columns["frame"] = columns["frame"] + self.part.first_frame
-        table = LocalizationTable.build(**columns)
-        limit = self.settings.max_uncertainty_nm
-        return table if limit is None else table.select(table.uncertainty_xy_nm <= limit)
 
     def _write(self, table: LocalizationTable, known: KnownPsf) -> None:
         record, folder = self.record, self.record.folder
@@ -339,10 +360,6 @@ class _Run:
             preview = outputs3d.write_pictures(table, region, known.z_range_nm, pixel_nm, folder)
         with record.stage("report"):
             outputs3d.write_report(record, table, region, preview_png=preview, settings=rows)
-
-
-def _block_name(start: int) -> str:
-    return f"volume_{start:09d}"
 
 
 def _setting_rows(settings: Localize3DSettings, known: KnownPsf) -> list[SettingRow]:

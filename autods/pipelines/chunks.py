@@ -38,7 +38,8 @@ class ChunkStore:
         if self._root.is_dir():
             for old in self._root.iterdir():
                 if old != self._folder:
-                    shutil.rmtree(old)
+                    # Of several processes that share the run, each does this; what stays is never read.
+                    shutil.rmtree(old, ignore_errors=True)
 
     def save(self, name: str, arrays: dict[str, NDArray[np.generic]]) -> None:
         """Write a piece; the file appears whole or not at all.

@@ -18,6 +18,7 @@ from typing import Any
 from autods.core import UserError
 from autods.io.atomic import atomic_path
 from autods.pipelines.chunks import ChunkStore
+from autods.pipelines.processes import is_alive, start_time
 from autods.pipelines.provenance import FileDigest, digest_file, to_json, versions
 
 logger = logging.getLogger(__name__)
@@ -31,6 +32,7 @@ LOG_FILE = "log.txt"
 PROGRESS_FILE = "progress.json"
 #: Seconds between two writings of it.
 _PROGRESS_PERIOD_S = 0.5
+_GOES_ON = "the same command goes on from what is finished"
 
 
 def no_progress(stage: str, done: int, total: int) -> None:
@@ -49,21 +51,48 @@ class Stage:
         UTC time, ISO 8601.
     total
         Number of steps; 0 when unknown.
+    limit_s
+        Seconds after which the stage ends in any case; None for no limit.
     """
 
     name: str
     started: str
     total: int = 0
+    limit_s: float | None = None
     status: str = "running"
     seconds: float = 0.0
     details: dict[str, Any] = field(default_factory=dict)
     _progress: Progress = field(default=no_progress, repr=False)
     _done: int = 0
+    _start: float = field(default=0.0, repr=False)
+    _first: tuple[int, float] | None = field(default=None, repr=False)
 
     def advance(self, steps: int = 1) -> None:
         """Tell that so many more steps are finished."""
         self._done += steps
-        self._progress(self.name, self._done, self.total)
+        now = time.perf_counter()
+        if self._first is None:
+            self._first = self._done, now
+        self._progress(self.name, self._done, self._expected(now))
+
+    def part(self, first: int, last: int) -> Callable[[float], None]:
+        """Return what tells, by a share of 0 to 1, how much of the steps from first to last is done."""
+
+        def tell(share: float) -> None:
+            steps = first + int(share * (last - first)) - self._done
+            if steps > 0:
+                self.advance(steps)
+
+        return tell
+
+    def _expected(self, now: float) -> int:
+        """Return the steps that there will be: fewer than planned where the time runs out before."""
+        if self.limit_s is None or self._first is None or now == self._first[1]:
+            return self.total
+        # The first steps may be those of an earlier run that this one goes on with.
+        pace = (self._done - self._first[0]) / (now - self._first[1])
+        left = max(self.limit_s - (now - self._start), 0.0)
+        return min(self.total, self._done + round(pace * left))
 
     def to_dict(self) -> dict[str, Any]:
         """Return what run.json holds of the stage."""
@@ -80,8 +109,9 @@ class RunRecord:
     """A run folder and its account, kept up to date on disk while the run goes on.
 
     Use as a context manager: entering makes the folder and starts ``log.txt``; leaving writes the final
-    status: ``done``, ``interrupted`` (Ctrl-C) or ``failed`` (with the error's line in ``run.json`` and,
-    unless it is a `UserError`, its traceback in ``log.txt``). The exception goes on to the caller.
+    status: ``done``, ``interrupted`` (Ctrl-C, `autods.core.Interrupted`) or ``failed`` (with the error's line
+    in ``run.json`` and, unless it is a `UserError`, its traceback in ``log.txt``). The exception goes on to
+    the caller.
 
     Parameters
     ----------
@@ -119,6 +149,7 @@ class RunRecord:
             "fingerprint": fingerprint,
             "started": _now(),
             "process": os.getpid(),
+            "process_started": start_time(),
             "host": platform.node(),
             "versions": versions(),
             "inputs": [],
@@ -147,10 +178,14 @@ class RunRecord:
             self.status = "done"
         elif isinstance(error, KeyboardInterrupt):
             self.status = "interrupted"
-            logger.info("interrupted: the same command goes on from here")
+            if str(error):
+                self._facts["error"] = _one_line(error)
+            logger.info(
+                "interrupted%s: the same command goes on from here", f", {error}" if str(error) else ""
+            )
         else:
             self.status = "failed"
-            self._facts["error"] = " ".join(str(error).split()) or type(error).__name__
+            self._facts["error"] = _one_line(error)
             logger.error("%s", self._facts["error"], exc_info=None if isinstance(error, UserError) else error)
         try:
             self._write()
@@ -164,7 +199,7 @@ class RunRecord:
             _stop_log(self._handler)
 
     @contextmanager
-    def stage(self, name: str, total: int = 0) -> Iterator[Stage]:
+    def stage(self, name: str, total: int = 0, limit_s: float | None = None) -> Iterator[Stage]:
         """Time a stage and report its progress.
 
         Parameters
@@ -173,12 +208,13 @@ class RunRecord:
             What is done, as people read it.
         total
             Number of steps that :meth:`Stage.advance` will count; 0 when unknown.
+        limit_s
+            Seconds after which the stage ends in any case; None for no limit.
         """
-        stage = Stage(name, _now(), total, _progress=self._progress)
+        stage = Stage(name, _now(), total, limit_s, _progress=self._progress, _start=time.perf_counter())
         self.stages.append(stage)
         self._progress(name, 0, total)
         self._write()
-        start = time.perf_counter()
         try:
             yield stage
             stage.status = "done"
@@ -189,7 +225,7 @@ class RunRecord:
             stage.status = "failed"
             raise
         finally:
-            stage.seconds = time.perf_counter() - start
+            stage.seconds = time.perf_counter() - stage._start
             logger.info("%s: %s after %.2f s", name, stage.status, stage.seconds)
         self._progress(name, stage.total or 1, stage.total or 1)
 
@@ -238,8 +274,27 @@ class RunRecord:
 
 
 def read_run(folder: Path) -> dict[str, Any] | None:
-    """Read a run folder's ``run.json``; None when there is none that can be read."""
-    return _read_json(folder / RUN_FILE)
+    """Read a run folder's ``run.json``; None when there is none that can be read.
+
+    A run whose process was ended from outside cannot say so: one that calls itself running while its process,
+    of this machine, is gone is returned as interrupted. Of processes of other machines nothing is known.
+    """
+    run = _read_json(folder / RUN_FILE)
+    if run is None or run.get("status") != "running" or run.get("host") != platform.node():
+        return run
+    if is_alive(run.get("process"), run.get("process_started")):
+        return run
+    error = f"the process was ended from outside; {_GOES_ON}"
+    ended = [{**stage, "status": _interrupted(stage.get("status"))} for stage in run.get("stages", [])]
+    return {**run, "status": "interrupted", "error": error, "stages": ended}
+
+
+def _interrupted(status: object) -> object:
+    return "interrupted" if status == "running" else status
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _read_json(path: Path) -> dict[str, Any] | None:

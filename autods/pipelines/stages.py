@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from autods.core import UserError
 from autods.io.atomic import atomic_path
 from autods.pipelines.provenance import fingerprint, to_json
 from autods.pipelines.record import RunRecord, Stage
@@ -27,16 +28,19 @@ class Stages:
     ----------
     record
         The run.
+    finished_in
+        Run folder of another process that has finished all stages: they are read there and none is carried
+        out here. None for the record's own.
     """
 
-    def __init__(self, record: RunRecord) -> None:
-        self._record = record
+    def __init__(self, record: RunRecord, finished_in: Path | None = None) -> None:
+        self._record, self._finished_in = record, finished_in
         self._key = ""
 
     @property
     def folder(self) -> Path:
         """Folder of results and figures."""
-        return self._record.folder / STAGE_FOLDER
+        return (self._finished_in or self._record.folder) / STAGE_FOLDER
 
     @property
     def key(self) -> str:
@@ -55,6 +59,7 @@ class Stages:
         *,
         files: tuple[Path, ...] = (),
         total: int = 0,
+        limit_s: float | None = None,
     ) -> dict[str, Any]:
         """Return a stage's results, from its file if it is finished with the same inputs.
 
@@ -70,6 +75,13 @@ class Stages:
             Other outputs that must be there for the stage to count as finished.
         total
             Number of steps; 0 when unknown.
+        limit_s
+            Seconds after which it ends in any case; None for no limit.
+
+        Raises
+        ------
+        UserError
+            If another process should have finished the stage and has not.
         """
         self._key = fingerprint(self._key, name, depends_on)
         found = self._load(name, files)
@@ -78,8 +90,13 @@ class Stages:
             for line in found.get("warnings", []):
                 self._record.warn(line)
             return found
+        if self._finished_in is not None:
+            raise UserError(
+                f"{self._finished_in}: the first process has finished the stage {name}, and this one does not"
+                " see it: choose a folder that all machines share"
+            )
         self._forget_from(name)
-        with self._record.stage(name, total) as stage:
+        with self._record.stage(name, total, limit_s) as stage:
             results: dict[str, Any] = to_json(compute(stage))
             with atomic_path(self.folder / f"{name}.json") as part:
                 part.write_text(json.dumps({"key": self._key, "results": results}, indent=2) + "\n")

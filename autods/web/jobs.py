@@ -13,10 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import psutil
-
 from autods.core import UserError
 from autods.io.atomic import atomic_path
+from autods.pipelines.processes import is_alive
 from autods.pipelines.record import LOG_FILE, read_progress, read_run
 from autods.web.roots import Roots, safe_name
 
@@ -30,8 +29,6 @@ Status = Literal["queued", "running", "stopping", "done", "failed", "interrupted
 
 #: A job in one of these states occupies or awaits its device.
 UNFINISHED: frozenset[Status] = frozenset({"queued", "running", "stopping"})
-#: Processes that start within this many seconds of each other with one number are the same process.
-_SAME_START_S = 2.0
 _WAITING: dict[Order, Status] = {"queued": "queued", "withdrawn": "withdrawn", "draft": "draft"}
 _ID = re.compile(r"[A-Za-z0-9_+][\w.+-]{0,150}")
 
@@ -87,15 +84,7 @@ class Job:
 
     def is_alive(self) -> bool:
         """Tell whether its process is running; another process that got the same number does not count."""
-        if self.pid is None or self.pid_started is None:
-            return False
-        try:
-            process = psutil.Process(self.pid)
-            if process.status() == psutil.STATUS_ZOMBIE:
-                return False
-            return bool(abs(process.create_time() - self.pid_started) < _SAME_START_S)
-        except psutil.Error:
-            return False
+        return is_alive(self.pid, self.pid_started)
 
 
 @dataclass(frozen=True)
@@ -237,8 +226,7 @@ def _ended(job: Job, run: dict[str, Any]) -> tuple[Status, str]:
     status, printed = run.get("status"), last_line(job.folder / CONSOLE_FILE)
     if run.get("process") == job.pid:
         if status in ("done", "failed", "interrupted"):
-            message = str(run.get("error", "")) if status == "failed" else ""
-            return status, message
+            return status, str(run.get("error", ""))
         return "interrupted", "The process was ended from outside; resume goes on from what is finished."
     if printed.startswith("autods:"):
         interrupted = printed.startswith("autods: interrupted")

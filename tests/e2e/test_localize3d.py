@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ import pytest
 
 from autods.cli.main import main
 from autods.core import Camera, LocalizationTable, OpticalSystem
+from autods.io.images import write_movie_tiff
 from autods.io.tables import read_table
 from autods.optics import PSF_MODELS, ScalarPSF, save_psf
 from autods.pipelines.outputs3d import OUTPUT_FILES
@@ -176,16 +179,40 @@ def test_an_interrupted_localization_goes_on(
     assert localize(folder, whole, *FORMULA) == 0
     original = autods3d._Run._localize_block
 
-    def stop_in_the_second(self, localizer, start, stop):
+    def stop_in_the_second(self, localizer, starts, start, tell):
         if start >= 10:
             raise KeyboardInterrupt
-        return original(self, localizer, start, stop)
+        return original(self, localizer, starts, start, tell)
 
     monkeypatch.setattr(autods3d._Run, "_localize_block", stop_in_the_second)
     assert localize(folder, out, *FORMULA) == 130
     monkeypatch.setattr(autods3d._Run, "_localize_block", original)
     assert localize(folder, out, *FORMULA) == 0
     assert (out / "localizations.csv").read_bytes() == (whole / "localizations.csv").read_bytes()
+
+
+@pytest.mark.slow
+def test_two_processes_give_the_table_of_one(run: Path, tmp_path: Path) -> None:
+    """Three blocks: one process gets two of them. The first one repeats the test of the network, too."""
+    movie = tmp_path / "movie.tif"
+    frames = np.random.default_rng(0).poisson(20, (140, 48, 48)) + 100
+    frames[:, 20:23, 30:33] += np.arange(140)[:, None, None] % 7 * 200
+    write_movie_tiff(frames.astype(np.uint16), movie, 100.0)
+    outs = [tmp_path / "one", tmp_path / "two"]
+    for out, more in zip(outs, ([], ["trainer.devices=2"]), strict=True):
+        words = ["localize3d", str(movie), "--run", str(run), "--out", str(out), *KNOWN, *FORMULA[1:], *more]
+        words += ["decode.threshold=0.3", "decode.min_significance=0"]
+        done = subprocess.run(
+            [sys.executable, "-m", "autods.cli.main", *words], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr[-2000:]
+        assert done.stdout.count("localizations,") == 1
+    one, two = ((out / "localizations.csv").read_bytes() for out in outs)
+    assert one == two
+    assert len(read_table(outs[0])) > 50
+    assert "localize, 2 processes" in stages_of(outs[1])
+    assert json.loads((outs[1] / "run.json").read_text())["status"] == "done"
+    assert not (outs[1] / ".partial").exists()
 
 
 @pytest.mark.parametrize(

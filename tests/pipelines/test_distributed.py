@@ -15,6 +15,7 @@ from autods.io.tables import read_picasso
 from autods.pipelines.autods import localize
 from autods.pipelines.chunks import PARTIAL_FOLDER
 from autods.pipelines.distributed import Team
+from autods.pipelines.record import read_run
 from autods.pipelines.settings import LocalizeSettings
 from autods.pipelines.streaming import BLOCK_FRAMES
 from tests.pipelines.models import simulate, write_zoo
@@ -88,21 +89,33 @@ def test_a_bad_movie_of_a_batch_does_not_stop_the_other(place, alone):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("victim", ["first", "second"])
-def test_a_killed_process_leaves_a_run_that_goes_on(place, alone, victim):
+def test_a_killed_process_leaves_a_run_that_is_interrupted_and_goes_on(place, alone, victim):
     out = place / f"killed_{victim}"
-    running = subprocess.Popen(command(place, out, "trainer.devices=2"), stderr=subprocess.DEVNULL)
+    words = command(place, out, "trainer.devices=2")
+    running = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
     first = psutil.Process(running.pid)
     while running.poll() is None and not blocks_on_disk(out):
         time.sleep(0.01)
     others = first.children(recursive=True)
     assert len(others) == 1, "the movie was done before it could be interrupted"
+    assert read_run(out)["status"] == "running"
     (first if victim == "first" else others[0]).kill()
-    assert running.wait(60) != 0
+    _, said = running.communicate(timeout=60)
     psutil.wait_procs(others, timeout=60)
     assert not any(process.is_running() and process.status() != "zombie" for process in others)
-    assert json.loads((out / "run.json").read_text())["status"] != "done"
-    kept = {path: path.stat().st_mtime_ns for path in blocks_on_disk(out)}
-    assert kept
+    run = read_run(out)
+    assert run["status"] == "interrupted"
+    assert "ended" in run["error"]
+    assert [stage["status"] for stage in run["stages"]] == ["done", "interrupted"]
+    if victim == "second":
+        assert running.returncode == 130
+        assert json.loads((out / "run.json").read_text())["status"] == "interrupted"
+        (line,) = [line for line in said.splitlines() if line.startswith("autods: interrupted")]
+        assert "process" in line
+        assert "Traceback" not in said
+    else:
+        assert running.returncode != 0
+    assert blocks_on_disk(out)
     subprocess.run(command(place, out), check=True, capture_output=True)
     assert_same(out, alone)
 

@@ -82,6 +82,39 @@ def test_progress_can_be_read_from_outside_while_the_run_goes_on(
     assert read_progress(tmp_path) is None
 
 
+def test_the_time_limit_of_a_stage_counts_for_what_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [100.0]
+    monkeypatch.setattr("autods.pipelines.record.time.perf_counter", lambda: clock[0])
+    seen: list[tuple[str, int, int]] = []
+    record = RunRecord(tmp_path, "localize3d", progress=lambda *step: seen.append(step))
+    with record, record.stage("train", total=1000, limit_s=60.0) as stage:
+        clock[0] += 10.0
+        stage.advance(500)  # those of an earlier run
+        clock[0] += 10.0
+        stage.advance(20)  # two a second: in the 40 s that are left, 80 more
+        shown = read_progress(tmp_path)
+        assert shown is not None
+        assert (shown["done"], shown["total"]) == (520, 600)
+        clock[0] += 1.0
+        stage.advance(400)  # fast enough to do them all
+        clock[0] += 100.0
+        stage.advance(1)  # beyond the time
+    assert [step[1:] for step in seen[:-1]] == [(0, 1000), (500, 1000), (520, 600), (920, 1000), (921, 921)]
+
+
+def test_parts_of_a_block_are_told(tmp_path: Path) -> None:
+    seen: list[tuple[str, int, int]] = []
+    record = RunRecord(tmp_path, "localize", progress=lambda *step: seen.append(step))
+    with record, record.stage("localize", total=20) as stage:
+        for start in (0, 15):
+            tell = stage.part(start, min(start + 15, 20))
+            for share in (0.1, 0.1, 0.5, 1.0, 1.0):
+                tell(share)
+    assert [done for _, done, _ in seen] == [0, 1, 7, 15, 17, 20, 20]
+
+
 @pytest.mark.parametrize(
     ("error", "status", "traceback"),
     [
@@ -126,6 +159,22 @@ def test_read_run_of_rubbish_is_none(tmp_path: Path) -> None:
     assert read_run(tmp_path) is None
     (tmp_path / "run.json").write_text("{half")
     assert read_run(tmp_path) is None
+
+
+def test_a_run_whose_process_is_gone_is_interrupted(tmp_path: Path) -> None:
+    with RunRecord(tmp_path, "localize") as record, record.stage("load"):
+        running = load(tmp_path)
+    for change, status in (
+        ({}, "running"),  # this process
+        ({"process_started": 1.0}, "interrupted"),  # an earlier one of this number
+        ({"process": 2**22 + 1}, "interrupted"),
+        ({"process": 2**22 + 1, "host": "elsewhere"}, "running"),  # who knows
+    ):
+        (tmp_path / "run.json").write_text(json.dumps({**running, **change}))
+        run = read_run(tmp_path)
+        assert run is not None
+        assert (run["status"], run["stages"][0]["status"]) == (status, status)
+        assert ("ended from outside" in run.get("error", "")) == (status == "interrupted")
 
 
 def test_pieces_survive_an_interruption_but_not_a_change(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+from autods.core import UserError
 from autods.pipelines.record import RunRecord
 from autods.pipelines.stages import Stages
 
@@ -31,6 +32,17 @@ def test_a_finished_stage_is_not_repeated(tmp_path):
     assert again == []
     assert same == results
     assert warnings == ["one is only a test", "two is only a test"]
+
+
+def test_another_process_reads_what_the_first_has_finished(tmp_path):
+    run(tmp_path / "first")
+    with RunRecord(tmp_path / "own", "test") as record:
+        stages = Stages(record, tmp_path / "first")
+        assert stages.run("one", "a", None)["value"] == 1
+        with pytest.raises(UserError, match="a folder that all machines share"):
+            stages.run("two", "changed", None)
+    assert (tmp_path / "first" / "stages" / "two.json").is_file()
+    assert not (tmp_path / "own" / "stages").exists()
 
 
 def test_a_change_repeats_the_stage_and_those_after_it(tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import platform
 import subprocess
 import sys
 import time
@@ -153,7 +154,8 @@ def test_another_process_of_the_same_number_is_not_the_job(store: JobStore) -> N
 
 def test_a_killed_run_can_go_on(store: JobStore) -> None:
     job = dataclasses.replace(add(store, "slow"), order="started", pid=2**22 + 1, pid_started=1.0)
-    (job.folder / "run.json").write_text(json.dumps({"status": "running", "process": job.pid}))
+    run = {"status": "running", "process": job.pid, "process_started": 1.0, "host": platform.node()}
+    (job.folder / "run.json").write_text(json.dumps(run))
     now = view(job)
     assert now.status == "interrupted"
     assert "ended from outside" in now.message

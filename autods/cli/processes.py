@@ -1,0 +1,50 @@
+"""Commands that several processes carry out together: the first one speaks for all."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from autods.cli import faults
+
+if TYPE_CHECKING:
+    from autods.pipelines.distributed import Team
+
+
+def make_team(devices: int, num_nodes: int, device: str) -> Team | None:
+    """Return the processes that share the frames, None for this one alone.
+
+    Raises
+    ------
+    UserError
+        If they cannot be made.
+    """
+    if devices == num_nodes == 1:
+        return None
+    # Lightning takes seconds to import.
+    from autods.pipelines.distributed import Team
+
+    return Team(devices, num_nodes, device)
+
+
+def speaks(team: Team | None) -> bool:
+    """Tell whether this process prints and explains."""
+    return team is None or team.is_first
+
+
+@contextmanager
+def first_speaks(team: Team | None) -> Iterator[None]:
+    """Silence the warnings of a process other than the first, which ends silently when it is interrupted."""
+    if speaks(team):
+        yield
+        return
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise SystemExit(faults.INTERRUPTED) from None
+    finally:
+        logging.disable(before)

@@ -1,0 +1,98 @@
+"""The blocks of a movie, one after the other here or shared with other processes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autods.core import LocalizationTable
+from autods.core.grid import px_to_nm
+from autods.io.movie import CroppedMovie
+from autods.pipelines.chunks import ChunkStore
+from autods.pipelines.record import RunRecord
+
+if TYPE_CHECKING:
+    # Lightning takes seconds to import; most runs are of one process.
+    from autods.pipelines.distributed import Team
+
+Columns = dict[str, NDArray[Any]]
+#: Called with the share of a block that is done, 0 to 1.
+Tell = Callable[[float], None]
+
+
+def each_block(
+    record: RunRecord,
+    store: ChunkStore,
+    starts: range,
+    compute: Callable[[int, Tell], Columns],
+    team: Team | None,
+) -> Iterator[Columns]:
+    """Yield all blocks in order; those that the store lacks are computed and put there.
+
+    Parameters
+    ----------
+    record
+        The run.
+    store
+        Finished blocks, seen by all processes of the team.
+    starts
+        First frames of the blocks; its end is the number of frames.
+    compute
+        Makes the block of a first frame, and may tell how much of it is done.
+    team
+        Processes that share the work. The first one yields the blocks, the others none.
+    """
+
+    def get(start: int, tell: Tell) -> Columns:
+        name = f"block_{start:09d}"
+        block = store.load(name)
+        if block is None:
+            block = compute(start, tell)
+            store.save(name, block)
+        tell(1.0)
+        return block
+
+    if team is not None:
+        with record.stage(f"localize, {team.size} processes", starts.stop) as stage:
+            team.share(starts, get, stage)
+        if not team.is_first:
+            return
+    with record.stage("localize", starts.stop) as stage:
+        for start in starts:
+            yield get(start, stage.part(start, min(start + starts.step, starts.stop)))
+
+
+def merge(
+    blocks: list[Columns], part: CroppedMovie, pixel_size_nm: float, max_uncertainty_nm: float | None
+) -> LocalizationTable:
+    """Join blocks, which are in order and are emptied.
+
+    Parameters
+    ----------
+    blocks
+        Columns of `LocalizationTable`; frames and positions are those within the part.
+    part
+        The part of the movie.
+    pixel_size_nm
+        Of the movie.
+    max_uncertainty_nm
+        Localizations of larger lateral uncertainty are dropped; None keeps all.
+
+    Returns
+    -------
+    LocalizationTable
+        In coordinates of the full frame and of the whole movie.
+    """
+    # Popping keeps only one column twice in memory.
+    columns = {name: np.concatenate([block.pop(name) for block in blocks]) for name in list(blocks[0])}
+    y0, x0 = part.origin_px
+    columns["frame"] = columns["frame"] + part.first_frame
+    columns["x_nm"] = columns["x_nm"] + px_to_nm(float(x0), pixel_size_nm)
+    columns["y_nm"] = columns["y_nm"] + px_to_nm(float(y0), pixel_size_nm)
+    table = LocalizationTable.build(**columns)
+    return (
+        table if max_uncertainty_nm is None else table.select(table.uncertainty_xy_nm <= max_uncertainty_nm)
+    )
