@@ -202,12 +202,13 @@ class MixtureRepresentation:
         found = torch.nonzero((leader == own) & (confidence >= max(threshold, _FLOOR))).squeeze(1)
         mean, square = (gathered[1:, found] / gathered[0, found]).chunk(2)
         variance = square - mean**2
+        lateral = 0.5 * (square[0] - mean[0] ** 2 + square[1] - mean[1] ** 2)
         detections = Detections(
             found // (height * width),
             mean[0],
             mean[1],
             confidence[found].clamp(max=1.0),
-            (0.5 * (variance[0] + variance[1])).clamp_min(_MIN_STD_PX**2).sqrt(),
+            lateral.clamp_min(_MIN_STD_PX**2).sqrt(),
         )
         if self._axis is not None:
             std_z = variance[2].clamp_min(self._axis.min_std_nm**2).sqrt()
