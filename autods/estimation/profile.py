@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from autods.core import OpticalSystem, UserError
 from autods.estimation.camera import CameraEstimate, estimate_camera
+from autods.estimation.crowding import Box, measure_crowding, squares
 from autods.estimation.patch import TYPICAL_PSF_SIGMA_PX, PatchProfile, summarize
 from autods.estimation.psf_width import measure_psf_width
 from autods.estimation.statistics import FrameStatistics, frame_statistics
@@ -27,9 +29,6 @@ _WIDTH_FRAMES = 40
 _WIDTH_SIDE_PX = 384
 #: Measured and nominal PSF width may differ by this factor before a note is made.
 _WIDTH_TOLERANCE = 1.5
-
-#: Rows and columns (y0, x0, y1, x1), half open.
-Box = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True)
@@ -125,17 +124,25 @@ def profile_movie(
     notes = _check_values(pairs, movie)
     psf_sigma_px, source = _psf_width(pairs, optics, notes)
     boxes = list(tiles) or [(0, 0, height, width)]
-    chunks: list[list[FrameStatistics]] = [[] for _ in boxes]
-    for frames in _read_runs(movie, runs):
-        for box, collected in zip(boxes, chunks, strict=True):
-            y0, x0, y1, x1 = box
-            collected.append(frame_statistics(frames[:, y0:y1, x0:x1], psf_sigma_px))
+    parts = [squares(box, optics.pixel_size_nm) for box in boxes]
+    measured = _statistics(movie, runs, [*boxes, *itertools.chain(*parts)], psf_sigma_px)
     profiles = tuple(
         TileProfile(
             box,
-            summarize(FrameStatistics.concatenate(collected), _area(box), optics.pixel_size_nm, psf_sigma_px),
+            summarize(
+                measured[box],
+                _area(box),
+                optics.pixel_size_nm,
+                psf_sigma_px,
+                measure_crowding(
+                    [measured[part] for part in inside],
+                    [_area(part) for part in inside],
+                    psf_sigma_px,
+                    optics.pixel_size_nm,
+                ),
+            ),
         )
-        for box, collected in zip(boxes, chunks, strict=True)
+        for box, inside in zip(boxes, parts, strict=True)
     )
     logger.info("measured %d frames in %d tiles", sum(b - a for a, b in runs), len(boxes))
     return MovieProfile(
@@ -149,6 +156,17 @@ def profile_movie(
         camera=estimate_camera(pairs, psf_sigma_px),
         notes=tuple(notes),
     )
+
+
+def _statistics(
+    movie: Movie, runs: list[tuple[int, int]], boxes: Iterable[Box], psf_sigma_px: float
+) -> dict[Box, FrameStatistics]:
+    """Return the statistics of regions over the sampled frames, which are read once."""
+    chunks: dict[Box, list[FrameStatistics]] = {box: [] for box in boxes}
+    for frames in _read_runs(movie, runs):
+        for (y0, x0, y1, x1), collected in chunks.items():
+            collected.append(frame_statistics(frames[:, y0:y1, x0:x1], psf_sigma_px))
+    return {box: FrameStatistics.concatenate(collected) for box, collected in chunks.items()}
 
 
 def sampled_runs(n_frames: int, max_frames: int) -> list[tuple[int, int]]:
@@ -173,8 +191,9 @@ def average_profile(tiles: Sequence[TileProfile]) -> PatchProfile:
     emitters = area * np.array([profile.density_per_um2 for profile in profiles])
     candidates = np.array([profile.n_candidates for profile in profiles], np.float64)
     width = mean("psf_sigma_px", area)
+    density, met = mean("density_per_um2", area), mean("met_density_per_um2", emitters)
     return PatchProfile(
-        density_per_um2=mean("density_per_um2", area),
+        density_per_um2=density,
         density_published_per_um2=mean("density_published_per_um2", area),
         snr=mean("snr", emitters),
         snr_published=mean("snr_published", candidates),
@@ -185,6 +204,7 @@ def average_profile(tiles: Sequence[TileProfile]) -> PatchProfile:
         n_frames=profiles[0].n_frames,
         is_empty=all(profile.is_empty for profile in profiles),
         empty_fraction=mean("empty_fraction", area),
+        crowding=met / density if density > 0 and math.isfinite(met) else 1.0,
     )
 
 

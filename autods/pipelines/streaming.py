@@ -170,6 +170,7 @@ class BlockLocalizer:
                         core[0].size,
                         self._plan.optics.pixel_size_nm,
                         self._plan.psf_sigma_px,
+                        patch.profile.crowding,
                     )
                 ).card.name
                 for index in range(len(events))

@@ -2,8 +2,10 @@
 
 The paper's rule (``average``): density gives a difficulty level, the nearest of the cards', SNR gives
 another; the model is their average, halves rounding to the harder one. Levels come from the cards' own
-numbers, so that a family may have any number of them. Generalists, trained for all conditions at once, have
-no level: ``auto`` prefers them, the other rules leave them out wherever there is another model.
+numbers, so that a family may have any number of them. The density is that which the emitters meet: where a
+structure fills a part of the patch only, it is higher than the patch's mean. Generalists, trained for all
+conditions at once, have no level: ``auto`` prefers them, the other rules leave them out wherever there is
+another model.
 """
 
 from __future__ import annotations
@@ -98,7 +100,7 @@ def choose_by_snr(profile: PatchProfile, cards: Sequence[ModelCard]) -> Choice:
 def choose_nearest(profile: PatchProfile, cards: Sequence[ModelCard]) -> Choice:
     """Choose the nearest card in (density, SNR), each in units of the spread of the family's means."""
     ordered = by_difficulty(cards)
-    if not (math.isfinite(profile.density_per_um2) and math.isfinite(profile.snr)):
+    if not (math.isfinite(profile.met_density_per_um2) and math.isfinite(profile.snr)):
         return choose_average(profile, cards)
     density_unit = _spread([card.density_per_um2.mean for card in ordered])
     snr_unit = _spread([card.snr.mean for card in ordered])
@@ -106,13 +108,13 @@ def choose_nearest(profile: PatchProfile, cards: Sequence[ModelCard]) -> Choice:
     def distance(level: int) -> float:
         card = ordered[level]
         return math.hypot(
-            (profile.density_per_um2 - card.density_per_um2.mean) / density_unit,
+            (profile.met_density_per_um2 - card.density_per_um2.mean) / density_unit,
             (profile.snr - card.snr.mean) / snr_unit,
         )
 
     level = _nearest_index([distance(level) for level in range(len(ordered))])
     reason = (
-        f"nearest to density {profile.density_per_um2:.2f} /um^2 and SNR {profile.snr:.1f}"
+        f"nearest to density {profile.met_density_per_um2:.2f} /um^2 and SNR {profile.snr:.1f}"
         f" (distance {distance(level):.2f} of the family's spread)"
     )
     return _choice(profile, ordered, level, reason)
@@ -217,7 +219,7 @@ def out_of_range(profile: PatchProfile, cards: Sequence[ModelCard]) -> tuple[str
 
 
 def _density_level(profile: PatchProfile, ordered: list[ModelCard]) -> int | None:
-    return _nearest_level(profile.density_per_um2, [card.density_per_um2.mean for card in ordered])
+    return _nearest_level(profile.met_density_per_um2, [card.density_per_um2.mean for card in ordered])
 
 
 def _snr_level(profile: PatchProfile, ordered: list[ModelCard]) -> int | None:
@@ -245,7 +247,7 @@ def _spread(means: list[float]) -> float:
 
 
 def _density_text(profile: PatchProfile, level: int) -> str:
-    return f"density {profile.density_per_um2:.2f} /um^2 is level {level + 1}"
+    return f"density {profile.met_density_per_um2:.2f} /um^2 is level {level + 1}"
 
 
 def _snr_text(profile: PatchProfile, level: int) -> str:
