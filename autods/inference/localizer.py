@@ -129,22 +129,46 @@ class Localizer:
         Detections
             On the CPU, by frame, which counts in ``wanted``; positions (and uncertainties) in corner pixels
             of the frames given, the background per pixel of these.
+
+        Raises
+        ------
+        UserError
+            If the device's memory does not hold one image; batches that do not fit are halved.
         """
         rescaling = rescaling or Rescaling()
         scaled_px = frames.shape[-2] * frames.shape[-1] * rescaling.zoom**2
         per_batch = max(1, int(self._batch_px / max(scaled_px, 1.0)))
         windows = self._windows(len(frames), wanted).to(frames.device)
-        parts = []
-        starts = list(range(0, len(windows), per_batch))
-        for start in starts:
-            batch = frames[windows[start : start + per_batch]].to(self.device, torch.float32)
-            scaled = rescaling.apply(batch, multiple=self.multiple)
-            if self.needs_photons:
-                scaled = scaled / rescaling.zoom**2  # a larger pixel holds the photons of several
-            normal = normalize(scaled, self.normalization).contiguous(memory_format=torch.channels_last)
-            found = self.representation.decode(self.network(normal), self.threshold)
-            parts.append(_to_movie(found, rescaling.zoom))
+        waiting = [windows[start : start + per_batch] for start in range(0, len(windows), per_batch)]
+        parts, starts, done = [], [], 0
+        while waiting:
+            batch = waiting.pop(0)
+            try:
+                found = self._find(frames[batch], rescaling)
+            except torch.OutOfMemoryError as error:
+                if len(batch) == 1:
+                    raise UserError(
+                        f"the device's memory does not hold one image of {frames.shape[-2]} x"
+                        f" {frames.shape[-1]} px: use a smaller patch_um, a roi, or device=cpu"
+                    ) from error
+                # What fits is known only when tried: other programs share the device.
+                self._batch_px //= 2
+                logger.info("memory is short: batches are halved to %d px", self._batch_px)
+                waiting = [*batch.chunk(2), *waiting]
+                continue
+            parts.append(found)
+            starts.append(done)
+            done += len(batch)
         return Detections.concatenate(parts, starts)
+
+    def _find(self, frames: Tensor, rescaling: Rescaling) -> Detections:
+        """Localize one batch (B, C, Y, X)."""
+        scaled = rescaling.apply(frames.to(self.device, torch.float32), multiple=self.multiple)
+        if self.needs_photons:
+            scaled = scaled / rescaling.zoom**2  # a larger pixel holds the photons of several
+        normal = normalize(scaled, self.normalization).contiguous(memory_format=torch.channels_last)
+        found = self.representation.decode(self.network(normal), self.threshold)
+        return _to_movie(found, rescaling.zoom)
 
     def _windows(self, n_frames: int, wanted: Tensor | None) -> Tensor:
         """Return (B, C) the frames that the network is shown for each wanted one."""

@@ -56,6 +56,36 @@ def test_batches_do_not_change_the_result(monkeypatch):
     assert torch.allclose(whole.x_px, parts.x_px, atol=1e-4)
 
 
+class _SmallMemory(torch.nn.Module):
+    """Another network, in a memory of so many images."""
+
+    def __init__(self, inner: torch.nn.Module, images: int) -> None:
+        super().__init__()
+        self.inner, self.images, self.margin_px = inner, images, inner.margin_px
+        self.sizes: list[int] = []
+
+    def forward(self, frames: torch.Tensor) -> torch.Tensor:
+        self.sizes.append(len(frames))
+        if len(frames) > self.images:
+            raise torch.OutOfMemoryError
+        return self.inner(frames)
+
+
+def test_batches_that_do_not_fit_into_memory_are_halved():
+    rng = np.random.default_rng(2)
+    frames = torch.stack([spots((20, 20), *rng.uniform(4, 16, 2), rng) for _ in range(7)])
+    network, representation = matched_filter_parts()
+    localizer = Localizer(_SmallMemory(network, 2), representation, "noise", 1.0)
+    found, whole = localizer.localize(frames), make_localizer().localize(frames)
+    assert torch.equal(found.frame, whole.frame)
+    assert torch.allclose(found.x_px, whole.x_px, atol=1e-4)
+    assert localizer.network.sizes[0] == 7
+    del localizer.network.sizes[:]
+    localizer.network.images = 0
+    with pytest.raises(UserError, match="does not hold one image of 20 x 20 px"):
+        localizer.localize(frames)
+
+
 class _Previous(torch.nn.Module):
     """Looks at the previous of three frames with the eyes of another network."""
 
