@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from autods.core import UserError
-from autods.io.base import Movie, MovieMetadata
+from autods.io.base import BaseMovie, Movie
 
 #: Knots kept in memory; reading onwards needs two at a time.
 _CACHED_KNOTS = 4
@@ -19,8 +17,8 @@ _CACHED_KNOTS = 4
 _SORTED_VALUES = 20_000_000
 
 
-class BackgroundRemovedMovie:
-    """A movie without its background, in the units of the original above it.
+class BackgroundRemovedMovie(BaseMovie):
+    """A movie without its background, float32, in the units of the original above it.
 
     The background of a pixel is a low percentile of its values (0: the minimum) over blocks of frames, taken
     as its value in the middle of the block and linear in time in between, so that nothing jumps where two
@@ -50,32 +48,13 @@ class BackgroundRemovedMovie:
                 f"background: a block of {block} frames and percentile {percentile}:"
                 " give at least 1 frame and a percentile of 0 to 100"
             )
+        super().__init__(movie.path, movie.shape, np.dtype(np.float32), movie.metadata)
         n_frames = movie.shape[0]
         self._movie = movie
         self.percentile = percentile
         self.edges = np.linspace(0, n_frames, max(1, round(n_frames / block)) + 1).round().astype(int)
         self.centres = 0.5 * (self.edges[:-1] + self.edges[1:] - 1)
         self._knots: OrderedDict[int, NDArray[np.float32]] = OrderedDict()
-
-    @property
-    def path(self) -> Path:
-        """File or folder of the original."""
-        return self._movie.path
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """Frames, rows, columns."""
-        return self._movie.shape
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Type of the values."""
-        return np.dtype(np.float32)
-
-    @property
-    def metadata(self) -> MovieMetadata:
-        """What the original's file says."""
-        return self._movie.metadata
 
     def background(self, start: int, stop: int) -> NDArray[np.float32]:
         """Return the background (t, Y, X) of frames ``start`` to ``stop``, in the original's unit."""
@@ -90,30 +69,13 @@ class BackgroundRemovedMovie:
             out[index] = self._knot(a) if a == b else (1 - w) * self._knot(a) + w * self._knot(b)
         return out
 
-    def read(self, start: int, stop: int) -> NDArray[np.float32]:
-        """Return frames ``start`` to ``stop`` without background, float32 (t, Y, X).
-
-        Raises
-        ------
-        ValueError
-            If ``start`` is negative or beyond ``stop``.
-        UserError
-            If the file can no longer be read.
-        """
-        frames = self._movie.read(start, stop)
-        return np.asarray(frames, np.float32) - self.background(start, stop)
-
     def close(self) -> None:
         """Forget the backgrounds; the original stays open."""
         self._knots.clear()
 
-    def __enter__(self) -> BackgroundRemovedMovie:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
+    def _read(self, start: int, stop: int) -> NDArray[np.float32]:
+        frames = self._movie.read(start, stop)
+        return np.asarray(frames, np.float32) - self.background(start, stop)
 
     def _knot(self, index: int) -> NDArray[np.float32]:
         """Background (Y, X) of a block."""

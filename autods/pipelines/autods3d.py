@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import logging
-from collections.abc import Callable
 from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,7 +21,7 @@ from autods.inference.psf_fit import PsfFitter
 from autods.io.movie import CroppedMovie, Movie, check_frames, open_movie
 from autods.io.tables import read_table
 from autods.pipelines import figures3d, measure3d, outputs, outputs3d, psf_source, train3d, trial3d
-from autods.pipelines.blocks import Columns, each_block, merge
+from autods.pipelines.blocks import Columns, Tell, each_block, merge
 from autods.pipelines.chunks import ChunkStore
 from autods.pipelines.inputs import Instrument, crop_camera, resolve_instrument, with_measured
 from autods.pipelines.measure3d import Extent
@@ -330,9 +329,7 @@ class _Run:
         self.store.clear()
         return table
 
-    def _localize_block(
-        self, localizer: VolumeLocalizer, starts: range, start: int, _: Callable[[float], None]
-    ) -> Columns:
+    def _localize_block(self, localizer: VolumeLocalizer, starts: range, start: int, _: Tell) -> Columns:
         stop = min(start + starts.step, starts.stop)
         frames, background = (
             measure3d.as_tensor(values, self.device)

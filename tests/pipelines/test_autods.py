@@ -103,6 +103,16 @@ def test_a_movie_becomes_a_complete_run_folder(zoo, movie, tmp_path):
     assert "<html" in (out / "report.html").read_text()[:500].lower()
 
 
+def test_progress_is_told_within_a_block(zoo, movie):
+    _, frames, _ = movie
+    steps = []
+    localize(frames, wanted(zoo, patch_um=2.5), progress=lambda *step: steps.append(step))
+    done = [done for stage, done, _ in steps if stage == "localize"]
+    assert len(set(done)) >= 4
+    assert done == sorted(done)
+    assert done[-1] == len(frames)
+
+
 @pytest.mark.parametrize("scope", ["movie", "frame"])
 @pytest.mark.parametrize("rule", ["average", "nearest", "fixed:level_2"])
 def test_every_rule_and_scope(zoo, movie, rule, scope):
