@@ -18,8 +18,9 @@ from scipy.spatial import cKDTree
 #: of the photons that are larger than their bound raise it. Both numbers are the best on simulated uniform,
 #: filament and mitochondria-like samples: 0.05-3.5 emitters per um^2, signal-to-noise ratios 2.5-15.
 GAIN, ELEMENT = 3.5, 150.0
-#: Signal-to-noise ratio where none could be measured, for nothing stands out; and limits of those that count.
-UNKNOWN_SNR, LEAST_SNR, HIGHEST_SNR = 20.0, 1.0, 100.0
+#: Signal-to-noise ratio where none could be measured, for nothing stands out; and limits of those that count:
+#: what seems to be dimmer than any network can see may be the noise itself, as of an EMCCD at little light.
+UNKNOWN_SNR, LEAST_SNR, HIGHEST_SNR = 20.0, 3.0, 100.0
 #: Radius within which the density is counted, in units of the PSF's standard deviation.
 RADIUS_SIGMAS = 2.2
 #: Localizations that count: of noise, few are as significant.
