@@ -184,18 +184,20 @@ class Laboratory:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.training.seed)
             module = self._module(variant)
-        with measured() as cost:
-            fit(
-                module,
-                data,
-                own,
-                max_steps=self.training.steps,
-                max_minutes=self.training.max_minutes,
-                accelerator="gpu" if self.device.type == "cuda" else self.device.type,
-                progress_bar=False,
-            )
+        try:
+            with measured() as cost:
+                fit(
+                    module,
+                    data,
+                    own,
+                    max_steps=self.training.steps,
+                    max_minutes=self.training.max_minutes,
+                    accelerator="gpu" if self.device.type == "cuda" else self.device.type,
+                    progress_bar=False,
+                )
+        finally:  # an interrupted training goes on later, and took its time
+            seconds = _add_seconds(own / "seconds.json", cost.seconds)
         steps = module.trainer.global_step
-        seconds = _add_seconds(own / "seconds.json", cost.seconds)
         generation = steps * self._seconds_per_batch(data)
         module.eval().to(self.device)
         scores = score_module(module, data)
