@@ -1,10 +1,12 @@
 """Suites over conditions, sizes, programs and networks, and what their tables are made of."""
 
 import math
+import shutil
 
 import numpy as np
 import pytest
 
+from autods.benchmarks.contenders import zoo_cards
 from autods.benchmarks.density_snr import best_rows, everyone
 from autods.benchmarks.known_resolution import band_limited, frc_of_molecules
 from autods.cli.main import main
@@ -17,6 +19,20 @@ from tests.pipelines.models import write_zoo
 @pytest.fixture(scope="module")
 def zoo(tmp_path_factory):
     return write_zoo(tmp_path_factory.mktemp("zoo"))
+
+
+def test_thresholds_are_chosen_in_the_pipeline_and_written_on_demand(zoo, tmp_path):
+    own = tmp_path / "own"
+    shutil.copytree(zoo, own)
+    before = {card.name: card.threshold for card in zoo_cards(own)}
+    rows, _ = run(own, tmp_path / "out", "fast/thresholds", "suite.factors=[0.001,1]", "suite.write=true")
+    assert {row["model"] for row in rows} == set(before)
+    after = {card.name: card.threshold for card in zoo_cards(own)}
+    for name, threshold in after.items():
+        scores = {float(row["threshold"]): float(row["jaccard"]) for row in rows if row["model"] == name}
+        assert len(scores) == 2
+        assert scores[threshold] == max(scores.values())
+    assert {card.name: card.threshold for card in zoo_cards(zoo)} == before
 
 
 def test_selection(zoo, tmp_path):
