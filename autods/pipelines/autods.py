@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autods.core import LocalizationTable, UserError
-from autods.inference import Found, Localizer, pick_device
+from autods.inference import Localizer, pick_device
 from autods.io.movie import ArrayMovie, CroppedMovie, Movie, check_frames, open_movie
 from autods.io.tables import read_table
 from autods.pipelines import outputs
@@ -24,7 +24,6 @@ from autods.pipelines.chunks import ChunkStore
 from autods.pipelines.inputs import Instrument, crop_camera, resolve_instrument, with_measured
 from autods.pipelines.plan import (
     MIN_SIDE_PX,
-    PatchPlan,
     Plan,
     family_cards,
     load_localizers,
@@ -47,8 +46,6 @@ logger = logging.getLogger(__name__)
 
 #: Frames looked at to tell whether a movie carries any signal.
 _CHECKED_FRAMES = 16
-#: Share of a block that counts as done once the networks are; the fits follow.
-_NETWORK_SHARE = 0.8
 
 
 def localize(
@@ -150,7 +147,7 @@ class _Run:
             if card.name in self.localizers:
                 record.add_weights(card.name, card.weights_sha256)
         camera = crop_camera(instrument.camera, self._roi)
-        localizer = _TellingLocalizer(
+        localizer = BlockLocalizer(
             plan,
             self.localizers,
             camera,
@@ -178,13 +175,12 @@ class _Run:
         y0, x0 = self.part.origin_px
         return y0, x0, y0 + self.part.shape[1], x0 + self.part.shape[2]
 
-    def _localize_blocks(self, localizer: _TellingLocalizer) -> list[Columns]:
+    def _localize_blocks(self, localizer: BlockLocalizer) -> list[Columns]:
         starts = range(0, self.part.shape[0], block_length(self.part.shape))
 
         def compute(start: int, tell: Tell) -> Columns:
-            localizer.tell = tell
             stop = min(start + starts.step, starts.stop)
-            block = localizer(*self._read(start, stop, localizer.neighbours))
+            block = localizer(*self._read(start, stop, localizer.neighbours), tell)
             block["frame"] = block["frame"] + start
             return block
 
@@ -241,17 +237,6 @@ class _Run:
             preview = outputs.write_picture(image, pixel_nm, folder)
         with record.stage("report"):
             outputs.write_report(record, table, region, preview_png=preview, patches=patches, settings=rows)
-
-
-class _TellingLocalizer(BlockLocalizer):
-    """Tells what share of the block is done after each of its patches."""
-
-    tell: Tell
-
-    def _find(self, patch: PatchPlan, *args: Any, **kwargs: Any) -> Found:
-        found = super()._find(patch, *args, **kwargs)
-        self.tell(_NETWORK_SHARE * (patch.tile.index + 1) / len(self._plan.patches))
-        return found
 
 
 def _open(movie: str | Path | Movie | NDArray[Any]) -> Movie:

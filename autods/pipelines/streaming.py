@@ -18,6 +18,7 @@ from autods.estimation.patch import summarize
 from autods.estimation.spots import matched_filter
 from autods.estimation.statistics import FrameStatistics, frame_statistics
 from autods.inference import Found, Localizer, fit_amplitudes, refine_positions, required_significance, stitch
+from autods.pipelines.blocks import Columns, Tell
 from autods.pipelines.plan import MIN_SIDE_PX, PatchPlan, Plan
 from autods.pipelines.settings import Refine, Scope
 
@@ -25,10 +26,10 @@ from autods.pipelines.settings import Refine, Scope
 BLOCK_PX = 16_000_000
 #: Frames of a patch of lower SNR are never skipped: single emitters do not stand out of the noise there.
 SKIP_MIN_SNR = 3.5
+#: Share of a block that counts as done once the networks are; the fits follow.
+_NETWORK_SHARE = 0.8
 #: A block is at most this many frames, so that small movies show progress and resume too.
 BLOCK_FRAMES = 256
-
-Columns = dict[str, NDArray[Any]]
 
 
 def block_length(shape: tuple[int, int, int]) -> int:
@@ -77,6 +78,10 @@ def _known(predicted: NDArray[np.float64] | None, fitted: NDArray[np.float64]) -
     return fitted if predicted is None else np.where(np.isfinite(predicted), predicted, fitted)
 
 
+def _tell_nobody(share: float) -> None:
+    """Ignore progress."""
+
+
 class BlockLocalizer:
     """Carries out a plan on blocks of frames.
 
@@ -122,7 +127,9 @@ class BlockLocalizer:
         """Frames before and after a block that the networks look at."""
         return max(localizer.context // 2 for localizer in self._localizers.values())
 
-    def __call__(self, frames: NDArray[Any], before: int = 0, after: int = 0) -> Columns:
+    def __call__(
+        self, frames: NDArray[Any], before: int = 0, after: int = 0, tell: Tell = _tell_nobody
+    ) -> Columns:
         """Localize a block.
 
         Parameters
@@ -131,6 +138,8 @@ class BlockLocalizer:
             (before + T + after, Y, X) camera values: the block between its neighbours.
         before, after
             Frames at either end that are only looked at; fewer than `neighbours` where the movie ends.
+        tell
+            Told what share of the block is done, 0 to 1, after each patch.
 
         Returns
         -------
@@ -152,6 +161,7 @@ class BlockLocalizer:
                 used[patch.tile.index, names.index(name)] += len(chosen)
                 light = photons if self._localizers[name].needs_photons else context
                 parts.append(self._find(patch, name, light, chosen, before))
+            tell(_NETWORK_SHARE * (patch.tile.index + 1) / len(self._plan.patches))
         found = stitch(Found.concatenate(parts), self._plan.tiles, (values.shape[1], values.shape[2]))
         return {**self._table(photons[own], found), "used": used}
 

@@ -189,7 +189,9 @@ ADVANCED = (
     Field(
         "decode.threshold", "Detection threshold", "confidence", low=0, high=1000, above=True, usual="model's"
     ),
-    Field("decode.min_significance", "Least photons", "standard errors", low=0, high=1000, usual="by density"),
+    Field(
+        "decode.min_significance", "Least photons", "standard errors", low=0, high=1000, usual="by density"
+    ),
     Field(
         "decode.max_uncertainty_nm", "Largest uncertainty", "nm", low=0, high=10000, above=True, usual="any"
     ),
