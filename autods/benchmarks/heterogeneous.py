@@ -158,15 +158,15 @@ class Heterogeneous:
             specialists = [card for card in cards if not card.generalist]
             if len(specialists) < 2:
                 continue
-            plan = self._plan(field, family, specialists, zoo)
-            rules = {rule: choose_patches(plan, rule) for rule in SELECTION_RULES if rule != "auto"}
+            plan = self._plan(field, family, cards, zoo)
+            # Without a generalist, "auto" is "average".
+            wanted = [rule for rule in SELECTION_RULES if rule != "auto" or len(specialists) < len(cards)]
+            rules = {rule: choose_patches(plan, rule) for rule in wanted}
             rules["oracle"] = choose_oracle(plan, field.truth, alone, self.radius_nm)
             for rule, models in rules.items():
                 name = f"{family}, {rule}"
                 tables[name] = assemble(plan, models, alone)
-                counts.append(
-                    {"choice": name, **{card.name: models.count(card.name) for card in specialists}}
-                )
+                counts.append({"choice": name, **{card.name: models.count(card.name) for card in cards}})
         return tables, counts
 
     def _alone(

@@ -47,8 +47,8 @@ class LocalizeSettings:
     optics, camera
         What is known of the instrument.
     selection
-        Rule that chooses a model: ``auto`` (the generalist, else ``average``), ``average``, ``density``,
-        ``snr``, ``nearest`` or ``fixed:<model>``.
+        Rule that chooses a model: ``auto`` (a specialist within its range, else the generalist), ``average``,
+        ``density``, ``snr``, ``nearest`` or ``fixed:<model>``.
     scope
         ``movie``: one model per patch; ``frame``: one per patch and frame.
     family

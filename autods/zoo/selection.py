@@ -4,8 +4,8 @@ The paper's rule (``average``): density gives a difficulty level, the nearest of
 another; the model is their average, halves rounding to the harder one. Levels come from the cards' own
 numbers, so that a family may have any number of them. The density is that which the emitters meet: where a
 structure fills a part of the patch only, it is higher than the patch's mean. Generalists, trained for all
-conditions at once, have no level: ``auto`` prefers them, the other rules leave them out wherever there is
-another model.
+conditions at once, have no level: ``auto`` takes them where no specialist was trained for a patch, the other
+rules leave them out wherever there is another model.
 """
 
 from __future__ import annotations
@@ -59,13 +59,29 @@ def by_difficulty(cards: Sequence[ModelCard]) -> list[ModelCard]:
 
 
 def choose_auto(profile: PatchProfile, cards: Sequence[ModelCard]) -> Choice:
-    """Choose the generalist of the family; where it has none, by the average level."""
+    """Choose the average level's specialist where it was trained for the patch, else the family's generalist.
+
+    A specialist is better within its range of densities and signal-to-noise ratios, and worse outside of it.
+    """
     generalists = [card for card in cards if card.generalist]
     if not generalists:
         return choose_average(profile, cards)
+    if len(generalists) < len(cards):
+        special = choose_average(profile, cards)
+        if _covers(special.card, profile):
+            return special
     if len(generalists) > 1:
         return choose_nearest(profile, generalists)
-    return _choice(profile, generalists, 0, f"{generalists[0].name} is made for all conditions")
+    reason = f"{generalists[0].name} is made for all conditions"
+    if len(cards) > 1:
+        reason += ", and the patch is outside the range of the specialist of its level"
+    return _choice(profile, generalists, 0, reason)
+
+
+def _covers(card: ModelCard, profile: PatchProfile) -> bool:
+    """Tell whether a card's training covers the density that the emitters of a patch meet, and their SNR."""
+    density, snr = card.density_per_um2, card.snr
+    return density.low <= profile.met_density_per_um2 <= density.high and snr.low <= profile.snr <= snr.high
 
 
 def choose_average(profile: PatchProfile, cards: Sequence[ModelCard]) -> Choice:
@@ -165,8 +181,8 @@ def eligible(name: str, cards: Sequence[ModelCard]) -> list[ModelCard]:
     kind, _, model = name.partition(":")
     if kind == "fixed":
         return [_named(model, cards)]
-    if kind == "auto" and any(card.generalist for card in cards):
-        return [card for card in cards if card.generalist]
+    if kind == "auto":
+        return list(cards)
     levels = by_difficulty(cards)
     return [card for card in cards if card in levels]
 

@@ -1,3 +1,4 @@
+import dataclasses
 import math
 
 import pytest
@@ -114,13 +115,34 @@ def test_a_generalist_beside_specialists_changes_no_choice(rule: str, density: f
     assert [card.name for card in eligible(rule, with_generalist())] == list(TABLE_2)
 
 
-def test_auto_takes_the_generalist_and_else_the_average() -> None:
+@pytest.mark.parametrize(
+    ("density", "snr", "name"),
+    [
+        (0.5, 8.0, "diff_1"),
+        (1.5, 4.0, "diff_3"),
+        (6.0, 4.0, "general"),  # denser than any specialist knows
+        (1.5, 40.0, "general"),  # brighter than the specialist of the average level knows
+        (math.nan, math.nan, "general"),
+    ],
+)
+def test_auto_takes_a_specialist_within_its_range_and_else_the_generalist(
+    density: float, snr: float, name: str
+) -> None:
+    assert find_rule("auto")(make_profile(density, snr), with_generalist()).card.name == name
+
+
+def test_auto_looks_at_the_density_that_emitters_meet() -> None:
+    profile = dataclasses.replace(make_profile(0.7, 8.0), crowding=8.0)
+    assert find_rule("auto")(profile, with_generalist()).card.name == "general"
+
+
+def test_auto_without_generalist_or_without_specialists() -> None:
     rule = find_rule("auto")
     for profile in (make_profile(0.5, 8.0), make_profile(math.nan, math.nan)):
-        assert rule(profile, with_generalist()).card.name == "general"
         assert rule(profile, table_2()) == SELECTION_RULES["average"](profile, table_2())
+        assert rule(profile, with_generalist()[:1]).card.name == "general"
     assert "outside" in rule(make_profile(9.0, 5.0), with_generalist()).out_of_range[0]
-    assert [card.name for card in eligible("auto", with_generalist())] == ["general"]
+    assert eligible("auto", with_generalist()) == with_generalist()
     assert [card.name for card in eligible("auto", table_2())] == list(TABLE_2)
 
 
