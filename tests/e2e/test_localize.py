@@ -6,6 +6,7 @@ import json
 import shlex
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -117,11 +118,11 @@ def test_an_interrupted_run_goes_on(
     done: list[int] = []
     genuine = BlockLocalizer.__call__
 
-    def stop_at_the_third(self: BlockLocalizer, block: np.ndarray) -> dict[str, np.ndarray]:
+    def stop_at_the_third(self: BlockLocalizer, block: np.ndarray, *others: Any) -> dict[str, np.ndarray]:
         if len(done) == 2:
             raise KeyboardInterrupt
         done.append(len(block))
-        return genuine(self, block)
+        return genuine(self, block, *others)
 
     monkeypatch.setattr(BlockLocalizer, "__call__", stop_at_the_third)
     assert localize(movie, "--out", tmp_path / "run", f"zoo={zoo}") == 130

@@ -78,12 +78,12 @@ def test_a_fixed_model_is_the_only_one_loaded(zoo):
     assert {patch.choice.card.name for patch in plan.patches} == {"level_3"}
 
 
-def test_the_generalist_of_the_family_is_the_default(zoo, tmp_path):
+def test_specialists_and_the_generalist_of_the_family_are_the_default(zoo, tmp_path):
     for name in ("level_1", "level_4"):
         card = load_card(name, zoo)
         general = dataclasses.replace(card, generalist=name == "level_4")
         save_model(general, load_model(card), tmp_path / name)
-    assert [card.name for card in family_cards(LocalizeSettings(zoo=tmp_path))] == ["level_4"]
+    assert [card.name for card in family_cards(LocalizeSettings(zoo=tmp_path))] == ["level_1", "level_4"]
     chosen = family_cards(LocalizeSettings(zoo=tmp_path, selection="nearest"))
     assert [card.name for card in chosen] == ["level_1"]
 
