@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 
 import torch
 from torch import Tensor, nn
@@ -68,7 +69,7 @@ def _register(module: nn.Module, name: str, value: Tensor) -> None:
         module.register_buffer(name, value)
 
 
-class PupilPSF(nn.Module):
+class PupilPSF(nn.Module, ABC):
     """Base of the diffraction models: holds the pupil, its phase and amplitude, blur and focal plane.
 
     Parameters
@@ -131,9 +132,9 @@ class PupilPSF(nn.Module):
         tensors = {name[7:]: buffer for name, buffer in self.named_buffers() if name.startswith("_pupil_")}
         return Pupil(wavelength_nm=aperture_and_wavelength(self.optics)[1], **tensors)
 
+    @abstractmethod
     def fields(self, pupil: Pupil, propagation: Tensor) -> Tensor:
         """Pupil fields (N, C, P, P) for propagation phases (N, P, P)."""
-        raise NotImplementedError
 
     def forward(self, xyz_nm: Tensor, size_px: int, nfp_nm: Tensor | None = None) -> Tensor:
         """Render emitters; see `PSFModel`.
