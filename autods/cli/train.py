@@ -15,6 +15,7 @@ from autods.cli.arguments import Arguments
 from autods.cli.compose import compose_checked
 from autods.cli.research import run_hydra
 from autods.cli.sweeps import write_result
+from autods.core import UserError
 from autods.io.atomic import atomic_path
 
 _LOG = logging.getLogger(__name__)
@@ -95,6 +96,7 @@ def training_of(config: DictConfig) -> dict[str, Any]:
     values: Any = OmegaConf.to_container(config, resolve=True)
     data = values["data"]
     blinking = {key: data[key] for key in ("context", "on_frames") if data[key] not in (1, None)}
+    limit = values["trainer"]["max_minutes"]
     return {
         "conditions": _plain(values["conditions"]),
         "light": _plain(values["light"]),
@@ -104,6 +106,7 @@ def training_of(config: DictConfig) -> dict[str, Any]:
         **blinking,
         "seed": values["seed"],
         "max_steps": values["trainer"]["max_steps"],
+        **({} if limit is None else {"max_minutes": limit}),
         "learning_rate": values["module"]["learning_rate"],
         "warm_start": None if values["warm_start"] is None else Path(values["warm_start"]).name,
     }
@@ -141,10 +144,15 @@ def build_zoo(config: DictConfig) -> None:
 
 
 def _trainings(config: DictConfig) -> Iterator[tuple[str, DictConfig]]:
-    """Yield name and training configuration of each model of the zoo."""
+    """Yield name and training configuration of each wanted model of the zoo."""
+    names = [entry.experiment.rpartition("/")[2] for entry in config.entries]
+    for name in config.only or ():
+        if name not in names:
+            raise UserError(f"only: {name!r} is no model of the zoo: use some of {', '.join(names)}")
     for entry in config.entries:
         name = entry.experiment.rpartition("/")[2]
-        yield name, compose_checked("train", _overrides(config, entry, name))
+        if config.only is None or name in config.only:
+            yield name, compose_checked("train", _overrides(config, entry, name))
 
 
 def _overrides(config: DictConfig, entry: DictConfig, name: str) -> list[str]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from autods.core import Camera
 from autods.inference.linear_fit import hats, scatter, solve
@@ -149,15 +149,16 @@ class PsfFitter:
         return PsfFit(*columns)
 
     def image(self, fit: PsfFit, frame: NDArray[np.int64], shape: tuple[int, int, int]) -> Tensor:
-        """Render fitted emitters into frames (T, Y, X) of a shape, without background."""
-        empty = torch.zeros(shape)
+        """Render fitted emitters into frames (T, Y, X), without background, on the PSF's device."""
+        device = _device_of(self.psf)
+        empty = torch.zeros(shape, device=device)
         kept = np.flatnonzero(fit.photons > 0)
         nan = np.full(len(kept), np.nan)
         found = Emitters3D(frame[kept], fit.x_px[kept], fit.y_px[kept], fit.z_nm[kept], nan, nan)
         for rows in np.array_split(np.arange(len(kept)), 1 + len(kept) * self.size_px**2 // _BLOCK_PX):
             windows = self._windows(empty, empty, found, rows, 0)
             psf = windows.images(self.psf) * windows.inside
-            photons = torch.from_numpy(fit.photons[kept][rows]).float()
+            photons = torch.from_numpy(fit.photons[kept][rows]).to(device, torch.float32)
             empty = scatter(empty, psf * photons[:, None, None], windows.pixel)
         return empty
 
@@ -303,6 +304,12 @@ class _Fit:
             torch.where(known, 1 / error[:, 3].clamp_min(1e-12), 0),
         ]
         return np.asarray(torch.stack([row.double() for row in rows]).cpu().numpy(), np.float64)
+
+
+def _device_of(psf: PSFModel) -> torch.device:
+    """Return where a PSF's numbers are; one without any renders wherever the positions are."""
+    tensors = itertools.chain(psf.parameters(), psf.buffers()) if isinstance(psf, nn.Module) else iter(())
+    return next((tensor.device for tensor in tensors), torch.device("cpu"))
 
 
 def _blocks(frame: NDArray[np.int64], n_frames: int, most: int) -> list[tuple[int, int]]:

@@ -8,6 +8,9 @@ from torch import Tensor, nn
 
 #: Dilations of the layers at camera resolution.
 _DILATIONS = (1, 1, 2, 4, 8, 16)
+#: Share of the gradient that passes values below 0: volumes of which one voxel in a million is filled soon
+#: fall to 0 everywhere, and without it stay there.
+_LEAK = 0.1
 
 
 class DilatedTrunk(nn.Module):
@@ -99,7 +102,15 @@ class DS3D(nn.Module):
         volume = self.slices(features)
         for layer in self.residual:
             volume = layer(volume) + volume
-        return self.amplitude * F.hardtanh(self.head(volume), 0.0, 1.0)
+        return self.amplitude * self._clipped(self.head(volume))
+
+    def _clipped(self, volume: Tensor) -> Tensor:
+        """Clip to 0 and 1; training, some of the gradient passes below 0."""
+        clipped = F.hardtanh(volume, 0.0, 1.0)
+        if not self.training:
+            return clipped
+        below = volume.clamp(max=0.0)
+        return clipped + _LEAK * (below - below.detach())
 
 
 class DilatedNet(nn.Module):

@@ -95,7 +95,7 @@ def try_real(
     background = np.concatenate([movie.background(t, t + 1) for t in chosen])
     tensors = [torch.from_numpy(values).to(device) for values in (frames, background)]
     columns = localizer(*tensors)
-    model = localizer.image(columns, frames.shape).numpy()
+    model = localizer.image(columns, frames.shape).cpu().numpy()
     rest = frames - model
     floor = np.median(rest, axis=(1, 2), keepdims=True)
     noise = localizer.fitter.variance(torch.from_numpy(background + model)).numpy()

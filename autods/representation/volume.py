@@ -14,6 +14,9 @@ from autods.representation.base import Detections
 
 _Shape = tuple[int, int, int, int]
 
+#: Voxels that are looked at at once: a network that has not learnt yet fills its volumes, and the memory.
+_CHUNK_VX = 250_000
+
 
 @dataclass(frozen=True)
 class VoxelGrid:
@@ -144,14 +147,19 @@ def local_maxima(volume: Tensor, threshold: float) -> tuple[Tensor, Tensor]:
         Smallest height.
     """
     place = torch.nonzero(volume >= threshold)
-    frame, voxel = place[:, 0], place[:, 1:]
+    highest = [_is_highest(volume, part) for part in torch.split(place, _CHUNK_VX)]
+    place = place[torch.cat(highest)]
+    return place[:, 0], place[:, 1:]
+
+
+def _is_highest(volume: Tensor, place: Tensor) -> Tensor:
+    """Tell (N,) which voxels, given by frame, z, y, x (N, 4), are highest in their 3^3."""
     batch, depth, height, width = volume.shape
-    near = neighbourhoods(frame, voxel, 1, (batch, depth, height, width))
+    near = neighbourhoods(place[:, 0], place[:, 1:], 1, (batch, depth, height, width))
     values = volume.flatten()[near.flat].masked_fill(~near.exists, -torch.inf)
     middle = values.shape[1] // 2
     own = values[:, middle : middle + 1]
-    highest = (own > values[:, :middle]).all(1) & (own >= values[:, middle:]).all(1)
-    return frame[highest], voxel[highest]
+    return (own > values[:, :middle]).all(1) & (own >= values[:, middle:]).all(1)
 
 
 def centroids(volume: Tensor, frame: Tensor, voxel: Tensor, radius: int) -> tuple[Tensor, Tensor]:

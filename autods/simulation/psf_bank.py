@@ -136,7 +136,7 @@ class PsfBankRenderer:
 
     def _interpolate(self, psf: Tensor, depth: Tensor, fraction: Tensor) -> Tensor:
         """Return (N, R^2) PSFs whose centre lies ``fraction`` (x, y) from the corner of the middle pixel."""
-        table = self._table.to(psf.device)
+        self._table = table = self._table.to(psf.device)  # stays there: it is large
         scaled = (fraction * self.subdivisions).clamp(0, self.subdivisions - 1e-4)
         cell = scaled.floor()
         (wx, wy), (cx, cy) = (scaled - cell).unbind(1), cell.long().unbind(1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import torch
 from torch import Tensor, nn
 
@@ -54,6 +56,8 @@ class PsfRenderer:
         size = region_size_px(psf, z_min_nm, z_max_nm) if size_px is None else size_px
         if isinstance(psf, PupilPSF):
             psf = tabulate(psf, z_min_nm, z_max_nm, size_px=size + 2, oversampling=psf.oversampling)
+        else:
+            psf = copy.deepcopy(psf)  # rendering moves it to the scenes' device
         return cls(psf, size)
 
     @torch.no_grad()

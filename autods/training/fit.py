@@ -105,6 +105,8 @@ def fit(
         enable_progress_bar=progress_bar,
         enable_model_summary=progress_bar,
         log_every_n_steps=min(20, data.batches_per_epoch),
+        # What a network has not learnt yet cannot be scored, and volumes full of maxima take minutes to read.
+        num_sanity_val_steps=0,
         fast_dev_run=fast_dev_run,
     )
     last = checkpoints / "last.ckpt"

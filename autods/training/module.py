@@ -7,6 +7,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.callbacks import Timer
 from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 from torch.optim import AdamW
@@ -37,7 +38,7 @@ class LocalizationModule(pl.LightningModule):
     weight_decay
         AdamW's weight decay.
     warmup_steps
-        Steps of linear warm-up before the cosine decay to 1 % at the last step.
+        Steps of linear warm-up before the cosine decay to 1 % at the last step, or at the time limit.
     match_radius_nm
         Radius within which a validation detection counts as found.
     axial_match_radius_nm
@@ -122,15 +123,23 @@ class LocalizationModule(pl.LightningModule):
         return total
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        """AdamW with linear warm-up and cosine decay over the trainer's steps."""
+        """AdamW with linear warm-up and cosine decay over the trainer's steps or time."""
         optimizer = AdamW(self.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay)
         scheduler = LambdaLR(optimizer, self._rate)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def _rate(self, step: int) -> float:
-        last = max(int(self.trainer.estimated_stepping_batches), 1)
         warm = min(1.0, (step + 1) / max(self.warmup_steps, 1))
-        return warm * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(step / last, 1.0))))
+        return warm * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * self._progress(step))))
+
+    def _progress(self, step: int) -> float:
+        """Return how much of the training is over, from 0 to 1: by its steps or its time, what ends first."""
+        done = step / max(int(self.trainer.estimated_stepping_batches), 1)
+        timer = next((callback for callback in self.trainer.callbacks if isinstance(callback, Timer)), None)  # type: ignore[attr-defined]
+        if timer is not None:
+            elapsed, left = timer.time_elapsed(), timer.time_remaining() or 0.0
+            done = max(done, elapsed / max(elapsed + left, 1e-9))
+        return min(done, 1.0)
 
 
 def _inputs(channels: int) -> dict[str, int]:
