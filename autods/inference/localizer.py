@@ -133,7 +133,7 @@ class Localizer:
         Raises
         ------
         UserError
-            If the device's memory does not hold one image; batches that do not fit are halved.
+            If the device cannot hold one image; batches that do not fit are halved.
         """
         rescaling = rescaling or Rescaling()
         scaled_px = frames.shape[-2] * frames.shape[-1] * rescaling.zoom**2
@@ -145,7 +145,9 @@ class Localizer:
             batch = waiting.pop(0)
             try:
                 found = self._find(frames[batch], rescaling)
-            except torch.OutOfMemoryError as error:
+            except RuntimeError as error:
+                if not _is_too_large(error):
+                    raise
                 if len(batch) == 1:
                     raise UserError(
                         f"the device's memory does not hold one image of {frames.shape[-2]} x"
@@ -153,7 +155,7 @@ class Localizer:
                     ) from error
                 # What fits is known only when tried: other programs share the device.
                 self._batch_px //= 2
-                logger.info("memory is short: batches are halved to %d px", self._batch_px)
+                logger.info("batches are too large here and halved to %d px", self._batch_px)
                 waiting = [*batch.chunk(2), *waiting]
                 continue
             parts.append(found)
@@ -175,6 +177,11 @@ class Localizer:
         middle = torch.arange(n_frames) if wanted is None else wanted.cpu()
         around = torch.arange(self.context) - self.context // 2
         return (middle.unsqueeze(1) + around).clamp(0, max(n_frames - 1, 0))
+
+
+def _is_too_large(error: RuntimeError) -> bool:
+    """Tell whether a batch did not fit: the memory is short, or a kernel counts elements in 32 bits."""
+    return isinstance(error, torch.OutOfMemoryError) or "INT_MAX" in str(error)
 
 
 def _to_movie(found: Detections, zoom: float) -> Detections:

@@ -11,7 +11,7 @@ from autods.metrics.matching import match_arrays
 from autods.representation import Detections
 
 #: Confidences from 0.01 to 0.9; heatmaps of dim emitters are faint.
-THRESHOLDS = (0.01, 0.02, 0.03, *(round(0.05 * step, 2) for step in range(1, 19)))
+THRESHOLDS = (0.01, 0.02, 0.03, 0.04, 0.05, 0.06, 0.08, *(round(0.05 * step, 2) for step in range(2, 19)))
 
 
 class ThresholdScore:

@@ -3,6 +3,7 @@
 Those of 3D training are in test_training3d.py, on small volumes.
 """
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,8 +12,10 @@ import pytest
 from hydra.utils import instantiate
 
 from autods.cli.compose import compose_checked
-from autods.cli.train import run
-from autods.core.resources import conf_dir
+from autods.cli.train import build_zoo, run
+from autods.core import UserError
+from autods.core.resources import conf_dir, models_dir
+from autods.zoo import list_models, load_card
 
 EXPERIMENTS = sorted(
     str(path.relative_to(conf_dir() / "experiment").with_suffix(""))
@@ -58,3 +61,18 @@ def test_a_sweep_runs_each_combination(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
     assert done.returncode == 0, done.stderr[-2000:]
     assert {path.parent.name for path in tmp_path.glob("*/config.yaml")} == {"1", "2"}
+
+
+def test_some_models_of_the_zoo_can_be_built_by_name(tmp_path):
+    models = tmp_path / "models"
+    shutil.copytree(models_dir() / "mixture_general", models / "mixture_general")
+    words = [f"models={models}", f"out={tmp_path}/runs", "only=[mixture_diff_1]", "budget.specialist_steps=2"]
+    words += ["budget.size_px=16", "budget.batch_size=2", "budget.batches_per_epoch=2"]
+    config = compose_checked("zoo", [*words, "budget.validation_batches=1"])
+    config.overrides += ["light=gaussian", "trainer.accelerator=cpu", "trainer.progress_bar=false"]
+    build_zoo(config)
+    assert list_models(models) == ["mixture_diff_1", "mixture_general"]
+    assert load_card("mixture_diff_1", models).training["max_steps"] == 2
+    config.only = ["mixture_diff_7"]
+    with pytest.raises(UserError, match="'mixture_diff_7' is no model of the zoo"):
+        build_zoo(config)

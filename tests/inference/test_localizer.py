@@ -59,23 +59,27 @@ def test_batches_do_not_change_the_result(monkeypatch):
 class _SmallMemory(torch.nn.Module):
     """Another network, in a memory of so many images."""
 
-    def __init__(self, inner: torch.nn.Module, images: int) -> None:
+    def __init__(self, inner: torch.nn.Module, images: int, error: RuntimeError) -> None:
         super().__init__()
+        self.error = error
         self.inner, self.images, self.margin_px = inner, images, inner.margin_px
         self.sizes: list[int] = []
 
     def forward(self, frames: torch.Tensor) -> torch.Tensor:
         self.sizes.append(len(frames))
         if len(frames) > self.images:
-            raise torch.OutOfMemoryError
+            raise self.error
         return self.inner(frames)
 
 
-def test_batches_that_do_not_fit_into_memory_are_halved():
+@pytest.mark.parametrize(
+    "error", [torch.OutOfMemoryError(), RuntimeError("only output tensors with less than INT_MAX elements")]
+)
+def test_batches_that_do_not_fit_are_halved(error):
     rng = np.random.default_rng(2)
     frames = torch.stack([spots((20, 20), *rng.uniform(4, 16, 2), rng) for _ in range(7)])
     network, representation = matched_filter_parts()
-    localizer = Localizer(_SmallMemory(network, 2), representation, "noise", 1.0)
+    localizer = Localizer(_SmallMemory(network, 2, error), representation, "noise", 1.0)
     found, whole = localizer.localize(frames), make_localizer().localize(frames)
     assert torch.equal(found.frame, whole.frame)
     assert torch.allclose(found.x_px, whole.x_px, atol=1e-4)
@@ -84,6 +88,13 @@ def test_batches_that_do_not_fit_into_memory_are_halved():
     localizer.network.images = 0
     with pytest.raises(UserError, match="does not hold one image of 20 x 20 px"):
         localizer.localize(frames)
+
+
+def test_other_faults_of_a_network_are_told():
+    network, representation = matched_filter_parts()
+    localizer = Localizer(_SmallMemory(network, 0, RuntimeError("broken")), representation, "noise", 1.0)
+    with pytest.raises(RuntimeError, match="broken"):
+        localizer.localize(torch.zeros(1, 20, 20))
 
 
 class _Previous(torch.nn.Module):

@@ -86,3 +86,15 @@ def test_the_published_layers():
     weights = 9 * (64 + 6 * 65 * 64 + 64 * 64 + 64 * depth + 2 * depth**2) + depth**2
     found = sum(p.numel() for name, p in DS3D(depth).named_parameters() if p.dim() == 4)
     assert found == weights
+
+
+def test_a_volume_that_has_fallen_to_zero_still_learns():
+    torch.manual_seed(0)
+    network = DS3D(n_slices=5, width=8)
+    torch.nn.init.constant_(network.head.bias, -1.0)
+    frames = torch.randn(2, 1, 12, 16)
+    volume = network(frames)
+    assert float(volume.detach().max()) == 0
+    ((volume[:, 2, 5, 5] - 800) ** 2).sum().backward()
+    assert float(network.head.bias.grad[2]) < 0
+    assert float(network.head.bias.grad[[0, 1, 3, 4]].abs().max()) == 0

@@ -191,6 +191,26 @@ def test_the_mixture_learns_within_seconds():
     assert after["rmse_nm"] < 70
 
 
+def test_binary_voxels_learn_within_seconds():
+    pl.seed_everything(0, verbose=False)
+    easy = volume_data(batches_per_epoch=60, batch_size=8)
+    learner = volume_module("binary_voxels", learning_rate=5e-3, warmup_steps=10)
+    train(learner, easy, 180)
+    assert score_module(learner, easy)["jaccard"] > 0.5
+
+
+def test_the_learning_rate_falls_towards_the_time_limit(tmp_path):
+    learner, rates = module("mixture", warmup_steps=1), []
+
+    def on_step(_):
+        rates.append(learner.optimizers().param_groups[0]["lr"])
+
+    fit(learner, data(), max_steps=1_000_000, max_minutes=0.05, on_step=on_step, **quiet(tmp_path))
+    assert len(rates) > 5
+    assert rates[-1] < 0.1 * rates[0]
+    assert rates == sorted(rates, reverse=True)
+
+
 def test_the_mixture_learns_depth_within_seconds():
     pl.seed_everything(0, verbose=False)
     easy = volume_data(batches_per_epoch=60, batch_size=8)
