@@ -2,17 +2,17 @@
 
 The paper's rule (``average``): density gives a difficulty level, the nearest of the cards', SNR gives
 another; the model is their average, halves rounding to the harder one. Levels come from the cards' own
-numbers, so that a family may have any number of them. The density is that which the emitters meet: where a
-structure fills a part of the patch only, it is higher than the patch's mean. Generalists, trained for all
-conditions at once, have no level: ``auto`` takes them where no specialist was trained for a patch, the other
-rules leave them out wherever there is another model.
+numbers, so that a family may have any number of them. Generalists, trained for all conditions at once, have
+no level: the rules leave them out wherever there is another model, but for ``auto``, which takes them where
+no specialist was trained for a patch. Its density is that which the emitters meet: where a structure fills
+a part of the patch only, it is higher than the patch's mean.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from autods.core import UserError
 from autods.estimation.patch import PatchProfile
@@ -38,6 +38,9 @@ class Choice:
     out_of_range: tuple[str, ...] = ()
 
 
+#: A specialist serves up to this factor beyond the range that it was trained for.
+_NEAR = 1.5
+
 #: A rule chooses among the cards of one family, given what was measured.
 Rule = Callable[[PatchProfile, Sequence[ModelCard]], Choice]
 
@@ -61,14 +64,16 @@ def by_difficulty(cards: Sequence[ModelCard]) -> list[ModelCard]:
 def choose_auto(profile: PatchProfile, cards: Sequence[ModelCard]) -> Choice:
     """Choose the average level's specialist where it was trained for the patch, else the family's generalist.
 
-    A specialist is better within its range of densities and signal-to-noise ratios, and worse outside of it.
+    A specialist is better within its range of densities and signal-to-noise ratios, and worse far outside of
+    it. The levels are those of the density that emitters meet. Without generalists: the paper's rule.
     """
     generalists = [card for card in cards if card.generalist]
     if not generalists:
         return choose_average(profile, cards)
     if len(generalists) < len(cards):
-        special = choose_average(profile, cards)
-        if _covers(special.card, profile):
+        met = replace(profile, density_per_um2=profile.met_density_per_um2, crowding=1.0)
+        special = choose_average(met, cards)
+        if _covers(special.card, met):
             return special
     if len(generalists) > 1:
         return choose_nearest(profile, generalists)
@@ -79,9 +84,9 @@ def choose_auto(profile: PatchProfile, cards: Sequence[ModelCard]) -> Choice:
 
 
 def _covers(card: ModelCard, profile: PatchProfile) -> bool:
-    """Tell whether a card's training covers the density that the emitters of a patch meet, and their SNR."""
-    density, snr = card.density_per_um2, card.snr
-    return density.low <= profile.met_density_per_um2 <= density.high and snr.low <= profile.snr <= snr.high
+    """Tell whether a card's training covers density and SNR of a patch, or nearly so."""
+    measured = ((profile.density_per_um2, card.density_per_um2), (profile.snr, card.snr))
+    return all(span.low / _NEAR <= value <= span.high * _NEAR for value, span in measured)
 
 
 def choose_average(profile: PatchProfile, cards: Sequence[ModelCard]) -> Choice:
@@ -116,7 +121,7 @@ def choose_by_snr(profile: PatchProfile, cards: Sequence[ModelCard]) -> Choice:
 def choose_nearest(profile: PatchProfile, cards: Sequence[ModelCard]) -> Choice:
     """Choose the nearest card in (density, SNR), each in units of the spread of the family's means."""
     ordered = by_difficulty(cards)
-    if not (math.isfinite(profile.met_density_per_um2) and math.isfinite(profile.snr)):
+    if not (math.isfinite(profile.density_per_um2) and math.isfinite(profile.snr)):
         return choose_average(profile, cards)
     density_unit = _spread([card.density_per_um2.mean for card in ordered])
     snr_unit = _spread([card.snr.mean for card in ordered])
@@ -124,13 +129,13 @@ def choose_nearest(profile: PatchProfile, cards: Sequence[ModelCard]) -> Choice:
     def distance(level: int) -> float:
         card = ordered[level]
         return math.hypot(
-            (profile.met_density_per_um2 - card.density_per_um2.mean) / density_unit,
+            (profile.density_per_um2 - card.density_per_um2.mean) / density_unit,
             (profile.snr - card.snr.mean) / snr_unit,
         )
 
     level = _nearest_index([distance(level) for level in range(len(ordered))])
     reason = (
-        f"nearest to density {profile.met_density_per_um2:.2f} /um^2 and SNR {profile.snr:.1f}"
+        f"nearest to density {profile.density_per_um2:.2f} /um^2 and SNR {profile.snr:.1f}"
         f" (distance {distance(level):.2f} of the family's spread)"
     )
     return _choice(profile, ordered, level, reason)
@@ -235,7 +240,7 @@ def out_of_range(profile: PatchProfile, cards: Sequence[ModelCard]) -> tuple[str
 
 
 def _density_level(profile: PatchProfile, ordered: list[ModelCard]) -> int | None:
-    return _nearest_level(profile.met_density_per_um2, [card.density_per_um2.mean for card in ordered])
+    return _nearest_level(profile.density_per_um2, [card.density_per_um2.mean for card in ordered])
 
 
 def _snr_level(profile: PatchProfile, ordered: list[ModelCard]) -> int | None:
@@ -263,7 +268,7 @@ def _spread(means: list[float]) -> float:
 
 
 def _density_text(profile: PatchProfile, level: int) -> str:
-    return f"density {profile.met_density_per_um2:.2f} /um^2 is level {level + 1}"
+    return f"density {profile.density_per_um2:.2f} /um^2 is level {level + 1}"
 
 
 def _snr_text(profile: PatchProfile, level: int) -> str:

@@ -29,7 +29,8 @@ def test_thresholds_are_chosen_in_the_pipeline_and_written_on_demand(zoo, tmp_pa
     assert {row["model"] for row in rows} == set(before)
     after = {card.name: card.threshold for card in zoo_cards(own)}
     for name, threshold in after.items():
-        scores = {float(row["threshold"]): float(row["jaccard"]) for row in rows if row["model"] == name}
+        own_rows = [row for row in rows if row["model"] == name]
+        scores = {float(row["threshold"]): float(row["jaccard"]) / float(row["nrmse"]) for row in own_rows}
         assert len(scores) == 2
         assert scores[threshold] == max(scores.values())
     assert {card.name: card.threshold for card in zoo_cards(zoo)} == before

@@ -132,7 +132,10 @@ def test_auto_takes_a_specialist_within_its_range_and_else_the_generalist(
 
 
 def test_auto_looks_at_the_density_that_emitters_meet() -> None:
-    profile = dataclasses.replace(make_profile(0.7, 8.0), crowding=8.0)
+    profile = dataclasses.replace(make_profile(0.7, 8.0), crowding=2.0)
+    assert find_rule("auto")(profile, with_generalist()).card.name == "diff_2"
+    assert find_rule("average")(profile, with_generalist()).card.name == "diff_1"
+    profile = dataclasses.replace(profile, crowding=12.0)
     assert find_rule("auto")(profile, with_generalist()).card.name == "general"
 
 
