@@ -16,6 +16,7 @@ from autods.estimation.patch import PatchProfile
 from autods.estimation.profile import MovieProfile, profile_movie
 from autods.inference import Localizer, Rescaling, Tile, patch_size_px, plan_rescaling, tile_field
 from autods.io.movie import Movie
+from autods.pipelines.crowding import with_crowding
 from autods.pipelines.report import PatchRow
 from autods.pipelines.settings import LocalizeSettings
 from autods.zoo import Choice, ModelCard, find_rule, load_cards
@@ -178,11 +179,32 @@ def make_plan(
     margin = max(rescalings[name].margin_px(localizer.margin_px) for name, localizer in localizers.items())
     tiles = tile_field(shape, patch_px, margin)
     first = rescalings[cards[0].name]
+    sigma_px = profile.psf_sigma_px
+    measured = [part.profile for part in profile.tiles]
+    generalist = _generalist(settings.selection, cards, localizers)
+    if generalist is not None:
+        scale = rescalings[generalist]
+        measured = with_crowding(
+            measured, movie, tiles, localizers[generalist], scale, sigma_px, optics.pixel_size_nm
+        )
     patches = tuple(
-        PatchPlan(tile, part.profile, choose(rule, cards, part.profile, first, optics, profile.psf_sigma_px))
-        for tile, part in zip(tiles, profile.tiles, strict=True)
+        PatchPlan(tile, found, choose(rule, cards, found, first, optics, sigma_px))
+        for tile, found in zip(tiles, measured, strict=True)
     )
     return Plan(patches, profile, tuple(cards), rule, rescalings, profile.psf_sigma_px, optics)
+
+
+def _generalist(
+    selection: str, cards: Sequence[ModelCard], localizers: Mapping[str, Localizer]
+) -> str | None:
+    """Return the generalist that can look at single frames, if the rule asks how crowded patches are."""
+    if selection != "auto" or all(card.generalist for card in cards):
+        return None
+    for card in cards:
+        looks_at = localizers[card.name]
+        if card.generalist and looks_at.context == 1 and not looks_at.needs_photons:
+            return card.name
+    return None
 
 
 def load_localizers(

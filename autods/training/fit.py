@@ -112,7 +112,10 @@ def fit(
     last = checkpoints / "last.ckpt"
     _fit(trainer, module, data, str(last) if resume and last.is_file() else None)
     if best.best_model_path:
-        state = torch.load(best.best_model_path, map_location="cpu", weights_only=True)
+        # By its name: the folder may have been moved since an earlier part of the training.
+        state = torch.load(
+            checkpoints / Path(best.best_model_path).name, map_location="cpu", weights_only=True
+        )
         module.load_state_dict(state["state_dict"])
     return module
 

@@ -100,6 +100,10 @@ def test_no_cards() -> None:
         SELECTION_RULES["average"](make_profile(1.0, 5.0), [])
 
 
+#: What emitters meet over the mean density, in training and to the eyes of a network.
+MET = 2.2
+
+
 def with_generalist() -> list[ModelCard]:
     wide = Span(1.5, 0.0, 7.0)
     general = make_card("general", 1.4, 4.5, density_per_um2=wide, generalist=True)
@@ -118,10 +122,11 @@ def test_a_generalist_beside_specialists_changes_no_choice(rule: str, density: f
 @pytest.mark.parametrize(
     ("density", "snr", "name"),
     [
-        (0.5, 8.0, "diff_1"),
-        (1.5, 4.0, "diff_3"),
-        (6.0, 4.0, "general"),  # denser than any specialist knows
-        (1.5, 40.0, "general"),  # brighter than the specialist of the average level knows
+        (0.5 * MET, 8.0, "diff_1"),
+        (1.5 * MET, 4.0, "diff_3"),
+        (2.9 * MET, 2.5, "diff_4"),  # within 1.5 times its range
+        (8.0 * MET, 4.0, "general"),  # much denser
+        (1.5 * MET, 40.0, "general"),  # brighter than the specialist of the average level knows
         (math.nan, math.nan, "general"),
     ],
 )
@@ -132,10 +137,10 @@ def test_auto_takes_a_specialist_within_its_range_and_else_the_generalist(
 
 
 def test_auto_looks_at_the_density_that_emitters_meet() -> None:
-    profile = dataclasses.replace(make_profile(0.7, 8.0), crowding=2.0)
+    profile = dataclasses.replace(make_profile(0.7, 8.0), crowding=2.0 * MET)
     assert find_rule("auto")(profile, with_generalist()).card.name == "diff_2"
     assert find_rule("average")(profile, with_generalist()).card.name == "diff_1"
-    profile = dataclasses.replace(profile, crowding=12.0)
+    profile = dataclasses.replace(profile, crowding=12.0 * MET)
     assert find_rule("auto")(profile, with_generalist()).card.name == "general"
 
 
