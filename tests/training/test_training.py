@@ -191,6 +191,14 @@ def test_the_mixture_learns_within_seconds():
     assert after["rmse_nm"] < 70
 
 
+def test_a_training_goes_on_where_it_was_moved_to(tmp_path):
+    first = fit(module("mixture"), data(), max_steps=5, **quiet(tmp_path / "here"))
+    (tmp_path / "here").rename(tmp_path / "there")
+    again = fit(module("mixture"), data(), max_steps=5, **quiet(tmp_path / "there"))
+    for name, weight in first.state_dict().items():
+        assert torch.equal(weight, again.state_dict()[name]), name
+
+
 def test_binary_voxels_learn_within_seconds():
     pl.seed_everything(0, verbose=False)
     easy = volume_data(batches_per_epoch=60, batch_size=8)
