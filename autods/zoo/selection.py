@@ -41,8 +41,9 @@ class Choice:
 #: In training, a part of it on filaments, emitters meet three times the frames' mean density, which is the
 #: cards' number; networks find some 70 % of the neighbours.
 _MET_OVER_MEAN = 2.2
-#: A specialist serves up to this factor beyond the range that it was trained for.
-_NEAR = 1.5
+#: A specialist serves up to these factors beyond the density and the SNR that it was trained for. Brighter
+#: emitters than it knows are found, but their errors are overstated.
+_NEAR_DENSITY, _NEAR_SNR = 1.5, 1.15
 
 #: A rule chooses among the cards of one family, given what was measured.
 Rule = Callable[[PatchProfile, Sequence[ModelCard]], Choice]
@@ -90,8 +91,11 @@ def choose_auto(profile: PatchProfile, cards: Sequence[ModelCard]) -> Choice:
 
 def _covers(card: ModelCard, profile: PatchProfile) -> bool:
     """Tell whether a card's training covers density and SNR of a patch, or nearly so."""
-    measured = ((profile.density_per_um2, card.density_per_um2), (profile.snr, card.snr))
-    return all(span.low / _NEAR <= value <= span.high * _NEAR for value, span in measured)
+    density, snr = card.density_per_um2, card.snr
+    return (
+        density.low / _NEAR_DENSITY <= profile.density_per_um2 <= density.high * _NEAR_DENSITY
+        and snr.low / _NEAR_SNR <= profile.snr <= snr.high * _NEAR_SNR
+    )
 
 
 def choose_average(profile: PatchProfile, cards: Sequence[ModelCard]) -> Choice:
