@@ -113,11 +113,13 @@ def fit(
     _fit(trainer, module, data, str(last) if resume and last.is_file() else None)
     if best.best_model_path:
         # By its name: the folder may have been moved since an earlier part of the training.
-        state = torch.load(
-            checkpoints / Path(best.best_model_path).name, map_location="cpu", weights_only=True
-        )
-        module.load_state_dict(state["state_dict"])
+        _load(module, checkpoints / Path(best.best_model_path).name)
     return module
+
+
+def _load(module: LocalizationModule, checkpoint: Path) -> None:
+    state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    module.load_state_dict(state["state_dict"])
 
 
 def _fit(
