@@ -109,8 +109,11 @@ class Form:
         element = self._inputs[field.key]
         if field.kind == "choice":
             return
+        colour = "amber-1" if is_guess else None
+        if (element.props.get("hint"), element.props.get("bg-color")) == (text, colour):
+            return  # an update sends the value, too, over what is being typed
         element.props["hint"] = text
-        element.props["bg-color"] = "amber-1" if is_guess else None
+        element.props["bg-color"] = colour
         element.update()
 
     def suggest(self, suggestions: Mapping[str, Suggestion]) -> None:
