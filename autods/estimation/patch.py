@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from autods.estimation.crowding import measure_crowding, squares
 from autods.estimation.density import corrected_density, published_density
 from autods.estimation.empty import has_events, is_empty
 from autods.estimation.psf_width import measure_psf_width
@@ -46,7 +45,8 @@ class PatchProfile:
     empty_fraction
         Fraction of the frames without an emission event.
     crowding
-        Mean density that an emitter meets over the patch's mean density; 1 where they are evenly spread.
+        Mean density that an emitter meets over the patch's mean density, 1 where they are evenly spread; None
+        when unknown: maxima cannot tell, see :mod:`autods.pipelines.crowding`.
     """
 
     density_per_um2: float
@@ -60,12 +60,12 @@ class PatchProfile:
     n_frames: int
     is_empty: bool
     empty_fraction: float
-    crowding: float = 1.0
+    crowding: float | None = None
 
     @property
-    def met_density_per_um2(self) -> float:
-        """Emitters per um^2 and frame where the emitters are."""
-        return self.density_per_um2 * self.crowding
+    def met_density_per_um2(self) -> float | None:
+        """Emitters per um^2 and frame where the emitters are; None when unknown."""
+        return None if self.crowding is None else self.density_per_um2 * self.crowding
 
     def to_dict(self) -> dict[str, float | int | bool | None]:
         """Return plain values for JSON; NaN becomes None."""
@@ -94,14 +94,7 @@ def measure_patch(
         psf_sigma_px = None if measured is None else measured.sigma_px
     sigma = psf_sigma_px or TYPICAL_PSF_SIGMA_PX
     statistics = frame_statistics(frames, sigma)
-    parts = squares((0, 0, frames.shape[1], frames.shape[2]), pixel_size_nm)
-    crowding = measure_crowding(
-        [frame_statistics(frames[:, y0:y1, x0:x1], sigma) for y0, x0, y1, x1 in parts],
-        [(y1 - y0) * (x1 - x0) for y0, x0, y1, x1 in parts],
-        sigma,
-        pixel_size_nm,
-    )
-    return summarize(statistics, frames.shape[1] * frames.shape[2], pixel_size_nm, psf_sigma_px, crowding)
+    return summarize(statistics, frames.shape[1] * frames.shape[2], pixel_size_nm, psf_sigma_px)
 
 
 def summarize(
@@ -109,7 +102,7 @@ def summarize(
     area_px: int,
     pixel_size_nm: float,
     psf_sigma_px: float | None,
-    crowding: float = 1.0,
+    crowding: float | None = None,
 ) -> PatchProfile:
     """Turn the statistics of a patch's frames into its profile.
 
@@ -125,7 +118,7 @@ def summarize(
         PSF standard deviation, pixels; None when unknown (then the statistics were taken with
         TYPICAL_PSF_SIGMA_PX).
     crowding
-        From :func:`~autods.estimation.crowding.measure_crowding`.
+        See :class:`PatchProfile`.
     """
     sigma = psf_sigma_px or TYPICAL_PSF_SIGMA_PX
     n_candidates = int(statistics.n_published.sum())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
 import math
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,13 +13,15 @@ from numpy.typing import NDArray
 
 from autods.core import OpticalSystem, UserError
 from autods.estimation.camera import CameraEstimate, estimate_camera
-from autods.estimation.crowding import Box, measure_crowding, squares
 from autods.estimation.patch import TYPICAL_PSF_SIGMA_PX, PatchProfile, summarize
 from autods.estimation.psf_width import measure_psf_width
 from autods.estimation.statistics import FrameStatistics, frame_statistics
 from autods.io.base import Movie
 
 logger = logging.getLogger(__name__)
+
+#: (y0, x0, y1, x1), pixels.
+Box = tuple[int, int, int, int]
 
 #: Frames read at once.
 _CHUNK = 8
@@ -124,25 +125,10 @@ def profile_movie(
     notes = _check_values(pairs, movie)
     psf_sigma_px, source = _psf_width(pairs, optics, notes)
     boxes = list(tiles) or [(0, 0, height, width)]
-    parts = [squares(box, optics.pixel_size_nm) for box in boxes]
-    measured = _statistics(movie, runs, [*boxes, *itertools.chain(*parts)], psf_sigma_px)
+    measured = _statistics(movie, runs, boxes, psf_sigma_px)
     profiles = tuple(
-        TileProfile(
-            box,
-            summarize(
-                measured[box],
-                _area(box),
-                optics.pixel_size_nm,
-                psf_sigma_px,
-                measure_crowding(
-                    [measured[part] for part in inside],
-                    [_area(part) for part in inside],
-                    psf_sigma_px,
-                    optics.pixel_size_nm,
-                ),
-            ),
-        )
-        for box, inside in zip(boxes, parts, strict=True)
+        TileProfile(box, summarize(measured[box], _area(box), optics.pixel_size_nm, psf_sigma_px))
+        for box in boxes
     )
     logger.info("measured %d frames in %d tiles", sum(b - a for a, b in runs), len(boxes))
     return MovieProfile(
@@ -191,9 +177,8 @@ def average_profile(tiles: Sequence[TileProfile]) -> PatchProfile:
     emitters = area * np.array([profile.density_per_um2 for profile in profiles])
     candidates = np.array([profile.n_candidates for profile in profiles], np.float64)
     width = mean("psf_sigma_px", area)
-    density, met = mean("density_per_um2", area), mean("met_density_per_um2", emitters)
     return PatchProfile(
-        density_per_um2=density,
+        density_per_um2=mean("density_per_um2", area),
         density_published_per_um2=mean("density_published_per_um2", area),
         snr=mean("snr", emitters),
         snr_published=mean("snr_published", candidates),
@@ -204,7 +189,6 @@ def average_profile(tiles: Sequence[TileProfile]) -> PatchProfile:
         n_frames=profiles[0].n_frames,
         is_empty=all(profile.is_empty for profile in profiles),
         empty_fraction=mean("empty_fraction", area),
-        crowding=met / density if density > 0 and math.isfinite(met) else 1.0,
     )
 
 

@@ -41,9 +41,9 @@ class Choice:
 #: In training, a part of it on filaments, emitters meet three times the frames' mean density, which is the
 #: cards' number; networks find some 70 % of the neighbours.
 _MET_OVER_MEAN = 2.2
-#: A specialist serves up to these factors beyond the density and the SNR that it was trained for. Brighter
-#: emitters than it knows are found, but their errors are overstated.
-_NEAR_DENSITY, _NEAR_SNR = 1.5, 1.15
+#: A specialist serves up to these factors beyond the densities, and below and above the SNRs, that it was
+#: trained for: up to there it is better than the generalist.
+_NEAR_DENSITY, _NEAR_DIM, _NEAR_BRIGHT = 1.5, 1.15, 1.25
 
 #: A rule chooses among the cards of one family, given what was measured.
 Rule = Callable[[PatchProfile, Sequence[ModelCard]], Choice]
@@ -77,9 +77,11 @@ def choose_auto(profile: PatchProfile, cards: Sequence[ModelCard]) -> Choice:
         return choose_average(profile, cards)
     if len(generalists) < len(cards):
         met = profile.met_density_per_um2
-        alike = replace(profile, density_per_um2=met / _MET_OVER_MEAN, crowding=1.0)
+        alike = profile if met is None else replace(profile, density_per_um2=met / _MET_OVER_MEAN)
         special = choose_average(alike, cards)
-        if _covers(special.card, alike):
+        if _covers(special.card, cards, alike):
+            if met is None:
+                return special
             return replace(special, reason=f"emitters meet {met:.2f} /um^2, as at {special.reason}")
     if len(generalists) > 1:
         return choose_nearest(profile, generalists)
@@ -89,12 +91,14 @@ def choose_auto(profile: PatchProfile, cards: Sequence[ModelCard]) -> Choice:
     return _choice(profile, generalists, 0, reason)
 
 
-def _covers(card: ModelCard, profile: PatchProfile) -> bool:
-    """Tell whether a card's training covers density and SNR of a patch, or nearly so."""
+def _covers(card: ModelCard, cards: Sequence[ModelCard], profile: PatchProfile) -> bool:
+    """Tell whether a specialist's training covers density and SNR of a patch, or nearly so."""
     density, snr = card.density_per_um2, card.snr
+    # Emitters brighter than any specialist knows are found, but their errors overstated.
+    brightest = max(other.snr.high for other in cards if not other.generalist)
     return (
         density.low / _NEAR_DENSITY <= profile.density_per_um2 <= density.high * _NEAR_DENSITY
-        and snr.low / _NEAR_SNR <= profile.snr <= snr.high * _NEAR_SNR
+        and snr.low / _NEAR_DIM <= profile.snr <= min(snr.high * _NEAR_BRIGHT, brightest)
     )
 
 

@@ -122,18 +122,21 @@ def test_a_generalist_beside_specialists_changes_no_choice(rule: str, density: f
 @pytest.mark.parametrize(
     ("density", "snr", "name"),
     [
-        (0.5 * MET, 8.0, "diff_1"),
-        (1.5 * MET, 4.0, "diff_3"),
-        (2.9 * MET, 2.5, "diff_4"),  # within 1.5 times its range
-        (8.0 * MET, 4.0, "general"),  # much denser
-        (1.5 * MET, 40.0, "general"),  # brighter than the specialist of the average level knows
+        (0.5, 8.0, "diff_1"),
+        (1.5, 4.0, "diff_3"),
+        (2.9, 2.5, "diff_4"),  # within 1.5 times its range
+        (8.0, 4.0, "general"),  # much denser
+        (1.5, 40.0, "general"),  # brighter than the specialist of the average level knows
         (math.nan, math.nan, "general"),
     ],
 )
 def test_auto_takes_a_specialist_within_its_range_and_else_the_generalist(
     density: float, snr: float, name: str
 ) -> None:
-    assert find_rule("auto")(make_profile(density, snr), with_generalist()).card.name == name
+    profile = make_profile(density, snr)
+    for crowding in (None, MET):
+        known = dataclasses.replace(profile, crowding=crowding)
+        assert find_rule("auto")(known, with_generalist()).card.name == name
 
 
 def test_auto_looks_at_the_density_that_emitters_meet() -> None:
