@@ -93,12 +93,13 @@ def test_a_trial_shows_what_is_found_and_follows_the_threshold(browser: Browser,
         page.get_by_role("button", name="Try").click()
         found = page.get_by_text("in the frames tried")
         found.wait_for()
-        before = int(found.inner_text().split(" ")[0])
+        text = found.inner_text()
+        before = int(text.split(" ")[0])
         assert before > 0
         page.get_by_role("slider", name="Threshold of the confidence").locator("[tabindex='0']").focus()
         for _ in range(8):
             page.keyboard.press("PageUp")
-        page.wait_for_function("before => !document.body.innerText.includes(before)", arg=found.inner_text())
+        page.wait_for_function("before => !document.body.innerText.includes(before)", arg=text)
         assert int(found.inner_text().split(" ")[0]) <= before
         page.get_by_role("button", name="Use this threshold").click()
         page.get_by_text("Advanced").click()
