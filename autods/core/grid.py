@@ -13,6 +13,9 @@ import torch
 
 Coordinate = TypeVar("Coordinate", float, np.ndarray, torch.Tensor)
 
+#: A region (y0, x0, y1, x1) of the frame, pixels, half-open.
+Box = tuple[int, int, int, int]
+
 
 def nm_to_px(position_nm: Coordinate, pixel_size_nm: float) -> Coordinate:
     """Nanometres to corner pixels (centre of pixel 0 at 0.5)."""

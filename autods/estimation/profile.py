@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autods.core import OpticalSystem, UserError
+from autods.core.grid import Box
 from autods.estimation.camera import CameraEstimate, estimate_camera
 from autods.estimation.patch import TYPICAL_PSF_SIGMA_PX, PatchProfile, summarize
 from autods.estimation.psf_width import measure_psf_width
@@ -19,9 +20,6 @@ from autods.estimation.statistics import FrameStatistics, frame_statistics
 from autods.io.base import Movie
 
 logger = logging.getLogger(__name__)
-
-#: (y0, x0, y1, x1), pixels.
-Box = tuple[int, int, int, int]
 
 #: Frames read at once.
 _CHUNK = 8

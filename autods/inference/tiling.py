@@ -15,14 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autods.core import UserError
+from autods.core.grid import Box
 
 logger = logging.getLogger(__name__)
 
 #: Side of a patch, um: the smallest sensible, and the range within which the paper selects models well.
 MIN_PATCH_UM = 2.5
 GOOD_PATCH_UM = (6.5, 14.9)
-
-Box = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ from typing import Any
 import h5py
 import numpy as np
 from scipy.io import loadmat
-from scipy.io.matlab import MatReadError
 
 from autods.core import UserError
+from autods.io.foreign import read_by_library
 from autods.optics.spline import SplinePSF
 
 
@@ -37,10 +37,8 @@ def open_foreign(path: Path, pixel_size_nm: float | None = None) -> SplinePSF:
             if "SXY" in file or "cspline" in file:
                 return _smap(_hdf_to_dict(file), path, pixel_size_nm)
         raise UserError(f"{path}: is no PSF that autods knows: give psf.h5, a *_3dcal.mat or a uiPSF .h5")
-    try:
+    with read_by_library(f"{path}: is no PSF file (psf.h5, *_3dcal.mat, uiPSF .h5)"):
         content = loadmat(path, squeeze_me=True, simplify_cells=True)
-    except (MatReadError, ValueError, TypeError, OSError, NotImplementedError) as error:
-        raise UserError(f"{path}: is no PSF file (psf.h5, *_3dcal.mat, uiPSF .h5): {error}") from error
     return _smap(content, path, pixel_size_nm)
 
 

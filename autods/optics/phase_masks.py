@@ -10,11 +10,11 @@ import numpy as np
 import tifffile
 import torch
 from scipy.io import loadmat
-from scipy.io.matlab import MatReadError
 from scipy.ndimage import map_coordinates
 from torch import Tensor
 
 from autods.core import OpticalSystem, UserError
+from autods.io.foreign import read_by_library
 from autods.optics.pupil import Pupil, aperture_and_wavelength
 from autods.optics.zernike import zernike
 
@@ -158,18 +158,18 @@ def load_mask(
 
 def _read_array(path: Path) -> np.ndarray:
     """Read a 2D array of radians from .npy, .mat or TIFF."""
-    try:
+    complaint = f"{path}: cannot be read as a phase mask (.npy, .mat or TIFF)"
+    with read_by_library(complaint):
         if path.suffix.lower() == ".npy":
-            array = np.load(path)
+            variables = {"": np.load(path)}
         elif path.suffix.lower() == ".mat":
             variables = {k: v for k, v in loadmat(path).items() if not k.startswith("__") and v.ndim == 2}
-            if len(variables) != 1:
-                raise UserError(f"{path}: a mask file holds one 2D array, this one has {sorted(variables)}")
-            array = next(iter(variables.values()))
         else:
-            array = tifffile.imread(path)
-    except (MatReadError, OSError, ValueError, NotImplementedError, tifffile.TiffFileError) as error:
-        raise UserError(f"{path}: cannot be read as a phase mask (.npy, .mat or TIFF): {error}") from error
+            variables = {"": tifffile.imread(path)}
+    if len(variables) != 1:
+        raise UserError(f"{path}: a mask file holds one 2D array, this one has {sorted(variables)}")
+    with read_by_library(complaint):
+        array = np.asarray(next(iter(variables.values())), np.float64)
     if array.ndim != 2 or not np.isfinite(array).all():
         raise UserError(f"{path}: a mask is a 2D array of finite radians, this one has shape {array.shape}")
-    return np.asarray(array, np.float64)
+    return array

@@ -85,6 +85,30 @@ def test_a_mask_from_file_lands_on_the_pupil(tmp_path, mask_array, suffix):
     assert difference[PUPIL.aperture == 1].abs().max() < 0.02
 
 
+@pytest.mark.parametrize("suffix", [".npy", ".mat", ".tif"])
+def test_a_mask_file_cut_off_anywhere_is_refused_in_one_line(tmp_path, suffix):
+    path = tmp_path / f"mask{suffix}"
+    array = np.random.default_rng(0).normal(size=(8, 10))
+    if suffix == ".npy":
+        np.save(path, array)
+    elif suffix == ".mat":
+        savemat(path, {"phase": array}, do_compression=True)
+    else:
+        tifffile.imwrite(path, array)
+    whole = path.read_bytes()
+    for length in range(len(whole) - 1):
+        path.write_bytes(whole[:length])
+        with pytest.raises(UserError, match=rf"mask\{suffix}: "):
+            load_mask(path, OPTICS, PUPIL, 100, 100, 30)
+
+
+@pytest.mark.parametrize("array", [np.array([["a", "b"]]), np.array([[{}]], object)])
+def test_a_mask_without_numbers_is_refused(tmp_path, array):
+    np.save(tmp_path / "mask.npy", array)
+    with pytest.raises(UserError, match="cannot be read"):
+        load_mask(tmp_path / "mask.npy", OPTICS, PUPIL, 100, 100, 30)
+
+
 def test_unusable_mask_files_are_named(tmp_path, mask_array):
     text = tmp_path / "mask.npy"
     text.write_text("no array")

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from scipy.io import savemat
 
 from autods.core import OpticalSystem, UserError
 from autods.optics import ScalarPSF, VectorialPSF, load_psf, save_psf, tabulate
@@ -63,6 +64,12 @@ def test_files_that_are_no_psf_are_named(tmp_path):
     text.write_text("hello")
     with pytest.raises(UserError, match=r"text\.mat: is no PSF file"):
         load_psf(text)
+    savemat(text, {"SXY": np.arange(20.0)}, do_compression=True)
+    whole = text.read_bytes()
+    for length in range(len(whole) - 1):
+        text.write_bytes(whole[:length])
+        with pytest.raises(UserError, match=r"text\.mat: (is no PSF|holds no cubic spline)"):
+            load_psf(text)
     import h5py
 
     with h5py.File(tmp_path / "other.h5", "w") as file:

@@ -126,7 +126,12 @@ def test_a_generalist_beside_specialists_changes_no_choice(rule: str, density: f
         (1.5, 4.0, "diff_3"),
         (2.9, 2.5, "diff_4"),  # within 1.5 times its range
         (8.0, 4.0, "general"),  # much denser
-        (1.5, 40.0, "general"),  # brighter than the specialist of the average level knows
+        (1.5, 7.0, "diff_3"),  # up to 1.25 times brighter than it knows
+        (1.8, 7.7, "general"),
+        (0.5, 13.0, "general"),  # not beyond what the brightest specialist knows
+        (2.0, 0.9, "diff_4"),  # up to 1.15 times dimmer
+        (2.0, 0.8, "general"),
+        (1.5, 40.0, "general"),
         (math.nan, math.nan, "general"),
     ],
 )
