@@ -72,11 +72,11 @@ class MoviePage:
             self._pixel_note = ui.label("").classes("notice")
             preset_line(self._site.presets, "optics", lambda: self._optics)
             with ui.element("div").classes("entries"):
-                self._optics = Form(OPTICS, on_change=self._changed)
+                self._optics = Form(OPTICS, on_change=self._changed, suggestions=known)
         with panel("Camera"):
             preset_line(self._site.presets, "camera", lambda: self._camera)
             with ui.element("div").classes("entries"):
-                self._camera = Form(CAMERA, on_change=self._changed)
+                self._camera = Form(CAMERA, on_change=self._changed, suggestions=known)
         with panel("Part of the movie"):
             ui.label("Empty takes everything; a region can be drawn on the picture.").classes("soft")
             with ui.element("div").classes("entries"):
@@ -87,8 +87,6 @@ class MoviePage:
             self._device.props("dense outlined")
         with panel("Try it on a few frames"):
             self._preview = Preview(self._site, self._facts, self._frames, self._words, self._take_threshold)
-        self._optics.suggest(known)
-        self._camera.suggest(known)
         self._changed()
 
     def _forms(self) -> tuple[Form, ...]:

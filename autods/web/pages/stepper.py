@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from nicegui import run, ui
@@ -15,7 +16,7 @@ from autods.web.pages.movie import box_of, suggestions_from_file
 from autods.web.site import Site, device_key
 from autods.web.steps import DEVICE, HEADINGS, STEPS, Progress3D, arguments, load_progress, save_progress
 from autods.web.steps import Step as StepText
-from autods.web.widgets.form import Form
+from autods.web.widgets.form import Form, Suggestion
 from autods.web.widgets.frames import FrameViewer
 from autods.web.widgets.layout import chip, panel, problem
 from autods.web.widgets.presets import preset_line
@@ -83,10 +84,9 @@ class Stepper:
                     for step in STEPS:
                         self._results[step.name] = StepResult(self._job, step)
             with ui.element("div").classes("stack"):
+                known = suggestions_from_file(facts)
                 for step in STEPS:
-                    self._step_panel(step)
-        suggestions = suggestions_from_file(facts)
-        self._forms["calibrate"].suggest(suggestions)
+                    self._step_panel(step, known)
         self._choose(STAGES[0])
         self._changed()
         self._is_dirty = False
@@ -98,7 +98,7 @@ class Stepper:
             self._chips[step.name] = chip("not yet")
         self._buttons[step.name] = button
 
-    def _step_panel(self, step: StepText) -> None:
+    def _step_panel(self, step: StepText, known: Mapping[str, Suggestion]) -> None:
         with panel(step.title) as box:
             ui.label(step.text).classes("soft")
             if step.name == "calibrate":
@@ -106,7 +106,8 @@ class Stepper:
                 preset_line(self._site.presets, "optics", lambda: self._forms["calibrate"])
                 preset_line(self._site.presets, "camera", lambda: self._forms["calibrate"])
             with ui.element("div").classes("entries"):
-                self._forms[step.name] = Form(step.fields, self._state.values, self._changed, HEADINGS)
+                form = Form(step.fields, self._state.values, self._changed, HEADINGS, known)
+                self._forms[step.name] = form
             if step.name == "train":
                 self._tensorboard()
             ui.button("Run up to this step", on_click=lambda: self._run(step.name)).props("no-caps outline")

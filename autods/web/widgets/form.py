@@ -55,6 +55,9 @@ class Form:
         Called after each change.
     headings
         What stands above an entry, by key.
+    suggestions
+        What the program would use, shown from the start where ``values`` has nothing. A value that is set
+        later, before the browser has connected, would overwrite what is typed meanwhile.
     """
 
     def __init__(
@@ -63,30 +66,35 @@ class Form:
         values: Mapping[str, str] | None = None,
         on_change: Callable[[], None] = lambda: None,
         headings: Mapping[str, str] | None = None,
+        suggestions: Mapping[str, Suggestion] | None = None,
     ) -> None:
         self.fields = tuple(fields)
         self._inputs: dict[str, ValueElement[Any]] = {}
-        self._suggested: dict[str, Suggestion] = {}
+        self._suggested = dict(suggestions or {})
         self._touched: set[str] = set()
         self._on_change = on_change
         for field in self.fields:
             given = (values or {}).get(field.key, "")
+            suggested = self._suggested.get(field.key, Suggestion("", ""))
+            shown = given or suggested.text
             if headings and field.key in headings:
                 ui.label(headings[field.key]).classes("group")
             self._inputs[field.key] = (
-                self._choice(field, given) if field.kind == "choice" else self._text(field, given)
+                self._choice(field, shown) if field.kind == "choice" else self._text(field, shown)
             )
             if given:
                 self._touched.add(field.key)
                 self._mark(field, "given", is_guess=False)
+            elif shown:
+                self._mark(field, suggested.source, is_guess=suggested.is_guess)
 
-    def _choice(self, field: Field, given: str) -> ValueElement[Any]:
-        element = ui.select(dict(field.choices), value=given, label=field.caption)
+    def _choice(self, field: Field, shown: str) -> ValueElement[Any]:
+        element = ui.select(dict(field.choices), value=shown, label=field.caption)
         element.on_value_change(lambda: self._changed(field))
         return element.props("dense outlined options-dense").mark(field.key)
 
-    def _text(self, field: Field, given: str) -> ValueElement[Any]:
-        element = ui.input(field.caption, value=given, validation=field.problem)
+    def _text(self, field: Field, shown: str) -> ValueElement[Any]:
+        element = ui.input(field.caption, value=shown, validation=field.problem)
         element.props(f'dense outlined hint="{_hint(field)}" data-key="{field.key}" autocomplete=off')
         element.on_value_change(lambda: self._changed(field))
         return element
