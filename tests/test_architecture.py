@@ -27,6 +27,7 @@ LAYERS = {
     "estimation": 2,
     "calibration": 2,
     "zoo": 2,
+    "runs": 2,
     "training": 3,
     "inference": 3,
     "pipelines": 4,

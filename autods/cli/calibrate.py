@@ -171,7 +171,7 @@ def load_nominal(config: CalibrateConfig, optics: OpticalSystem, pupil_px: int) 
 def provenance(path: Path, command: str) -> dict[str, str]:
     """Say where a PSF comes from: source, its hash, the command, the version."""
     from autods import __version__
-    from autods.pipelines.provenance import digest_file
+    from autods.runs.provenance import digest_file
 
     return {
         "source": str(path.resolve()),

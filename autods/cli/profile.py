@@ -18,8 +18,8 @@ from autods.inference.tiling import patch_size_px, tile_field
 from autods.io.atomic import atomic_path
 from autods.io.movie import CroppedMovie, check_frames, open_movie
 from autods.pipelines.inputs import resolve_instrument
-from autods.pipelines.provenance import to_json
 from autods.pipelines.settings import parse_frames, parse_roi
+from autods.runs.provenance import to_json
 
 
 def run(arguments: Arguments) -> int:

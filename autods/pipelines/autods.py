@@ -20,7 +20,6 @@ from autods.io.movie import ArrayMovie, CroppedMovie, Movie, check_frames, open_
 from autods.io.tables import read_table
 from autods.pipelines import outputs
 from autods.pipelines.blocks import Columns, Tell, each_block, merge
-from autods.pipelines.chunks import ChunkStore
 from autods.pipelines.inputs import Instrument, crop_camera, resolve_instrument, with_measured
 from autods.pipelines.plan import (
     MIN_SIDE_PX,
@@ -31,11 +30,12 @@ from autods.pipelines.plan import (
     patch_rows,
     plan_to_dict,
 )
-from autods.pipelines.provenance import FileDigest, digest_file, fingerprint, versions
-from autods.pipelines.record import Progress, RunRecord, is_finished, no_progress
 from autods.pipelines.report import SettingRow
 from autods.pipelines.settings import LocalizeSettings
 from autods.pipelines.streaming import BlockLocalizer, block_length
+from autods.runs.chunks import ChunkStore
+from autods.runs.provenance import FileDigest, digest_file, fingerprint, versions
+from autods.runs.record import Progress, RunRecord, is_finished, no_progress
 from autods.zoo import ModelCard
 
 if TYPE_CHECKING:

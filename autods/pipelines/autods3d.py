@@ -22,18 +22,18 @@ from autods.io.movie import CroppedMovie, Movie, check_frames, open_movie
 from autods.io.tables import read_table
 from autods.pipelines import figures3d, measure3d, outputs, outputs3d, psf_source, train3d, trial3d
 from autods.pipelines.blocks import Columns, Tell, each_block, merge
-from autods.pipelines.chunks import ChunkStore
 from autods.pipelines.inputs import Instrument, crop_camera, resolve_instrument, with_measured
 from autods.pipelines.measure3d import Extent
 from autods.pipelines.photons import PhotonMovie
-from autods.pipelines.provenance import digest_file, fingerprint, to_json, versions
 from autods.pipelines.psf_source import KnownPsf
-from autods.pipelines.record import Progress, RunRecord, Stage, is_finished, no_progress
 from autods.pipelines.report import SettingRow
 from autods.pipelines.settings3d import Localize3DSettings
-from autods.pipelines.stages import Stages
 from autods.pipelines.streaming import block_length
 from autods.pipelines.streaming3d import VolumeLocalizer
+from autods.runs.chunks import ChunkStore
+from autods.runs.provenance import digest_file, fingerprint, to_json, versions
+from autods.runs.record import Progress, RunRecord, Stage, is_finished, no_progress
+from autods.runs.stages import Stages
 from autods.simulation import PsfRenderer
 
 if TYPE_CHECKING:

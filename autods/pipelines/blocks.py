@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from autods.core import LocalizationTable
 from autods.core.grid import px_to_nm
 from autods.io.movie import CroppedMovie
-from autods.pipelines.chunks import ChunkStore
-from autods.pipelines.record import RunRecord
+from autods.runs.chunks import ChunkStore
+from autods.runs.record import RunRecord
 
 if TYPE_CHECKING:
     # Lightning takes seconds to import; most runs are of one process.

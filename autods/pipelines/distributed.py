@@ -24,7 +24,7 @@ from lightning_fabric.strategies.ddp import DDPStrategy
 
 from autods.core import Interrupted, UserError
 from autods.pipelines.blocks import Tell
-from autods.pipelines.record import Stage
+from autods.runs.record import Stage
 
 logger = logging.getLogger(__name__)
 

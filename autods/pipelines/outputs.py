@@ -19,9 +19,9 @@ from autods.core.grid import px_to_nm
 from autods.io.atomic import atomic_path
 from autods.io.images import write_image_tiff, write_png
 from autods.io.tables import write_picasso, write_thunderstorm
-from autods.pipelines.record import RunRecord
 from autods.pipelines.report import PatchRow, ReportContent, SettingRow, render_report
 from autods.rendering import render_gaussian, to_preview
+from autods.runs.record import RunRecord
 
 #: Files of a finished run.
 OUTPUT_FILES = (

@@ -13,10 +13,10 @@ from autods.core import LocalizationTable
 from autods.core.grid import px_to_nm
 from autods.io.images import write_png
 from autods.pipelines import outputs
-from autods.pipelines.record import RunRecord
 from autods.pipelines.report import ReportContent, Section, SettingRow, render_report
-from autods.pipelines.stages import STAGE_FOLDER
 from autods.rendering import render_cross_section, render_depth, to_preview
+from autods.runs.record import RunRecord
+from autods.runs.stages import STAGE_FOLDER
 
 OUTPUT_FILES = (
     "localizations.csv",

@@ -16,9 +16,9 @@ from autods.core import OpticalSystem, UserError
 from autods.io.movie import open_movie
 from autods.optics import PSFModel, PupilPSF, SplinePSF, load_psf, save_psf, tabulate
 from autods.pipelines.inputs import Instrument
-from autods.pipelines.provenance import digest_file
 from autods.pipelines.settings3d import PsfSettings
 from autods.pipelines.streaming import repair
+from autods.runs.provenance import digest_file
 
 logger = logging.getLogger(__name__)
 

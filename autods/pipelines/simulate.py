@@ -14,7 +14,7 @@ from autods.core import Camera, OpticalSystem, UserError
 from autods.io.images import MovieWriter
 from autods.io.tables import TruthWriter
 from autods.optics import PSFModel
-from autods.pipelines.record import Progress, RunRecord, no_progress
+from autods.runs.record import Progress, RunRecord, no_progress
 from autods.simulation import (
     STRUCTURES,
     STRUCTURES_3D,

@@ -196,7 +196,7 @@ def _keep_only(out: Path, key: str) -> None:
 
 
 def _plain(value: TrainingSettings | VolumeConditions) -> dict[str, Any]:
-    from autods.pipelines.provenance import to_json
+    from autods.runs.provenance import to_json
 
     plain: dict[str, Any] = to_json(dataclasses.asdict(value))
     return plain

@@ -15,7 +15,6 @@ from autods.core.grid import nm_to_px, px_to_nm
 from autods.io.movie import Movie
 from autods.io.tables import read_table
 from autods.pipelines.outputs import spot_sigma_nm
-from autods.pipelines.record import read_run
 from autods.rendering import (
     render_cross_section,
     render_depth,
@@ -23,6 +22,7 @@ from autods.rendering import (
     render_histogram,
     to_preview,
 )
+from autods.runs.record import read_run
 
 Range = tuple[float, float]
 #: Depth range of the colours covers this share of the localizations.

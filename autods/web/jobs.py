@@ -15,8 +15,8 @@ from typing import Any, Literal
 
 from autods.core import UserError
 from autods.io.atomic import atomic_path
-from autods.pipelines.processes import is_alive
-from autods.pipelines.record import LOG_FILE, read_progress, read_run
+from autods.runs.processes import is_alive
+from autods.runs.record import LOG_FILE, read_progress, read_run
 from autods.web.roots import Roots, safe_name
 
 JOB_FILE = "job.json"

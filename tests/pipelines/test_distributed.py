@@ -13,11 +13,11 @@ import tifffile
 from autods.core import UserError
 from autods.io.tables import read_picasso
 from autods.pipelines.autods import localize
-from autods.pipelines.chunks import PARTIAL_FOLDER
 from autods.pipelines.distributed import Team
-from autods.pipelines.record import read_run
 from autods.pipelines.settings import LocalizeSettings
 from autods.pipelines.streaming import BLOCK_FRAMES
+from autods.runs.chunks import PARTIAL_FOLDER
+from autods.runs.record import read_run
 from tests.pipelines.models import simulate, write_zoo
 
 #: Five blocks: one process gets three of them, the other two.

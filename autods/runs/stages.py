@@ -10,8 +10,8 @@ from typing import Any
 
 from autods.core import UserError
 from autods.io.atomic import atomic_path
-from autods.pipelines.provenance import fingerprint, to_json
-from autods.pipelines.record import RunRecord, Stage
+from autods.runs.provenance import fingerprint, to_json
+from autods.runs.record import RunRecord, Stage
 
 logger = logging.getLogger(__name__)
 

@@ -29,7 +29,7 @@ class ChunkStore:
     run_folder
         The run folder.
     fingerprint
-        See :func:`autods.pipelines.provenance.fingerprint`.
+        See :func:`autods.runs.provenance.fingerprint`.
     """
 
     def __init__(self, run_folder: Path, fingerprint: str) -> None:

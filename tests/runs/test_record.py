@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from autods.core import UserError
-from autods.pipelines import provenance
-from autods.pipelines.provenance import digest_file, fingerprint, to_json
-from autods.pipelines.record import RunRecord, is_finished, read_progress, read_run
+from autods.runs import provenance
+from autods.runs.provenance import digest_file, fingerprint, to_json
+from autods.runs.record import RunRecord, is_finished, read_progress, read_run
 
 
 def load(folder: Path) -> dict[str, object]:
@@ -65,7 +65,7 @@ def test_progress_can_be_read_from_outside_while_the_run_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = [100.0]
-    monkeypatch.setattr("autods.pipelines.record.time.perf_counter", lambda: clock[0])
+    monkeypatch.setattr("autods.runs.record.time.perf_counter", lambda: clock[0])
     with RunRecord(tmp_path, "localize") as record:
         assert read_progress(tmp_path) is None
         with record.stage("localize", total=10) as stage:
@@ -86,7 +86,7 @@ def test_the_time_limit_of_a_stage_counts_for_what_is_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = [100.0]
-    monkeypatch.setattr("autods.pipelines.record.time.perf_counter", lambda: clock[0])
+    monkeypatch.setattr("autods.runs.record.time.perf_counter", lambda: clock[0])
     seen: list[tuple[str, int, int]] = []
     record = RunRecord(tmp_path, "localize3d", progress=lambda *step: seen.append(step))
     with record, record.stage("train", total=1000, limit_s=60.0) as stage:

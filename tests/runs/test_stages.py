@@ -3,8 +3,8 @@ import json
 import pytest
 
 from autods.core import UserError
-from autods.pipelines.record import RunRecord
-from autods.pipelines.stages import Stages
+from autods.runs.record import RunRecord
+from autods.runs.stages import Stages
 
 
 def run(folder, first="a", second="b", calls=None):

@@ -17,9 +17,9 @@ from typing import Any
 
 from autods.core import UserError
 from autods.io.atomic import atomic_path
-from autods.pipelines.chunks import ChunkStore
-from autods.pipelines.processes import is_alive, start_time
-from autods.pipelines.provenance import FileDigest, digest_file, to_json, versions
+from autods.runs.chunks import ChunkStore
+from autods.runs.processes import is_alive, start_time
+from autods.runs.provenance import FileDigest, digest_file, to_json, versions
 
 logger = logging.getLogger(__name__)
 
