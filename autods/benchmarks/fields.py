@@ -87,9 +87,10 @@ def uniform_field(conditions: UniformConditions, generator: torch.Generator) -> 
     """Simulate independent frames of equally bright emitters in focus; ideal camera, flat background."""
     c = conditions
     if c.density_per_um2 is None:
-        mask, xy = _isolated(c, generator)
+        mask, xy = isolated_positions(c.n_frames, c.size_px, generator)
     else:
-        mask, xy = _anywhere(c, c.density_per_um2, generator)
+        per_px = c.density_per_um2 * (c.pixel_size_nm * 1e-3) ** 2
+        mask, xy = positions_anywhere(c.n_frames, c.size_px, per_px, generator)
     xyz = torch.cat([xy * c.pixel_size_nm, torch.zeros(*mask.shape, 1)], -1) * mask.unsqueeze(-1)
     emitters = EmitterBatch(xyz, c.photons * mask, mask)
     scenes = Scenes(
@@ -109,24 +110,25 @@ def uniform_field(conditions: UniformConditions, generator: torch.Generator) -> 
     return SimulatedField(adu, truth, OpticalSystem(c.pixel_size_nm), IDEAL_CAMERA)
 
 
-def _anywhere(
-    c: UniformConditions, density_per_um2: float, generator: torch.Generator
+def positions_anywhere(
+    n_frames: int, size_px: int, per_px: float, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
     """Return slots in use (T, K) and positions (T, K, 2), px, also just outside the frame."""
-    side_px = c.size_px + 2 * _MARGIN_PX
-    expected = density_per_um2 * (side_px * c.pixel_size_nm * 1e-3) ** 2
-    counts = torch.poisson(torch.full((c.n_frames,), expected), generator=generator)
+    side_px = size_px + 2 * _MARGIN_PX
+    counts = torch.poisson(torch.full((n_frames,), per_px * side_px**2), generator=generator)
     n_slots = max(int(counts.max()), 1)
     mask = torch.arange(n_slots) < counts.unsqueeze(1)
-    return mask, torch.rand((c.n_frames, n_slots, 2), generator=generator) * side_px - _MARGIN_PX
+    return mask, torch.rand((n_frames, n_slots, 2), generator=generator) * side_px - _MARGIN_PX
 
 
-def _isolated(c: UniformConditions, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Return slots in use and positions, one emitter in the middle 6 x 6 pixels of each square of 16."""
-    n = max(1, c.size_px // 16)
-    corner = torch.cartesian_prod(torch.arange(n), torch.arange(n)).float() * 16
-    xy = corner + 5 + 6 * torch.rand((c.n_frames, n * n, 2), generator=generator)
-    return torch.ones((c.n_frames, n * n), dtype=torch.bool), xy
+def isolated_positions(
+    n_frames: int, size_px: int, generator: torch.Generator, cell_px: int = 16
+) -> tuple[Tensor, Tensor]:
+    """Return slots in use and positions, one emitter in the middle 6 x 6 pixels of each square cell."""
+    n = max(1, size_px // cell_px)
+    corner = torch.cartesian_prod(torch.arange(n), torch.arange(n)).float() * cell_px
+    xy = corner + (cell_px - 6) / 2 + 6 * torch.rand((n_frames, n * n, 2), generator=generator)
+    return torch.ones((n_frames, n * n), dtype=torch.bool), xy
 
 
 @dataclass(frozen=True)

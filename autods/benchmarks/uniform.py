@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 
 ISOLATED = "isolated"
 #: Median absolute deviation of the standard normal variable.
-_NORMAL_MAD = 0.6745
+NORMAL_MAD = 0.6745
 
 
 @dataclass(frozen=True)
@@ -170,7 +170,7 @@ class Uniform:
             "rmse_nm": detection.rmse_lateral_nm,
             "rmse_over_crlb": detection.rmse_lateral_nm / bound_nm,
             "pull_std": float(pulls.std()) if len(pulls) else None,
-            "pull_mad": float(np.median(np.abs(pulls)) / _NORMAL_MAD) if len(pulls) else None,
+            "pull_mad": float(np.median(np.abs(pulls)) / NORMAL_MAD) if len(pulls) else None,
         }
 
 

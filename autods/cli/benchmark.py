@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import shlex
+import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +51,8 @@ def run(config: DictConfig, command_line: str) -> None:
     results: list[SuiteResult] = []
     for folder, settings in suites:
         try:
-            result = run_suite(_build(settings), folder, command_line)
+            with _findings_on_stderr():
+                result = run_suite(_build(settings), folder, command_line)
         except UserError as error:
             if len(suites) == 1:
                 raise
@@ -66,6 +70,28 @@ def run(config: DictConfig, command_line: str) -> None:
 def equivalent_script(overrides: list[str]) -> str:
     """Return the line that repeats ``scripts/benchmark.py`` with overrides."""
     return shlex.join(["python", "scripts/benchmark.py", *overrides])
+
+
+class _FindingsHandler(logging.Handler):
+    """Print what a suite tells of each of its measurements, while it goes on."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print information; warnings are printed for all commands."""
+        if record.levelno == logging.INFO:
+            print(record.getMessage(), file=sys.stderr, flush=True)
+
+
+@contextmanager
+def _findings_on_stderr() -> Iterator[None]:
+    handler, logger = _FindingsHandler(), logging.getLogger("autods.benchmarks")
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
 
 
 def _suites(config: DictConfig) -> Iterator[tuple[Path, DictConfig]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -55,3 +57,78 @@ def background_maps(
         amplitude = blobs * uniform(n, n_blobs, 1)
         relative = relative + torch.bmm((rows * amplitude).transpose(1, 2), columns)
     return level.view(-1, 1, 1) * relative.clamp_min(0)
+
+
+def random_field(shape: tuple[int, int], grain_px: Tensor, generator: torch.Generator) -> Tensor:
+    """Draw Gaussian random fields of mean 0 and variance 1: white noise, smoothed.
+
+    Parameters
+    ----------
+    shape
+        Rows and columns; the fields continue periodically.
+    grain_px
+        (B,) full width at half maximum of the Gaussian that smooths, pixels.
+    generator
+        Source of randomness, on the device of ``grain_px``.
+
+    Returns
+    -------
+    Tensor
+        (B, Y, X) float32.
+    """
+    device, std = grain_px.device, grain_px.view(-1, 1, 1) / math.sqrt(8 * math.log(2))
+    white = torch.randn((len(grain_px), *shape), generator=generator, device=device)
+    rows = torch.fft.fftfreq(shape[0], device=device).view(1, -1, 1)
+    columns = torch.fft.rfftfreq(shape[1], device=device).view(1, 1, -1)
+    smooth = torch.exp(-2 * (math.pi * std) ** 2 * (rows**2 + columns**2))
+    field: Tensor = torch.fft.irfft2(torch.fft.rfft2(white) * smooth, s=shape)
+    # The variance of the result is the mean square of the whole spectrum; half of it is stored.
+    weight = torch.full_like(columns, 2.0)
+    weight[..., 0] = 1.0
+    if shape[1] % 2 == 0:
+        weight[..., -1] = 1.0
+    power = (smooth**2 * weight).sum((-2, -1), keepdim=True) / (shape[0] * shape[1])
+    field /= power.sqrt()
+    return field
+
+
+def static_pattern(
+    shape: tuple[int, int], deviation: float, grain_px: float, generator: torch.Generator
+) -> Tensor:
+    """Draw the relative brightness (Y, X) of a structured background: 1 on average, nowhere below 0.05.
+
+    Parameters
+    ----------
+    shape
+        Rows and columns.
+    deviation
+        Standard deviation.
+    grain_px
+        See :func:`random_field`.
+    generator
+        Source of randomness.
+    """
+    field = random_field(shape, torch.tensor([grain_px]), generator)[0]
+    return (1 + deviation * field).clamp_min(0.05)
+
+
+def vignetting(shape: tuple[int, int], edge: float, width: float = 0.22) -> Tensor:
+    """Return relative illumination (Y, X) by a Gaussian beam in the middle of the field.
+
+    Parameters
+    ----------
+    shape
+        Rows and columns.
+    edge
+        Illumination far from the beam, relative to the middle, where it is 1.
+    width
+        Standard deviation of the beam, sides of the field.
+    """
+    beams = [torch.exp(-0.5 * (((torch.arange(n) + 0.5) / n - 0.5) / width) ** 2) for n in shape]
+    return edge + (1 - edge) * torch.outer(*beams)
+
+
+def linear_gradient(shape: tuple[int, int], slope: float) -> Tensor:
+    """Return relative illumination (Y, X), 1 in the middle, that rises by ``slope`` to the right edge."""
+    ramp = 1 + slope * (2 * (torch.arange(shape[1]) + 0.5) / shape[1] - 1)
+    return ramp.expand(shape).clone()
