@@ -77,27 +77,61 @@ class Pupil:
             If the aperture or the wavelength is unknown.
         """
         na, wavelength = aperture_and_wavelength(optics)
-        axis = (torch.arange(pupil_px, dtype=torch.float64) + 0.5) * (2 / pupil_px) - 1
-        v, u = torch.meshgrid(axis, axis, indexing="ij")
-        rho = torch.hypot(u, v)
-        sine_na = rho * na
-        limit = 1.0 if supercritical else min(1.0, optics.n_sample / na)
-        aperture = ((limit - rho) * (pupil_px / 2) + 0.5).clamp(0, 1)
-        square_sample = 1 - (sine_na / optics.n_sample) ** 2
-        cos_immersion = (1 - (sine_na / optics.n_immersion) ** 2).clamp(min=1e-6).sqrt()
-        cos_sample: Tensor = square_sample.clamp(min=0).sqrt()
-        if supercritical:
-            cos_sample = torch.complex(cos_sample, (-square_sample).clamp(min=0).sqrt())
-        k = 2 * math.pi / wavelength
-        real, cosine = torch.float32, torch.complex64 if supercritical else torch.float32
-        return cls(
-            u.to(real),
-            v.to(real),
-            (axis * na).to(real),
-            aperture.to(real),
-            (k * optics.n_sample * (cos_sample - 1)).to(cosine),
-            (k * optics.n_immersion * (cos_immersion - 1)).to(real),
-            cos_sample.to(cosine),
-            cos_immersion.to(real),
-            wavelength,
+        aperture, n_sample, n_immersion = torch.tensor(
+            [na, optics.n_sample, optics.n_immersion], dtype=torch.float64
         )
+        tensors = sample_pupils(
+            aperture,
+            n_sample,
+            n_immersion,
+            2 * math.pi / wavelength,
+            pupil_px,
+            supercritical,
+        )
+        return cls(**tensors, wavelength_nm=wavelength)
+
+
+def sample_pupils(
+    na: Tensor,
+    n_sample: Tensor,
+    n_immersion: Tensor,
+    wavenumber: Tensor | float,
+    pupil_px: int,
+    supercritical: bool = False,
+) -> dict[str, Tensor]:
+    """Sample one pupil, or many of different microscopes at once.
+
+    Parameters
+    ----------
+    na, n_sample, n_immersion, wavenumber
+        Aperture, refractive indices and 2 pi / vacuum wavelength (rad/nm): double, scalars or (N, 1, 1).
+    pupil_px, supercritical
+        See `Pupil.sample`.
+
+    Returns
+    -------
+    dict of str to Tensor
+        The fields of `Pupil`, (P, P) or (N, P, P), `na_axis` (P,) or (N, 1, P), single precision.
+    """
+    axis = (torch.arange(pupil_px, dtype=torch.float64, device=na.device) + 0.5) * (2 / pupil_px) - 1
+    v, u = torch.meshgrid(axis, axis, indexing="ij")
+    rho = torch.hypot(u, v)
+    sine_na = rho * na
+    limit = torch.ones_like(na) if supercritical else (n_sample / na).clamp(max=1.0)
+    aperture = ((limit - rho) * (pupil_px / 2) + 0.5).clamp(0, 1)
+    square_sample = 1 - (sine_na / n_sample) ** 2
+    cos_immersion = (1 - (sine_na / n_immersion) ** 2).clamp(min=1e-6).sqrt()
+    cos_sample: Tensor = square_sample.clamp(min=0).sqrt()
+    if supercritical:
+        cos_sample = torch.complex(cos_sample, (-square_sample).clamp(min=0).sqrt())
+    real, cosine = torch.float32, torch.complex64 if supercritical else torch.float32
+    return {
+        "u": u.to(real),
+        "v": v.to(real),
+        "na_axis": (axis * na).to(real),
+        "aperture": aperture.to(real),
+        "kz_sample": (wavenumber * n_sample * (cos_sample - 1)).to(cosine),
+        "kz_immersion": (wavenumber * n_immersion * (cos_immersion - 1)).to(real),
+        "cos_sample": cos_sample.to(cosine),
+        "cos_immersion": cos_immersion.to(real),
+    }

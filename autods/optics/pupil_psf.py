@@ -201,13 +201,28 @@ class VectorialPSF(PupilPSF):
 def dipole_fields(pupil: Pupil, n_sample: float, n_immersion: float) -> Tensor:
     """Pupil fields (6, P, P) of dipoles along x, y, z in polarisations x, y (in this order), complex.
 
+    See `vector_fields`.
+    """
+    sine = torch.hypot(*torch.meshgrid(pupil.na_axis, pupil.na_axis, indexing="ij")) / n_sample
+    return vector_fields(pupil.u, pupil.v, sine, pupil.cos_sample, pupil.cos_immersion, n_sample, n_immersion)
+
+
+def vector_fields(
+    u: Tensor,
+    v: Tensor,
+    sin_sample: Tensor,
+    cos_sample: Tensor,
+    cos_immersion: Tensor,
+    n_sample: float | Tensor,
+    n_immersion: float | Tensor,
+) -> Tensor:
+    """Dipole fields (..., 6, P, P) of pupils (..., P, P), of which the indices may be (..., 1, 1).
+
     Normalised to 1 at the pupil's centre for the dipole along x. The factor ``1 / cos(theta_sample)`` of the
     plane-wave spectrum is divided out of the Fresnel coefficients, which stay finite at the critical angle.
     """
-    cos_s = pupil.cos_sample.to(torch.complex64)
-    cos_i = pupil.cos_immersion
-    sin_s = torch.hypot(*torch.meshgrid(pupil.na_axis, pupil.na_axis, indexing="ij")) / n_sample
-    phi = torch.atan2(pupil.v, pupil.u)
+    cos_s, cos_i, sin_s = cos_sample.to(torch.complex64), cos_immersion, sin_sample
+    phi = torch.atan2(v, u)
     cos_phi, sin_phi = torch.cos(phi), torch.sin(phi)
     total = n_sample + n_immersion
     # Fresnel t_s / cos_s and t_p / cos_s, scaled to 1 on axis, times sqrt(cos_i) of the sine condition.
@@ -224,5 +239,6 @@ def dipole_fields(pupil: Pupil, n_sample: float, n_immersion: float) -> Tensor:
             radial_x * sin_phi**2 + t_s * cos_phi**2,
             -t_p * sin_s * cos_phi,
             -t_p * sin_s * sin_phi,
-        ]
+        ],
+        -3,
     )

@@ -39,7 +39,7 @@ def pixel_positions(size_px: int, pixel_size_nm: float) -> Tensor:
     return (torch.arange(size_px, dtype=torch.float32) - (size_px - 1) / 2) * pixel_size_nm
 
 
-def fourier_matrix(na_axis: Tensor, positions_nm: Tensor, wavelength_nm: float) -> Tensor:
+def fourier_matrix(na_axis: Tensor, positions_nm: Tensor, wavelength_nm: float | Tensor) -> Tensor:
     """Kernel exp(-2 pi i u x / wavelength), (..., F, P) for positions (..., F) and pupil samples (P,)."""
     angle = (-2 * math.pi / wavelength_nm) * positions_nm[..., :, None] * na_axis
     return torch.complex(torch.cos(angle), torch.sin(angle))
@@ -70,7 +70,7 @@ def integration_matrix(
     return matrix
 
 
-def energy_scale(pupil_energy: Tensor, na_axis: Tensor, wavelength_nm: float) -> Tensor:
+def energy_scale(pupil_energy: Tensor, na_axis: Tensor, wavelength_nm: float | Tensor) -> Tensor:
     """Factor that makes the intensity density integrate to 1 over the plane (Parseval), 1/nm^2 units.
 
     Parameters

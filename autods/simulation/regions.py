@@ -33,8 +33,10 @@ def add_regions(
     offset = torch.arange(-radius, radius + 1, device=images.device)
     columns = (pixel[:, 0, None] + offset)[:, None, :]
     rows = (pixel[:, 1, None] + offset)[:, :, None]
-    inside = (rows >= 0) & (rows < shape[0]) & (columns >= 0) & (columns < shape[1])
-    flat = (frame[:, None, None] * shape[0] + rows) * shape[1] + columns
-    canvas = images.new_zeros(n_frames * shape[0] * shape[1])
-    canvas.index_add_(0, flat[inside], images[inside])
-    return canvas.view(n_frames, *shape)
+    # What lies outside falls into a border of one pixel, which is cut off.
+    height, width = shape[0] + 2, shape[1] + 2
+    rows, columns = (rows + 1).clamp(0, height - 1), (columns + 1).clamp(0, width - 1)
+    flat = (frame[:, None, None] * height + rows) * width + columns
+    canvas = images.new_zeros(n_frames * height * width)
+    canvas.index_add_(0, flat.flatten(), images.flatten())
+    return canvas.view(n_frames, height, width)[:, 1:-1, 1:-1]

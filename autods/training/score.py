@@ -94,9 +94,12 @@ class ThresholdScore:
             ``jaccard``, ``precision``, ``recall``, ``rmse_nm`` (lateral), ``threshold``; with an axial radius
             also ``rmse_axial_nm``. Without any match an error is the radius.
         """
+        return max(self.curve(), key=lambda score: score["jaccard"])
+
+    def curve(self) -> list[dict[str, float]]:
+        """Return the scores of `compute` at every threshold."""
         truth, found = np.concatenate(self._truth), np.concatenate(self._found)
-        scores = [self._at(level, truth, found[found[:, 4] >= level]) for level in self.thresholds]
-        return max(scores, key=lambda score: score["jaccard"])
+        return [self._at(level, truth, found[found[:, 4] >= level]) for level in self.thresholds]
 
     def _at(self, threshold: float, truth: np.ndarray, found: np.ndarray) -> dict[str, float]:
         a, b = match_arrays(
