@@ -8,6 +8,8 @@ from autods.networks.normalization import (
     context_frames,
     input_channels,
     needs_photons,
+    needs_scene,
+    needs_width,
     normalize,
 )
 from autods.networks.registry import NETWORKS, build_network
@@ -26,5 +28,7 @@ __all__ = [
     "context_frames",
     "input_channels",
     "needs_photons",
+    "needs_scene",
+    "needs_width",
     "normalize",
 ]

@@ -27,7 +27,12 @@ def noise_units(frames: Tensor) -> Tensor:
     (20 asinh(x / 20)), which keeps very bright emitters near the range that a network was trained for.
     """
     median = frames.flatten(-2).median(-1).values[..., None, None]
-    return _KNEE * torch.asinh((frames - median) / (_KNEE * noise_std(frames)))
+    return compressed(frames - median, noise_std(frames))
+
+
+def compressed(excess: Tensor, noise: Tensor | float = 1.0) -> Tensor:
+    """Return ``20 asinh(w / 20)`` of ratios w = excess / noise: those far beyond 20 stay within reach."""
+    return _KNEE * torch.asinh(excess / (_KNEE * noise))
 
 
 def camera_units(frames: Tensor) -> Tensor:
@@ -81,10 +86,11 @@ NORMALIZATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
     "standard": standard,
     "noise": noise_units,
     "camera": camera_units,
+    "scene": compressed,
+    "scene_width": compressed,
 }
-#: Constant images that a normalisation adds behind the frames; it then needs photons, the others take any
-#: linear unit.
-_ADDED = {"camera": 2}
+#: Constant images that a normalisation adds behind the frames.
+_ADDED = {"camera": 2, "scene_width": 1}
 
 
 def input_channels(context: int, kind: str) -> int:
@@ -104,26 +110,51 @@ def context_frames(channels: int, kind: str) -> int:
 
 def needs_photons(kind: str) -> bool:
     """Whether frames must be converted to photons before they are normalised by ``kind``."""
-    return added_channels(kind) > 0
+    return kind == "camera"
 
 
-def normalize(frames: Tensor, kind: str) -> Tensor:
+def needs_scene(kind: str) -> bool:
+    """Whether frames must be given as ``(frame - background) / noise``, by maps of both.
+
+    Such kinds measure nothing in the frame itself, which a structured background or crowds would mislead.
+    """
+    return kind in ("scene", "scene_width")
+
+
+def needs_width(kind: str) -> bool:
+    """Whether the network is told the width of the PSF."""
+    return kind == "scene_width"
+
+
+def normalize(frames: Tensor, kind: str, psf_sigma_px: Tensor | float | None = None) -> Tensor:
     """Normalise frames for a network, each image by itself.
 
     Parameters
     ----------
     frames
-        (B, C, Y, X) camera values or, where :func:`needs_photons` says so, photons: C consecutive frames of a
-        movie, of which the middle one is localized.
+        (B, C, Y, X) C consecutive frames of a movie, of which the middle one is localized: photons where
+        :func:`needs_photons` says so, in units of the noise where :func:`needs_scene` does, else of any
+        linear unit.
     kind
         A key of ``NORMALIZATIONS``.
+    psf_sigma_px
+        PSF standard deviation, px, one for all or (B,), where :func:`needs_width` says so: its logarithm is
+        one more image.
 
     Raises
     ------
     ValueError
-        If there is no such normalisation.
+        If there is no such normalisation, or the width is missing.
     """
     if kind not in NORMALIZATIONS:
         raise ValueError(f"normalization {kind!r} is not known: choose one of {', '.join(NORMALIZATIONS)}")
     with torch.no_grad():
-        return NORMALIZATIONS[kind](frames.float())
+        images = NORMALIZATIONS[kind](frames.float())
+        if not needs_width(kind):
+            return images
+        if psf_sigma_px is None:
+            raise ValueError(f"normalization {kind!r} needs the width of the PSF")
+        width = (
+            torch.as_tensor(psf_sigma_px, dtype=images.dtype, device=images.device).log().view(-1, 1, 1, 1)
+        )
+        return torch.cat([images, width.expand(len(images), 1, *images.shape[-2:])], 1)

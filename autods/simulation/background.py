@@ -7,6 +7,9 @@ import math
 import torch
 from torch import Tensor
 
+#: Grains of structured backgrounds that are drawn, px.
+_GRAINS_PX = (3.0, 24.0)
+
 
 def background_maps(
     level: Tensor,
@@ -17,8 +20,9 @@ def background_maps(
     blobs: float = 0.3,
     n_blobs: int = 3,
     blob_px: float = 12.0,
+    structure: float = 0.0,
 ) -> Tensor:
-    """Draw background maps: a level, a linear gradient in a random direction, and out-of-focus blobs.
+    """Draw background maps: a level, a linear gradient in a random direction, out-of-focus blobs, structure.
 
     Parameters
     ----------
@@ -34,11 +38,13 @@ def background_maps(
         Largest relative amplitude of a blob.
     n_blobs, blob_px
         Blobs a frame, and their standard deviation in pixels.
+    structure
+        Largest relative deviation of a random field of random grain (see :func:`random_field`).
 
     Returns
     -------
     Tensor
-        (B, Y, X) photons per pixel, at least 0; without blobs the mean over the frame is the level.
+        (B, Y, X) photons per pixel, at least 0; without blobs the mean over the frame is about the level.
     """
     n, (height, width), device = len(level), shape, level.device
 
@@ -56,6 +62,11 @@ def background_maps(
         columns = torch.exp(-0.5 * ((x - centre[1]) * width / 2 / size) ** 2)
         amplitude = blobs * uniform(n, n_blobs, 1)
         relative = relative + torch.bmm((rows * amplitude).transpose(1, 2), columns)
+    if structure:
+        low, high = (math.log(grain) for grain in _GRAINS_PX)
+        grain_px = torch.exp(low + (high - low) * uniform(n))
+        field = random_field(shape, grain_px, generator)
+        relative = relative * (1 + structure * uniform(n, 1, 1) * field).clamp_min(0.05)
     return level.view(-1, 1, 1) * relative.clamp_min(0)
 
 

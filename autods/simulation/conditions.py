@@ -12,6 +12,9 @@ from autods.core import EmitterBatch
 from autods.simulation.positions import filament_positions, uniform_positions
 from autods.simulation.scenes import Scenes
 
+#: A camera pixel tells of one emitter: narrow PSFs do not make room for many more.
+MAX_CROWDING = 2.0
+
 
 @dataclass(frozen=True)
 class Spread:
@@ -70,6 +73,13 @@ class ImagingConditions:
         Fraction of the frames without any emitter.
     noise_variance_factor, read_noise_photons
         F and r of the camera model above.
+    by_psf_area
+        Whether ``density_per_um2`` holds at the centre of the widths, and others have as many emitters per
+        area of the PSF; at most `MAX_CROWDING` times as many per um^2.
+    bright, brightest_snr
+        Fraction of the frames whose SNR lies, log-uniform, between the upper limit of ``snr`` and this.
+    beacons
+        Fraction of the frames in which one emitter is 10 to 300 times as bright as it were, as fiducials are.
     """
 
     density_per_um2: Spread
@@ -83,13 +93,17 @@ class ImagingConditions:
     empty: float = 0.03
     noise_variance_factor: float = 1.0
     read_noise_photons: float = 1.0
+    by_psf_area: bool = False
+    bright: float = 0.0
+    brightest_snr: float = 5000.0
+    beacons: float = 0.0
 
     def sample(
         self,
         n_frames: int,
         size_px: int,
         generator: torch.Generator,
-        margin_px: float = 3.0,
+        margin_px: float | None = None,
         *,
         crowding: float = 1.0,
     ) -> Scenes:
@@ -104,7 +118,7 @@ class ImagingConditions:
         generator
             Source of randomness.
         margin_px
-            Emitters are drawn up to this far outside the frame too.
+            Emitters are drawn up to this far outside the frame too; None: as far as the widest PSF reaches.
         crowding
             Factor on the density.
 
@@ -113,9 +127,15 @@ class ImagingConditions:
         Scenes
             B frames; emitters outside the frame are part of them.
         """
+        if margin_px is None:
+            margin_px = max(3.0, 2.1 * self.psf_sigma_nm.high / self.pixel_size_nm)
         low_nm = -margin_px * self.pixel_size_nm
         high_nm = (size_px + margin_px) * self.pixel_size_nm
         density = self.density_per_um2.sample(n_frames, generator)
+        # Else drawn below, in the order that the seeds of the zoo's test sets stand for.
+        sigma_nm = self.psf_sigma_nm.sample(n_frames, generator) if self.by_psf_area else None
+        if sigma_nm is not None:
+            density *= ((self.psf_sigma_nm.centre / sigma_nm) ** 2).clamp(max=MAX_CROWDING)
         density[torch.rand(n_frames, generator=generator) < self.empty] = 0
         counts = torch.poisson(density * crowding * ((high_nm - low_nm) * 1e-3) ** 2, generator=generator)
         n_slots = max(int(counts.max()), 1)
@@ -123,15 +143,26 @@ class ImagingConditions:
         xy = self._positions(n_frames, n_slots, low_nm, high_nm, generator)
         z = self.defocus_nm * (2 * torch.rand((n_frames, n_slots, 1), generator=generator) - 1)
         background = self.background.sample(n_frames, generator, log=True)
-        sigma_nm = self.psf_sigma_nm.sample(n_frames, generator)
+        if sigma_nm is None:
+            sigma_nm = self.psf_sigma_nm.sample(n_frames, generator)
         noise = (self.noise_variance_factor * background + self.read_noise_photons**2).sqrt()
-        peak = self.snr.sample(n_frames, generator, log=True) * noise
-        mean_photons = peak * 2 * math.pi * (sigma_nm / self.pixel_size_nm) ** 2
+        area_px = 2 * math.pi * (sigma_nm / self.pixel_size_nm) ** 2
+        mean_photons = self._snr(n_frames, generator) * noise * area_px
         shape = torch.full((n_frames, n_slots), self.brightness_shape)
         brightness = torch._standard_gamma(shape, generator=generator) / self.brightness_shape
+        if self.beacons:
+            has_one = torch.rand(n_frames, generator=generator) < self.beacons
+            brightness[:, 0] *= torch.where(has_one, _log_uniform(10, 300, n_frames, generator), 1.0)
         photons = mean_photons.unsqueeze(1) * brightness * mask
         emitters = EmitterBatch(torch.cat([xy, z], -1) * mask.unsqueeze(-1), photons, mask)
         return Scenes(emitters, background, sigma_nm)
+
+    def _snr(self, n_frames: int, generator: torch.Generator) -> Tensor:
+        snr = self.snr.sample(n_frames, generator, log=True)
+        if not self.bright:
+            return snr
+        bright = _log_uniform(self.snr.high, self.brightest_snr, n_frames, generator)
+        return torch.where(torch.rand(n_frames, generator=generator) < self.bright, bright, snr)
 
     def _positions(
         self, n_frames: int, n_slots: int, low_nm: float, high_nm: float, generator: torch.Generator
@@ -140,3 +171,7 @@ class ImagingConditions:
         anywhere = uniform_positions(n_frames, n_slots, low_nm, high_nm, generator)
         filaments = filament_positions(n_frames, n_slots, low_nm, high_nm, generator)
         return torch.where(structured, filaments, anywhere)
+
+
+def _log_uniform(low: float, high: float, n: int, generator: torch.Generator) -> Tensor:
+    return torch.exp(math.log(low) + math.log(high / low) * torch.rand(n, generator=generator))

@@ -72,6 +72,7 @@ class PsfBankRenderer:
         sigma_nm: tuple[float, float] = (88.0, 140.0),
         rms_waves: float = 0.06,
         seed: int = 0,
+        size_px: int = 17,
     ) -> PsfBankRenderer:
         """Build a bank of Airy PSFs with random low-order aberrations.
 
@@ -88,6 +89,8 @@ class PsfBankRenderer:
             and spherical aberration (Noll 5-11) in random proportion.
         seed
             Seed of the aberrations.
+        size_px
+            Side of the region that an emitter fills, odd.
         """
         generator = torch.Generator().manual_seed(seed)
         widths = torch.linspace(*sigma_nm, n_models).tolist()
@@ -101,7 +104,7 @@ class PsfBankRenderer:
             basis = zernike_basis(list(range(5, 12)), pupil.u, pupil.v)
             phase = (size * weights / weights.norm()).view(-1, 1, 1) * basis
             models.append(ScalarPSF(optics, phase=phase.sum(0)))
-        return cls(models, widths)
+        return cls(models, widths, size_px=size_px)
 
     @torch.no_grad()
     def _tabulate(self, model: PSFModel) -> Tensor:

@@ -43,7 +43,7 @@ class Simulator:
         PSF models; each call takes one of them at random, so that a batch has one PSF family.
     cameras
         Cameras; each call takes one of them at random.
-    gradient, blobs
+    gradient, blobs, structure
         Strength of the background's non-uniformity, see :func:`background_maps`.
     """
 
@@ -53,11 +53,13 @@ class Simulator:
         cameras: Sequence[Camera] = (Camera(),),
         gradient: float = 0.3,
         blobs: float = 0.3,
+        structure: float = 0.0,
     ) -> None:
         self.renderers = tuple(renderers)
         self.cameras = tuple(cameras)
         self.gradient = gradient
         self.blobs = blobs
+        self.structure = structure
 
     def __call__(
         self,
@@ -103,7 +105,9 @@ class Simulator:
 
     def background(self, level: Tensor, shape: tuple[int, int], generator: torch.Generator) -> Tensor:
         """Draw background maps (B, Y, X) of the mean levels (B,), photons per pixel."""
-        return background_maps(level, shape, generator, gradient=self.gradient, blobs=self.blobs)
+        return background_maps(
+            level, shape, generator, gradient=self.gradient, blobs=self.blobs, structure=self.structure
+        )
 
 
 def _choose(n: int, generator: torch.Generator) -> int:

@@ -9,8 +9,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from autods.core import EmitterBatch
+from autods.core import EmitterBatch, UserError
+from autods.networks import needs_scene, normalize
 from autods.simulation import BlinkingWindows, Scenes, SceneSampler, Simulator
+from autods.simulation.scene_errors import SceneErrors, SceneMaps
 
 #: Mean on-time of training with neighbouring frames where none is given, frames.
 ON_FRAMES = 3.0
@@ -40,11 +42,28 @@ class FrameBatch:
         Emitters of the middle frames.
     background
         (B, Y, X) expected photons per pixel of the middle frames without the emitters.
+    scene
+        Background and noise as a program would measure them; None where the network is not given these.
     """
 
     frames: Tensor
     emitters: EmitterBatch
     background: Tensor
+    scene: SceneMaps | None = None
+
+    def normalized(self, kind: str) -> Tensor:
+        """Return the frames as a network of a normalization is given them; see `autods.networks.normalize`.
+
+        Raises
+        ------
+        UserError
+            If it needs a scene and there is none.
+        """
+        if not needs_scene(kind):
+            return normalize(self.frames, kind)
+        if self.scene is None:
+            raise UserError(f"module.normalization={kind} needs the scene of the frames: set data.scene")
+        return normalize(self.scene.whiten(self.frames), kind, self.scene.psf_sigma_px)
 
 
 class SceneDataset(Dataset[SceneBatch]):
@@ -117,6 +136,11 @@ class SimulatedDataModule(pl.LightningDataModule):
     on_frames
         Mean on-time of an emitter, frames. None: at a context of 1 independent frames in which emitters shine
         all the time, else `ON_FRAMES`.
+    scene
+        How well background and noise are known, and what noise pixels have of their own; None for frames of
+        a perfect detector whose scene is not told.
+    pixel_size_nm
+        Camera pixel, nm; needed with a scene.
     """
 
     _VALIDATION_SEED = 2**40
@@ -133,6 +157,8 @@ class SimulatedDataModule(pl.LightningDataModule):
         num_workers: int = 0,
         context: int = 1,
         on_frames: float | None = None,
+        scene: SceneErrors | None = None,
+        pixel_size_nm: float = 100.0,
     ) -> None:
         super().__init__()
         self.sampler = sampler
@@ -148,6 +174,8 @@ class SimulatedDataModule(pl.LightningDataModule):
         self.validation_batches = validation_batches
         self.seed = seed
         self.num_workers = num_workers
+        self.scene = scene
+        self.pixel_size_nm = pixel_size_nm
 
     def train_dataloader(self) -> DataLoader[SceneBatch]:
         """Return the batches of the current epoch (the trainer reloads it every epoch)."""
@@ -174,7 +202,10 @@ class SimulatedDataModule(pl.LightningDataModule):
         emitters = batch.scenes.emitters
         generator = torch.Generator(emitters.photons.device).manual_seed(batch.seed)
         exposure = self.simulator.exposure(batch.scenes, (self.size_px, self.size_px), generator)
-        photons = exposure.camera.to_photons(exposure.frames)
         middle = slice(self.context // 2, None, self.context)
+        if self.scene is not None:
+            frames, maps, emitters = self.scene.observe(exposure, batch.scenes, self.pixel_size_nm, generator)
+            return FrameBatch(frames, emitters[middle], exposure.background[middle], maps)
+        photons = exposure.camera.to_photons(exposure.frames)
         windows = photons.view(-1, self.context, *photons.shape[1:])
         return FrameBatch(windows, emitters[middle], exposure.background[middle])

@@ -49,7 +49,7 @@ class ExampleFigure(Callback):
         frames = batch.frames[: self.n_frames]
         n_frames = len(frames)
         threshold = float(trainer.callback_metrics.get("val/threshold", 0.3))
-        found = pl_module.representation.decode(pl_module(frames), threshold)
+        found = pl_module.representation.decode(pl_module(batch), threshold)
         pixel_size_nm = pl_module.representation.pixel_size_nm
         rows = 1 if found.z_nm is None else 2
         figure, axes = plt.subplots(rows, n_frames, figsize=(4 * n_frames, 4 * rows), squeeze=False)

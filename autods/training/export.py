@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from torch import nn
 
-from autods.networks import normalize
 from autods.representation import Representation
 from autods.simulation import ImagingConditions, Spread, VolumeConditions
 from autods.training.data import SimulatedDataModule
@@ -42,7 +41,7 @@ def score_network(
     pixel_size_nm = representation.pixel_size_nm
     for scenes in data.val_dataloader():
         batch = data.render(scenes.to(device))
-        found = representation.decode(network(normalize(batch.frames, normalization)), score.lowest)
+        found = representation.decode(network(batch.normalized(normalization)), score.lowest)
         score.update(found, batch.emitters, pixel_size_nm, batch.frames.shape[-1] * pixel_size_nm)
     network.train(was_training)
     return score.compute()

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 
-from autods.networks import added_channels, build_network, input_channels, normalize
+from autods.networks import added_channels, build_network, input_channels
 from autods.representation import MixtureRepresentation, Representation, build_representation
 from autods.training.data import FrameBatch
 from autods.training.score import ThresholdScore
@@ -78,18 +78,18 @@ class LocalizationModule(pl.LightningModule):
         self.warmup_steps = warmup_steps
         self.score = ThresholdScore(match_radius_nm, axial_radius_nm=axial_match_radius_nm)
 
-    def forward(self, frames: Tensor) -> Tensor:
-        """Map frames (B, C, Y, X) of any linear unit to the network's output."""
-        output: Tensor = self.network(normalize(frames, self.normalization))
+    def forward(self, batch: FrameBatch) -> Tensor:
+        """Map a batch to the network's output."""
+        output: Tensor = self.network(batch.normalized(self.normalization))
         return output
 
     def training_step(self, batch: FrameBatch, batch_idx: int) -> Tensor:  # noqa: ARG002
         """Return the loss of a batch."""
-        return self._loss("train", self(batch.frames), batch)
+        return self._loss("train", self(batch), batch)
 
     def validation_step(self, batch: FrameBatch, batch_idx: int) -> None:  # noqa: ARG002
         """Score a batch at all thresholds."""
-        output = self(batch.frames)
+        output = self(batch)
         self._loss("val", output, batch)
         found = self.representation.decode(output, self.score.lowest)
         field_nm = batch.frames.shape[-1] * self.representation.pixel_size_nm

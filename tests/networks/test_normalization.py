@@ -3,11 +3,11 @@ import math
 import pytest
 import torch
 
-from autods.networks import context_frames, input_channels, needs_photons, normalize
+from autods.networks import context_frames, input_channels, needs_photons, needs_scene, normalize
 from autods.networks.normalization import NORMALIZATIONS, noise_std
 
-#: Kinds that look at shapes alone; the others need photons.
-RELATIVE = sorted(kind for kind in NORMALIZATIONS if not needs_photons(kind))
+#: Kinds that look at shapes alone; the others need photons, or the noise.
+RELATIVE = sorted(kind for kind in NORMALIZATIONS if not needs_photons(kind) and not needs_scene(kind))
 
 
 def frames_with_emitters(n, noise=5.0, amplitude=60.0, size=64):
@@ -87,3 +87,15 @@ def test_dark_frames_have_levels_too():
 def test_unknown_kinds_are_refused():
     with pytest.raises(ValueError, match="unit"):
         normalize(torch.zeros(1, 1, 8, 8), "unit")
+
+
+def test_the_scene_is_compressed_and_the_width_told():
+    white = torch.tensor([0.0, 1.0, 20.0, 1e4]).view(1, 1, 1, 4).repeat(2, 1, 1, 1)
+    images = normalize(white, "scene_width", torch.tensor([0.6, 2.5]))
+    assert images.shape == (2, 2, 1, 4)
+    assert images[0, 0, 0].tolist() == pytest.approx([0, 1.0, 17.63, 138.2], rel=1e-3)
+    assert images[:, 1, 0, 0].exp().tolist() == pytest.approx([0.6, 2.5])
+    assert torch.equal(normalize(white, "scene"), images[:, :1])
+    assert torch.equal(normalize(white[:1], "scene_width", 0.6), images[:1])
+    with pytest.raises(ValueError, match="width"):
+        normalize(white, "scene_width")

@@ -4,6 +4,7 @@ import torch
 
 from autods.core import Camera, EmitterBatch, UserError
 from autods.inference import Localizer
+from autods.networks import normalize
 from autods.optics import AstigmaticGaussianPSF, DefocusCurve
 from autods.representation import Detections
 from autods.simulation import (
@@ -14,6 +15,7 @@ from autods.simulation import (
     Spread,
     VolumeConditions,
 )
+from autods.simulation.scene_errors import SceneErrors
 from autods.training import LocalizationModule, SimulatedDataModule
 from autods.training.export import export_model, score_module, score_network
 from autods.training.fit import fit, warm_start
@@ -127,6 +129,22 @@ def test_a_module_of_three_frames_is_exported_and_loads(tmp_path):
     assert module("mixture").hparams.network_args == {"width": 16, "pairs": 1}
 
 
+def test_a_network_that_is_told_the_scene_is_exported_and_loads(tmp_path):
+    told = data(scene=SceneErrors())
+    batch = told.render(told.val_dataloader().dataset[0])
+    assert torch.equal(batch.normalized("noise"), normalize(batch.frames, "noise"))
+    assert batch.normalized("scene").shape == (4, 1, 20, 20)
+    trained = module("mixture", normalization="scene_width")
+    train(trained, told, 2)
+    card = export_model(trained, told, CONDITIONS, "told", tmp_path / "told", description="", training={})
+    assert card.network.args == {"width": 16, "pairs": 1, "in_channels": 2}
+    network = load_model(load_card("told", tmp_path))
+    with torch.inference_mode():
+        assert torch.equal(network(batch.normalized("scene_width")), trained.eval()(batch))
+    with pytest.raises(UserError, match=r"data\.scene"):
+        data().render(batch=data().val_dataloader().dataset[0]).normalized("scene")
+
+
 def test_photons_are_learnt_from_camera_units():
     """Whatever the camera's gain, the photons become far better known than by their spread."""
     pl.seed_everything(0, verbose=False)
@@ -149,7 +167,7 @@ def test_photons_are_learnt_from_camera_units():
     for scenes in easy.val_dataloader():
         batch = easy.render(scenes)
         with torch.no_grad():
-            found = learner.representation.decode(learner(batch.frames), 0.5)
+            found = learner.representation.decode(learner(batch), 0.5)
         frame, xyz, photons = batch.emitters.flat()
         place = torch.stack([found.frame * 1e6, found.x_px * 100, found.y_px * 100], 1).float()
         truth = torch.cat([frame[:, None] * 1e6, xyz[:, :2]], 1)
