@@ -42,7 +42,7 @@ MAX_FUNCTION_LINES = 50
 LIBRARY_HOMES = {
     "pytorch_lightning": {"training", "inference", "pipelines", "benchmarks", "cli", "web"},
     "lightning": set[str](),
-    "lightning_fabric": {"pipelines"},
+    "lightning_fabric": {"pipelines", "training"},
     "hydra": {"cli"},
     "omegaconf": {"cli"},
     "rich": {"cli"},

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
@@ -20,10 +19,12 @@ from autods.metrics.detection import DetectionMetrics, detection_metrics
 from autods.networks import normalize
 from autods.optics import PSFModel
 from autods.representation import Detections
+from autods.runs.provenance import fingerprint
+from autods.runs.steps import step_key
 from autods.simulation import PsfRenderer, Scenes, Simulator, VolumeConditions
 from autods.training import LocalizationModule, SimulatedDataModule
 from autods.training.export import score_module
-from autods.training.fit import fit
+from autods.training.fit import claim_folder, fit
 
 #: Seed of the test frames: far from those of training and validation.
 _TEST_SEED = 2**41
@@ -179,7 +180,7 @@ class Laboratory:
         folder
             For the checkpoints of all variants and settings.
         """
-        own = folder / f"{variant.representation}_x{variant.upsampling}_{self._key()}"
+        own = folder / f"{variant.representation}_x{variant.upsampling}_{step_key(self._inputs())[:12]}"
         data = self._data()
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.training.seed)
@@ -190,6 +191,7 @@ class Laboratory:
                     module,
                     data,
                     own,
+                    resume=claim_folder(own, [variant, self._inputs()]),
                     max_steps=self.training.steps,
                     max_minutes=self.training.max_minutes,
                     accelerator="gpu" if self.device.type == "cuda" else self.device.type,
@@ -293,16 +295,18 @@ class Laboratory:
         _synchronize(self.device)
         return (time.perf_counter() - start) / len(batches)
 
-    def _key(self) -> str:
-        """Identify the training, so that another one does not go on from its checkpoints."""
+    def _inputs(self) -> dict[str, Any]:
+        """Return what identifies the training, so that another one does not go on from its checkpoints."""
         length = replace(self.training, max_minutes=None)
         depths = torch.linspace(self.conditions.z_min_nm, self.conditions.z_max_nm, 5)
         with torch.no_grad():
             images = self.psf(torch.nn.functional.pad(depths[:, None], (2, 0)), 21)
-        radii = (self.radius_nm, self.axial_radius_nm)
-        seen = images.double().round(decimals=6).tolist()
-        text = repr((asdict(self.conditions), asdict(length), radii, seen))
-        return hashlib.sha256(text.encode()).hexdigest()[:12]
+        return {
+            "conditions": self.conditions,
+            "training": length,
+            "radii_nm": (self.radius_nm, self.axial_radius_nm),
+            "psf": fingerprint(images.double().round(decimals=6).tolist()),
+        }
 
 
 def _add_seconds(path: Path, seconds: float) -> float:

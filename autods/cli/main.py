@@ -70,12 +70,15 @@ def _entry(name: str) -> Callable[[Arguments], int]:
 
 
 class _OneLineHandler(logging.Handler):
-    """Print warnings as one line each; errors are printed by whoever ends the command."""
+    """Print warnings and notices as one line each; errors are printed by whoever ends the command."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Print to what standard error is now: a progress bar may stand before it."""
+        line = " ".join(record.getMessage().split())
         if record.levelno == logging.WARNING:
-            print(f"autods: warning: {' '.join(record.getMessage().split())}", file=sys.stderr)
+            print(f"autods: warning: {line}", file=sys.stderr)
+        elif record.levelname == "NOTICE":
+            print(f"autods: note: {line}", file=sys.stderr)
 
 
 @contextmanager
@@ -83,6 +86,8 @@ def _warnings_on_stderr() -> Iterator[None]:
     handler = _OneLineHandler()
     package = logging.getLogger("autods")
     propagate, package.propagate = package.propagate, False
+    if package.getEffectiveLevel() > logging.INFO:
+        package.setLevel(logging.INFO)
     package.addHandler(handler)
     try:
         yield

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,9 @@ from autods.cli.research import run_hydra
 from autods.cli.sweeps import write_result
 from autods.core import UserError
 from autods.io.atomic import atomic_path
+from autods.runs.lock import own_folder
+from autods.runs.provenance import digest_file
+from autods.zoo.registry import WEIGHTS_FILE
 
 _LOG = logging.getLogger(__name__)
 
@@ -38,8 +42,7 @@ def run(config: DictConfig) -> float:
     """
     import pytorch_lightning as pl
 
-    from autods.training.export import export_model, score_module
-    from autods.training.fit import fit, warm_start
+    from autods.training.fit import claim_folder, is_first_process, warm_start
 
     pl.seed_everything(config.seed, verbose=False)
     module = instantiate(config.module, _convert_="all")
@@ -47,11 +50,22 @@ def run(config: DictConfig) -> float:
     if config.warm_start is not None:
         warm_start(module.network, Path(config.warm_start), data.context // 2)
     out = Path(config.out)
-    out.mkdir(parents=True, exist_ok=True)
-    with atomic_path(out / "config.yaml") as temporary:
-        OmegaConf.save(config, temporary, resolve=True)
-    trainer: Any = OmegaConf.to_container(config.trainer)
-    fit(module, data, out, hyperparameters=hyperparameters_of(config), **trainer)
+    with own_folder(out) if is_first_process() else nullcontext():
+        resume = False
+        if not config.trainer.fast_dev_run:
+            resume = claim_folder(out, inputs_of(config), overwrite=config.overwrite)
+        with atomic_path(out / "config.yaml") as temporary:
+            OmegaConf.save(config, temporary, resolve=True)
+        return _train(config, module, data, resume=resume)
+
+
+def _train(config: DictConfig, module: Any, data: Any, *, resume: bool) -> float:
+    """Train, export the model and return its Jaccard index; NaN in processes that export nothing."""
+    from autods.training.export import export_model, score_module
+    from autods.training.fit import fit
+
+    out, trainer = Path(config.out), dict[str, Any](OmegaConf.to_container(config.trainer))  # type: ignore[arg-type]
+    fit(module, data, out, resume=resume, hyperparameters=hyperparameters_of(config), **trainer)
     if not module.trainer.is_global_zero:
         return math.nan
     if config.trainer.fast_dev_run:
@@ -71,6 +85,26 @@ def run(config: DictConfig) -> float:
     steps = module.trainer.global_step
     write_result([{**card.metrics, "threshold": card.threshold, "steps": steps, "out": str(out)}])
     return card.metrics["jaccard"]
+
+
+#: Settings of a training that do not change what comes out, or only where and how fast it is computed.
+_NO_INPUTS = ("out", "models", "description", "generalist", "overwrite", "name", "experiment")
+_MACHINE = ("accelerator", "devices", "num_nodes", "strategy", "fast_dev_run", "progress_bar")
+
+
+def inputs_of(config: DictConfig) -> dict[str, Any]:
+    """Return all that changes the outcome of a training, for the key of its folder."""
+    values: Any = OmegaConf.to_container(config, resolve=True)
+    inputs = {key: value for key, value in values.items() if key not in _NO_INPUTS}
+    inputs["trainer"] = {key: value for key, value in values["trainer"].items() if key not in _MACHINE}
+    inputs["data"] = {key: value for key, value in values["data"].items() if key != "num_workers"}
+    # The groups are in what is made of them.
+    for group in ("network", "representation", "conditions", "light", "cameras"):
+        del inputs[group]
+    if values["warm_start"] is not None:
+        start = Path(values["warm_start"])
+        inputs["warm_start"] = digest_file(start / WEIGHTS_FILE if start.is_dir() else start).sha256
+    return inputs
 
 
 def hyperparameters_of(config: DictConfig) -> dict[str, Any]:

@@ -51,18 +51,39 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     target = Path(path)
     part = target.with_name(f".{target.stem[:100]}.{uuid.uuid4().hex[:8]}.part{target.suffix}")
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        yield part
-        _flush(part)
-        part.replace(target)
-    except (OSError, RuntimeError) as error:
-        reason = _reason(error, {part, target, target.parent, *target.parents})
-        if reason is None:
-            raise
-        raise UserError(f"cannot write {target}: {reason}") from error
+        with explained_writing(target, part):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            yield part
+            _flush(part)
+            part.replace(target)
     finally:
         if os.path.lexists(part):
             part.unlink()
+
+
+@contextmanager
+def explained_writing(target: Path, *further: Path) -> Iterator[None]:
+    """Turn what the system says of a file that cannot be written into a line for the user.
+
+    Parameters
+    ----------
+    target
+        The file, which the message names.
+    further
+        Other paths that stand for it.
+
+    Raises
+    ------
+    UserError
+        If the disk is full, read-only or not writable by this user.
+    """
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        reason = _reason(error, {target, *target.parents, *further})
+        if reason is None:
+            raise
+        raise UserError(f"cannot write {target}: {reason}") from error
 
 
 def _flush(part: Path) -> None:

@@ -31,11 +31,12 @@ from autods.pipelines.plan import (
     plan_to_dict,
 )
 from autods.pipelines.report import SettingRow
-from autods.pipelines.settings import LocalizeSettings
+from autods.pipelines.settings import LocalizeSettings, camera_inputs
 from autods.pipelines.streaming import BlockLocalizer, block_length
 from autods.runs.chunks import ChunkStore
-from autods.runs.provenance import FileDigest, digest_file, fingerprint, versions
+from autods.runs.provenance import FileDigest, digest_file
 from autods.runs.record import Progress, RunRecord, is_finished, no_progress
+from autods.runs.steps import step_key
 from autods.zoo import ModelCard
 
 if TYPE_CHECKING:
@@ -98,15 +99,16 @@ def localize(
         cards = family_cards(settings)
         device = pick_device(settings.device) if team is None else team.device
         digest = digest_file(whole.path) if whole.path.exists() else None
-        key = fingerprint(
+        key = step_key(
             digest.sha256 if digest else _digest_frames(whole),
-            _hashable(settings),
-            [card.weights_sha256 for card in cards],
-            versions(),
-            device.type,
+            # Models are known by their cards; the device changes no number that anybody looks at.
+            dataclasses.replace(settings, camera=camera_inputs(settings.camera), zoo=None, device=""),
+            [
+                dataclasses.replace(card, folder=None, description="", training={}, metrics={})
+                for card in cards
+            ],
         )
         if out is not None and is_finished(out, key, outputs.OUTPUT_FILES):
-            logger.info("%s already holds the result of this movie with these settings", out)
             return read_table(out)
         localizers = load_localizers(cards, settings, device)
         is_keeper = team is None or team.is_first
@@ -114,7 +116,7 @@ def localize(
             stack.enter_context(TemporaryDirectory(prefix="autods-"))
         )
         record = stack.enter_context(
-            RunRecord(folder, "localize", command=command, fingerprint=key, progress=progress)
+            RunRecord(folder, "localize", command=command, key=key, progress=progress)
         )
         store = ChunkStore(out or folder, key)
         run = _Run(record, whole, part, settings, instrument, cards, localizers, digest, store, team)
@@ -263,17 +265,6 @@ def _digest_frames(movie: Movie) -> str:
     for t in np.unique(np.linspace(0, movie.shape[0] - 1, _CHECKED_FRAMES).round().astype(int)):
         digest.update(np.ascontiguousarray(movie.read(int(t), int(t) + 1)).tobytes())
     return digest.hexdigest()
-
-
-def _hashable(settings: LocalizeSettings) -> LocalizeSettings:
-    """Replace camera maps by their digests."""
-    camera = settings.camera
-    maps = {
-        name: hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()
-        for name in ("offset_adu", "read_noise_e")
-        if isinstance(value := getattr(camera, name), np.ndarray)
-    }
-    return dataclasses.replace(settings, camera=dataclasses.replace(camera, **maps))  # type: ignore[arg-type]
 
 
 def _setting_rows(settings: LocalizeSettings, plan: Plan) -> list[SettingRow]:

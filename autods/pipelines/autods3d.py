@@ -27,13 +27,15 @@ from autods.pipelines.measure3d import Extent
 from autods.pipelines.photons import PhotonMovie
 from autods.pipelines.psf_source import KnownPsf
 from autods.pipelines.report import SettingRow
+from autods.pipelines.settings import camera_inputs
 from autods.pipelines.settings3d import Localize3DSettings
 from autods.pipelines.streaming import block_length
 from autods.pipelines.streaming3d import VolumeLocalizer
 from autods.runs.chunks import ChunkStore
-from autods.runs.provenance import digest_file, fingerprint, to_json, versions
+from autods.runs.provenance import digest_file, to_json
 from autods.runs.record import Progress, RunRecord, Stage, is_finished, no_progress
 from autods.runs.stages import Stages
+from autods.runs.steps import step_key
 from autods.simulation import PsfRenderer
 
 if TYPE_CHECKING:
@@ -94,15 +96,14 @@ def localize3d(
         device = pick_device(settings.device) if team is None else team.device
         digest = digest_file(whole.path)
         plain = to_json(_hashable(settings))
-        key = fingerprint(digest.sha256, plain, psf_source.identify(settings.psf), versions(), device.type)
+        key = step_key(digest.sha256, plain, psf_source.identify(settings.psf))
         if is_finished(out, key, outputs3d.OUTPUT_FILES) and settings.reaches("localize"):
-            logger.info("%s already holds the result of this movie with these settings", out)
             return read_table(out)
         own = out
         if team is not None and not team.is_first:
             own = Path(stack.enter_context(TemporaryDirectory(prefix="autods-")))
         record = stack.enter_context(
-            RunRecord(own, "localize3d", command=command, fingerprint=key, progress=progress)
+            RunRecord(own, "localize3d", command=command, key=key, progress=progress)
         )
         record.add_input(whole.path, digest)
         store = ChunkStore(out, key)
@@ -119,7 +120,8 @@ def _check(movie: Movie) -> None:
 def _hashable(settings: Localize3DSettings) -> Localize3DSettings:
     """Leave out what the key holds otherwise or does not depend on."""
     psf = dataclasses.replace(settings.psf, formula=None, beads=None, run=None, file=Path())
-    return dataclasses.replace(settings, psf=psf, until="localize")
+    camera = camera_inputs(settings.camera)
+    return dataclasses.replace(settings, psf=psf, camera=camera, until="localize", device="")
 
 
 class _Run:
@@ -261,7 +263,13 @@ class _Run:
         card = folder / train3d.MODEL_FOLDER / "card.yaml"
         limit_s = None if settings.max_minutes is None else 60 * settings.max_minutes
         more = {"files": (card,), "total": settings.max_steps, "limit_s": limit_s}
-        self._stage("train", (settings, conditions), compute, **more)
+        start = train3d.start_digest(settings)
+        depends = {
+            "settings": dataclasses.replace(settings, warm_start=None),
+            "conditions": conditions,
+            "start": start,
+        }
+        self._stage("train", depends, compute, **more)
         if self.is_keeper:
             figures3d.save_training(
                 folder / train3d.TRAINING_FOLDER / "metrics.csv", self.stages.figure("train")
@@ -273,7 +281,7 @@ class _Run:
         def compute(_: Stage) -> dict[str, Any]:
             return {"metrics": train3d.copy_model(run, self.folder)}
 
-        self._stage("train", str(run.resolve()), compute)
+        self._stage("train", train3d.model_digest(run), compute)
 
     def _localizer(self, known: KnownPsf, extent: Extent) -> VolumeLocalizer:
         settings = self.settings

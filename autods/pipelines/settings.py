@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -36,6 +38,16 @@ class CameraSettings:
     em_gain: float | None = None
     qe: float | None = None
     read_noise_e: float | NDArray[np.float32] | None = None
+
+
+def camera_inputs(camera: CameraSettings) -> CameraSettings:
+    """Return the settings with maps replaced by their digests, for keys and plans."""
+    maps = {
+        name: hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()
+        for name in ("offset_adu", "read_noise_e")
+        if isinstance(value := getattr(camera, name), np.ndarray)
+    }
+    return dataclasses.replace(camera, **maps)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)

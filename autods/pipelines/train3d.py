@@ -17,11 +17,14 @@ from autods.inference import Localizer
 from autods.pipelines.measure3d import Extent, photon_simulator
 from autods.pipelines.psf_source import KnownPsf
 from autods.pipelines.settings3d import TrainingSettings
+from autods.runs.provenance import digest_file, to_json
+from autods.runs.steps import Step
 from autods.simulation import VolumeConditions
 from autods.training import LocalizationModule, SimulatedDataModule
 from autods.training.export import export_model
-from autods.training.fit import fit, warm_start
+from autods.training.fit import TRAINING_FILE, claim_folder, fit, warm_start
 from autods.zoo.card import CARD_FILE, read_card
+from autods.zoo.registry import WEIGHTS_FILE
 
 logger = logging.getLogger(__name__)
 
@@ -98,14 +101,13 @@ def train(
     folder
         Run folder: ``training/`` holds checkpoints, TensorBoard and ``metrics.csv``.
     key
-        Identifies the training; a training of another key is removed.
+        Identifies the training; one of another key is set aside as ``training_1``, ``training_2``, ...
     device
         Where to train.
     on_step
         Told of the optimizer steps that were done since the last call.
     """
-    out = folder / TRAINING_FOLDER
-    _keep_only(out, key)
+    out = _own_training_folder(folder, key)
     size_px = frame_size_px(settings, extent)
     data = SimulatedDataModule(
         conditions,
@@ -121,6 +123,7 @@ def train(
         module,
         data,
         out,
+        resume=claim_folder(out, key),
         max_steps=settings.max_steps,
         max_minutes=settings.max_minutes,
         patience=settings.patience,
@@ -139,6 +142,17 @@ def train(
         training={"settings": _plain(settings), "conditions": _plain(conditions), "size_px": size_px},
     )
     return {"threshold": card.threshold, "metrics": card.metrics, "network": card.network.name}
+
+
+def model_digest(run: Path) -> str:
+    """Identify the model of a run folder.
+
+    Raises
+    ------
+    UserError
+        If there is none.
+    """
+    return read_card(run / MODEL_FOLDER / CARD_FILE).weights_sha256
 
 
 def copy_model(run: Path, folder: Path) -> dict[str, float]:
@@ -160,6 +174,13 @@ def load_localizer(folder: Path, threshold: float | None, device: torch.device) 
     return Localizer.from_card(
         read_card(folder / MODEL_FOLDER / CARD_FILE), threshold=threshold, device=device
     )
+
+
+def start_digest(settings: TrainingSettings) -> str:
+    """Identify the weights that a training starts from."""
+    start = settings.warm_start or models_dir() / _TRUNK
+    file = start / WEIGHTS_FILE if start.is_dir() else start
+    return digest_file(file).sha256 if file.is_file() else ""
 
 
 def _module(settings: TrainingSettings, conditions: VolumeConditions, extent: Extent) -> LocalizationModule:
@@ -186,17 +207,19 @@ def _module(settings: TrainingSettings, conditions: VolumeConditions, extent: Ex
     return module
 
 
-def _keep_only(out: Path, key: str) -> None:
-    """Remove a training of another key; mark the folder with this one."""
-    mark = out / "key.txt"
-    if out.is_dir() and not (mark.is_file() and mark.read_text(encoding="utf-8") == key):
-        shutil.rmtree(out)
-    out.mkdir(parents=True, exist_ok=True)
-    mark.write_text(key, encoding="utf-8")
+def _own_training_folder(folder: Path, key: str) -> Path:
+    """Return the folder of a training; another one there is set aside, this one brought back if it was."""
+    out = folder / TRAINING_FOLDER
+    if out.is_dir() and not Step(out / TRAINING_FILE, key).is_begun:
+        taken = {path.name for path in folder.glob(f"{TRAINING_FOLDER}_*")}
+        free = next(n for n in range(1, len(taken) + 2) if f"{TRAINING_FOLDER}_{n}" not in taken)
+        out.rename(folder / f"{TRAINING_FOLDER}_{free}")
+    for earlier in sorted(folder.glob(f"{TRAINING_FOLDER}_*")):
+        if not out.is_dir() and Step(earlier / TRAINING_FILE, key).is_begun:
+            earlier.rename(out)
+    return out
 
 
 def _plain(value: TrainingSettings | VolumeConditions) -> dict[str, Any]:
-    from autods.runs.provenance import to_json
-
     plain: dict[str, Any] = to_json(dataclasses.asdict(value))
     return plain

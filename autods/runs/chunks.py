@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -21,25 +22,19 @@ PARTIAL_FOLDER = ".partial"
 class ChunkStore:
     """Named groups of arrays, each written once and whole.
 
-    Pieces belong to a fingerprint of the input and the settings. Opening the store with another fingerprint
-    discards those of the earlier one: they answer another question.
+    Pieces belong to a key, and those of other keys stay: who goes back to earlier settings finds them again.
 
     Parameters
     ----------
     run_folder
         The run folder.
-    fingerprint
-        See :func:`autods.runs.provenance.fingerprint`.
+    key
+        See :func:`autods.runs.steps.step_key`.
     """
 
-    def __init__(self, run_folder: Path, fingerprint: str) -> None:
+    def __init__(self, run_folder: Path, key: str) -> None:
         self._root = run_folder / PARTIAL_FOLDER
-        self._folder = self._root / fingerprint
-        if self._root.is_dir():
-            for old in self._root.iterdir():
-                if old != self._folder:
-                    # Of several processes that share the run, each does this; what stays is never read.
-                    shutil.rmtree(old, ignore_errors=True)
+        self._folder = self._root / key
 
     def save(self, name: str, arrays: dict[str, NDArray[np.generic]]) -> None:
         """Write a piece; the file appears whole or not at all.
@@ -70,9 +65,11 @@ class ChunkStore:
         return sorted(path.stem for path in self._folder.glob("*.npz") if not path.name.startswith("."))
 
     def clear(self) -> None:
-        """Remove all pieces, once the result that needed them is written."""
-        if self._root.is_dir():
-            shutil.rmtree(self._root)
+        """Remove the pieces of this key, once the result that needed them is written."""
+        if self._folder.is_dir():
+            shutil.rmtree(self._folder)
+        with suppress(OSError):  # pieces of other keys
+            self._root.rmdir()
 
     def _path(self, name: str) -> Path:
         return self._folder / f"{name}.npz"

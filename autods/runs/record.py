@@ -8,7 +8,7 @@ import os
 import platform
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
@@ -18,10 +18,15 @@ from typing import Any
 from autods.core import UserError
 from autods.io.atomic import atomic_path
 from autods.runs.chunks import ChunkStore
+from autods.runs.lock import own_folder
 from autods.runs.processes import is_alive, start_time
 from autods.runs.provenance import FileDigest, digest_file, to_json, versions
 
 logger = logging.getLogger(__name__)
+
+#: Level of what the user is told on the terminal though nothing is wrong: what was reused, for instance.
+NOTICE = logging.INFO + 5
+logging.addLevelName(NOTICE, "NOTICE")
 
 #: Called as ``progress(stage, done, total)``; ``total`` is 0 where the length of a stage is not known.
 Progress = Callable[[str, int, int], None]
@@ -121,8 +126,8 @@ class RunRecord:
         Which pipeline: ``localize``, ``demo``, ``simulate``, ...
     command
         The command line that repeats the run.
-    fingerprint
-        Of all that the result depends on; an interrupted run with the same fingerprint resumes.
+    key
+        See `autods.runs.steps.step_key`: an interrupted run with the same key resumes.
     progress
         Told of each step of each stage.
     """
@@ -133,7 +138,7 @@ class RunRecord:
         kind: str,
         *,
         command: str = "",
-        fingerprint: str = "",
+        key: str = "",
         progress: Progress = no_progress,
     ) -> None:
         self.folder = folder
@@ -143,10 +148,11 @@ class RunRecord:
         self._progress = _ProgressFile(folder / PROGRESS_FILE, progress)
         self._start = time.perf_counter()
         self._handler: logging.Handler | None = None
+        self._owned = ExitStack()
         self._facts: dict[str, Any] = {
             "kind": kind,
             "command": command,
-            "fingerprint": fingerprint,
+            "key": key,
             "started": _now(),
             "process": os.getpid(),
             "process_started": start_time(),
@@ -158,15 +164,19 @@ class RunRecord:
         }
 
     def __enter__(self) -> RunRecord:
-        """Make the folder, start the log.
+        """Make the folder, take it, start the log.
 
         Raises
         ------
         UserError
-            If the folder cannot be made or written.
+            If the folder cannot be made or written, or another process is at work there.
         """
-        self._write()
-        self._handler = _log_to(self.folder / LOG_FILE)
+        self._owned.enter_context(own_folder(self.folder))
+        with ExitStack() as undone:
+            undone.push(self._owned)
+            self._write()
+            self._handler = _log_to(self.folder / LOG_FILE)
+            undone.pop_all()
         logger.info("%s: %s", self._facts["kind"], self._facts["command"])
         return self
 
@@ -197,6 +207,7 @@ class RunRecord:
         finally:
             self._progress.remove()
             _stop_log(self._handler)
+            self._owned.close()
 
     @contextmanager
     def stage(self, name: str, total: int = 0, limit_s: float | None = None) -> Iterator[Stage]:
@@ -251,7 +262,7 @@ class RunRecord:
 
     def chunks(self) -> ChunkStore:
         """Open the store of finished pieces of this run."""
-        return ChunkStore(self.folder, self._facts["fingerprint"] or "any")
+        return ChunkStore(self.folder, self._facts["key"] or "any")
 
     @property
     def command(self) -> str:
@@ -305,12 +316,15 @@ def _read_json(path: Path) -> dict[str, Any] | None:
     return content if isinstance(content, dict) else None
 
 
-def is_finished(folder: Path, fingerprint: str, files: tuple[str, ...] = ()) -> bool:
-    """Tell whether a folder holds the finished run of this fingerprint, with all the named files."""
+def is_finished(folder: Path, key: str, files: tuple[str, ...] = ()) -> bool:
+    """Tell whether a folder holds the finished run of this key, with all the named files; the user is told, too."""
     run = read_run(folder)
-    if run is None or run.get("status") != "done" or run.get("fingerprint") != fingerprint:
+    if run is None or run.get("status") != "done" or run.get("key") != key:
         return False
-    return all((folder / name).exists() for name in files)
+    if not all((folder / name).exists() for name in files):
+        return False
+    logger.log(NOTICE, "%s holds the result of %s for these inputs: it is taken as it is", folder, run["started"])
+    return True
 
 
 class _ProgressFile:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from autods.core import UserError
-from autods.io.atomic import atomic_path
-from autods.runs.provenance import fingerprint, to_json
-from autods.runs.record import RunRecord, Stage
+from autods.runs.record import NOTICE, RunRecord, Stage
+from autods.runs.steps import Step
 
 logger = logging.getLogger(__name__)
 
@@ -83,10 +81,11 @@ class Stages:
         UserError
             If another process should have finished the stage and has not.
         """
-        self._key = fingerprint(self._key, name, depends_on)
-        found = self._load(name, files)
+        step = Step(self.folder / f"{name}.json", {"after": self._key, "inputs": depends_on}, files)
+        self._key = step.key
+        found = step.results()
         if found is not None:
-            logger.info("%s: finished before with the same inputs", name)
+            logger.log(NOTICE, "%s: taken from before, its inputs are the same", name)
             for line in found.get("warnings", []):
                 self._record.warn(line)
             return found
@@ -95,26 +94,11 @@ class Stages:
                 f"{self._finished_in}: the first process has finished the stage {name}, and this one does not"
                 " see it: choose a folder that all machines share"
             )
-        self._forget_from(name)
+        # The outputs of other inputs are about to be written over: from here on they no longer count.
+        step.begin()
+        self.figure(name).unlink(missing_ok=True)
         with self._record.stage(name, total, limit_s) as stage:
-            results: dict[str, Any] = to_json(compute(stage))
-            with atomic_path(self.folder / f"{name}.json") as part:
-                part.write_text(json.dumps({"key": self._key, "results": results}, indent=2) + "\n")
+            results = step.finish(compute(stage))
         for line in results.get("warnings", []):
             self._record.warn(line)
         return results
-
-    def _load(self, name: str, files: tuple[Path, ...]) -> dict[str, Any] | None:
-        try:
-            content = json.loads((self.folder / f"{name}.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return None
-        if content.get("key") != self._key or not all(path.exists() for path in files):
-            return None
-        results: dict[str, Any] = content["results"]
-        return results
-
-    def _forget_from(self, name: str) -> None:
-        """Remove what this stage has left before: it answers another question."""
-        for suffix in ("json", "png"):
-            (self.folder / f"{name}.{suffix}").unlink(missing_ok=True)

@@ -1,8 +1,9 @@
-"""One training run: logger, checkpoints, resume, time limit."""
+"""One training: its folder, logger, checkpoints, resumption and time limit."""
 
 from __future__ import annotations
 
 import logging
+import shutil
 import signal
 from collections.abc import Callable
 from datetime import timedelta
@@ -10,16 +11,20 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-import torch
 from pytorch_lightning.callbacks import Callback, EarlyStopping, LearningRateMonitor, ModelCheckpoint
 from pytorch_lightning.loggers import TensorBoardLogger
+from pytorch_lightning.utilities import rank_zero_only
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from autods.core import UserError
+from autods.runs.record import NOTICE
+from autods.runs.steps import Step
+from autods.training.checkpoints import UNREADABLE, AtomicCheckpoints, read_checkpoint, readable_checkpoint
 from autods.training.data import SimulatedDataModule
 from autods.training.examples import ExampleFigure
-from autods.training.history import TrainingHistory
+from autods.training.history import HISTORY_FILE, TrainingHistory
 from autods.training.module import LocalizationModule
 from autods.training.outcome import Outcome
 
@@ -27,6 +32,52 @@ _LOG = logging.getLogger(__name__)
 
 #: What the best checkpoint and early stopping look at; larger is better.
 MONITOR = "val/jaccard"
+#: Says which training a folder holds.
+TRAINING_FILE = "training.json"
+CHECKPOINTS, LAST, BEST = "checkpoints", "last.ckpt", "best.ckpt"
+_TENSORBOARD = "tensorboard"
+
+
+def is_first_process() -> bool:
+    """Tell whether this is the process of a distributed training that writes its folder."""
+    return int(getattr(rank_zero_only, "rank", 0)) == 0
+
+
+def claim_folder(out: Path, inputs: object, *, overwrite: bool = False) -> bool:
+    """Make a folder the one of a training; tell whether it was that already, so that it is gone on with.
+
+    Parameters
+    ----------
+    out
+        The folder.
+    inputs
+        All that changes the outcome of the training.
+    overwrite
+        Whether another training that the folder holds is removed.
+
+    Raises
+    ------
+    UserError
+        If the folder holds another training.
+    """
+    step = Step(out / TRAINING_FILE, inputs)
+    if step.is_begun:
+        return True
+    if (out / CHECKPOINTS).is_dir():
+        if not overwrite:
+            changes = step.differences() or ["made by an earlier version"]
+            more = f" and {len(changes) - 3} more" if len(changes) > 3 else ""
+            raise UserError(
+                f"{out} holds another training ({'; '.join(changes[:3])}{more}): choose another folder with"
+                " out=DIR, or remove that training with overwrite=true"
+            )
+        if is_first_process():
+            for name in (CHECKPOINTS, _TENSORBOARD):
+                shutil.rmtree(out / name, ignore_errors=True)
+            (out / HISTORY_FILE).unlink(missing_ok=True)
+    if is_first_process():
+        step.begin()
+    return False
 
 
 def fit(
@@ -43,7 +94,7 @@ def fit(
     strategy: str = "auto",
     precision: str = "32-true",
     gradient_clip: float = 1.0,
-    resume: bool = True,
+    resume: bool = False,
     fast_dev_run: bool = False,
     progress_bar: bool = True,
     on_step: Callable[[int], None] | None = None,
@@ -68,7 +119,7 @@ def fit(
     gradient_clip
         Largest norm of the gradient.
     resume
-        Continue from ``checkpoints/last.ckpt`` if it is there.
+        Continue from the last checkpoint in the folder, if there is one; see :func:`claim_folder`.
     fast_dev_run
         Run one batch of everything and write nothing.
     progress_bar
@@ -83,11 +134,19 @@ def fit(
     KeyboardInterrupt
         On Ctrl-C, once Lightning has shut down; the last validated state is on disk.
     """
-    checkpoints = out / "checkpoints"
+    checkpoints = out / CHECKPOINTS
+    start = readable_checkpoint([checkpoints / LAST, checkpoints / BEST]) if resume else None
+    if start is not None and is_first_process():
+        how = (
+            f"goes on at step {start.step} of {max_steps}"
+            if start.step < max_steps
+            else "was finished before"
+        )
+        _LOG.log(NOTICE, "%s: the training %s", out, how)
     best = ModelCheckpoint(checkpoints, "best", monitor=MONITOR, mode="max", enable_version_counter=False)
     trainer = pl.Trainer(
         default_root_dir=out,
-        logger=TensorBoardLogger(out, name=None, version="tensorboard", default_hp_metric=False),
+        logger=TensorBoardLogger(out, name=None, version=_TENSORBOARD, default_hp_metric=False),
         callbacks=[
             *_callbacks(best, patience),
             TrainingHistory(out, on_step),
@@ -107,19 +166,29 @@ def fit(
         log_every_n_steps=min(20, data.batches_per_epoch),
         # What a network has not learnt yet cannot be scored, and volumes full of maxima take minutes to read.
         num_sanity_val_steps=0,
+        plugins=[AtomicCheckpoints()],
         fast_dev_run=fast_dev_run,
     )
-    last = checkpoints / "last.ckpt"
-    _fit(trainer, module, data, str(last) if resume and last.is_file() else None)
+    _fit(trainer, module, data, start)
     if best.best_model_path:
         # By its name: the folder may have been moved since an earlier part of the training.
-        _load(module, checkpoints / Path(best.best_model_path).name)
+        found = readable_checkpoint([checkpoints / Path(best.best_model_path).name, checkpoints / LAST])
+        if found is not None:
+            module.load_state_dict(read_checkpoint(found.path)["state_dict"])
     return module
 
 
-def _load(module: LocalizationModule, checkpoint: Path) -> None:
-    state = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    module.load_state_dict(state["state_dict"])
+def _start(checkpoints: Path, max_steps: int) -> str | None:
+    """Return the checkpoint that a training goes on from, and say so; None where there is none."""
+    found = readable_checkpoint([checkpoints / LAST, checkpoints / BEST])
+    if found is None:
+        return None
+    if is_first_process():
+        how = (
+            "goes on at step %d of %d" if found.step < max_steps else "was finished before, at step %d of %d"
+        )
+        _LOG.log(NOTICE, f"%s: the training {how}", checkpoints.parent, found.step, max_steps)
+    return str(found.path)
 
 
 def _fit(
@@ -194,7 +263,10 @@ def _at_input(weight: Tensor, like: Tensor, middle: int) -> Tensor:
 
 
 def _read_state(file: Path) -> dict[str, Any]:
-    if file.suffix == ".safetensors":
-        return dict(load_file(file))
-    state = torch.load(file, map_location="cpu", weights_only=True)["state_dict"]
+    try:
+        if file.suffix == ".safetensors":
+            return dict(load_file(file))
+        state = read_checkpoint(file)["state_dict"]
+    except (SafetensorError, *UNREADABLE) as error:
+        raise UserError(f"{file} cannot be read as weights: give a model's folder or a checkpoint") from error
     return {k.removeprefix("network."): v for k, v in state.items()}

@@ -211,4 +211,4 @@ def assert_one_line(capsys: pytest.CaptureFixture[str], said: str) -> None:
 def assert_nothing_written(folder: Path) -> None:
     if folder.exists():
         left = {path.name for path in folder.rglob("*")}
-        assert left <= {"run.json", "log.txt"}, left
+        assert left <= {"run.json", "log.txt", ".lock"}, left

@@ -81,7 +81,7 @@ def test_a_movie_becomes_a_complete_run_folder(zoo, movie, tmp_path):
     assert rmse_nm < 20
     assert np.median(table.photons) == pytest.approx(3000, rel=0.05)
     assert np.median(table.background) == pytest.approx(30, rel=0.1)
-    assert {*OUTPUT_FILES, "run.json", "log.txt"} == {file.name for file in out.iterdir()}
+    assert {*OUTPUT_FILES, "run.json", "log.txt", ".lock"} == {file.name for file in out.iterdir()}
     for read in (read_thunderstorm(out / "localizations.csv"), read_picasso(out / "localizations.hdf5")):
         assert np.array_equal(read.frame, table.frame)
         assert np.abs(read.x_nm - table.x_nm).max() < 0.02
@@ -250,7 +250,7 @@ def test_bad_input_is_one_clear_line_and_nothing_half_written(zoo, movie, tmp_pa
         localize(frames, wanted(**{"zoo": zoo, **changes}), tmp_path / "run")
     assert "\n" not in str(caught.value)
     written = {file.name for file in (tmp_path / "run").glob("*")}
-    assert written <= {"run.json", "log.txt"}
+    assert written <= {"run.json", "log.txt", ".lock"}
 
 
 def test_corrupted_weights_are_refused(movie, tmp_path):

@@ -31,7 +31,7 @@ def test_a_finished_run_says_so(tmp_path: Path) -> None:
         tmp_path / "run",
         "localize",
         command="autods localize m",
-        fingerprint="f",
+        key="f",
         progress=lambda *step: seen.append(step),
     ) as record:
         assert load(tmp_path / "run")["status"] == "running"
@@ -177,30 +177,34 @@ def test_a_run_whose_process_is_gone_is_interrupted(tmp_path: Path) -> None:
         assert ("ended from outside" in run.get("error", "")) == (status == "interrupted")
 
 
-def test_pieces_survive_an_interruption_but_not_a_change(tmp_path: Path) -> None:
+def test_pieces_survive_an_interruption_and_a_change(tmp_path: Path) -> None:
     def interrupted_run() -> None:
-        with RunRecord(tmp_path, "localize", fingerprint="a") as record:
+        with RunRecord(tmp_path, "localize", key="a") as record:
             record.chunks().save("000000", {"x": np.arange(3.0)})
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         interrupted_run()
-    with RunRecord(tmp_path, "localize", fingerprint="a") as record:
+    with RunRecord(tmp_path, "localize", key="a") as record:
         store = record.chunks()
         assert store.names() == ["000000"]
         loaded = store.load("000000")
         assert loaded is not None
         np.testing.assert_array_equal(loaded["x"], [0, 1, 2])
         assert store.load("000001") is None
-    with RunRecord(tmp_path, "localize", fingerprint="b") as record:
+    with RunRecord(tmp_path, "localize", key="b") as record:
         assert record.chunks().names() == []
         record.chunks().save("000000", {"x": np.arange(2.0)})
         record.chunks().clear()
+    # Who goes back to the earlier settings finds their pieces.
+    store = RunRecord(tmp_path, "localize", key="a").chunks()
+    assert store.names() == ["000000"]
+    store.clear()
     assert not (tmp_path / ".partial").exists()
 
 
 def test_a_damaged_piece_is_computed_again(tmp_path: Path) -> None:
-    store = RunRecord(tmp_path, "localize", fingerprint="a").chunks()
+    store = RunRecord(tmp_path, "localize", key="a").chunks()
     store.save("0", {"x": np.arange(1000.0)})
     path = tmp_path / ".partial" / "a" / "0.npz"
     path.write_bytes(path.read_bytes()[:500])

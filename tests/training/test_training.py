@@ -209,14 +209,6 @@ def test_the_mixture_learns_within_seconds():
     assert after["rmse_nm"] < 70
 
 
-def test_a_training_goes_on_where_it_was_moved_to(tmp_path):
-    first = fit(module("mixture"), data(), max_steps=5, **quiet(tmp_path / "here"))
-    (tmp_path / "here").rename(tmp_path / "there")
-    again = fit(module("mixture"), data(), max_steps=5, **quiet(tmp_path / "there"))
-    for name, weight in first.state_dict().items():
-        assert torch.equal(weight, again.state_dict()[name]), name
-
-
 def test_binary_voxels_learn_within_seconds():
     pl.seed_everything(0, verbose=False)
     easy = volume_data(batches_per_epoch=60, batch_size=8)
@@ -264,22 +256,6 @@ def test_an_exported_3d_model_tells_its_depth_and_axial_error(tmp_path):
     assert card.representation.args["z_max_nm"] == 400.0
     assert "rmse_axial_nm" in card.metrics
     assert card.density_per_um2.high == pytest.approx(4 / 1.4**2)
-
-
-def test_a_resumed_training_ends_as_an_uninterrupted_one(tmp_path):
-    def run(out, *steps):
-        for limit in steps:
-            pl.seed_everything(0, verbose=False)
-            trained = fit(module("heatmap"), data(), max_steps=limit, **quiet(out))
-        return trained
-
-    # The schedule depends on max_steps, so the interruption is made by a limit in time.
-    whole = run(tmp_path / "a", 10)
-    state = torch.load(tmp_path / "a/checkpoints/last.ckpt", weights_only=True)
-    assert state["global_step"] == 10
-    again = run(tmp_path / "a", 10)
-    for one, two in zip(whole.network.parameters(), again.network.parameters(), strict=True):
-        assert torch.equal(one, two)
 
 
 def test_checkpoints_hold_plain_values_only(tmp_path):
