@@ -18,8 +18,8 @@ from autods.metrics.matching import match
 from autods.optics.crlb import crlb
 from autods.optics.gaussian import GaussianPSF
 
-#: What must hold. An ideal that finds less is no measure of precision.
-MIN_PRECISION, WHERE_RECALL, MAX_RECALL_LOSS, MAX_RMSE_LOSS = 0.95, 0.9, 0.05, 1.10
+#: What must hold. Where the ideal finds less, its own precision is the measure.
+MIN_PRECISION, WHERE_RECALL, MAX_LOSS, MAX_RMSE_LOSS = 0.95, 0.9, 0.05, 1.10
 MAX_RMSE_OVER_BOUND, PULL = 1.1, (0.9, 1.15)
 MAX_PHOTON_BIAS = 0.05
 #: A localization this far from an emitter, in its standard errors, is still that emitter.
@@ -146,9 +146,10 @@ def misses(own: Mapping[str, float], ideal: Mapping[str, float], *, isolated: bo
     def within(name: str, low: float, high: float) -> bool:
         return low <= own[name] <= high  # False for NaN: nothing was found
 
+    least = MIN_PRECISION if ideal["recall"] > WHERE_RECALL else ideal["precision"] - MAX_LOSS
     holds = {
-        "precision": ideal["recall"] <= WHERE_RECALL or within("precision", MIN_PRECISION, 1),
-        "recall": within("recall", ideal["recall"] - MAX_RECALL_LOSS, 1),
+        "precision": within("precision", least, 1),
+        "recall": within("recall", ideal["recall"] - MAX_LOSS, 1),
         "rmse": within("rmse_over_bound", 0, MAX_RMSE_LOSS * ideal["rmse_over_bound"]),
         "bound": not isolated or within("rmse_over_bound", 0, MAX_RMSE_OVER_BOUND),
         "pull": not isolated or within("pull", *PULL),

@@ -84,7 +84,8 @@ class MovieConditions:
         held = sum(not row["misses"] for row in rows)
         notes = [
             f"{held} of {len(rows)} lines hold all targets: precision at least {scores.MIN_PRECISION} where"
-            f" the ideal's recall is above {scores.WHERE_RECALL}; recall within {scores.MAX_RECALL_LOSS} and"
+            f" the ideal's recall is above {scores.WHERE_RECALL}, else within {scores.MAX_LOSS} of the"
+            f" ideal's; recall within {scores.MAX_LOSS} and"
             f" RMSE within {scores.MAX_RMSE_LOSS - 1:.0%} of the ideal; of isolated emitters from"
             f" {ASKED_PHOTONS:g} photons on RMSE within {scores.MAX_RMSE_OVER_BOUND} of the bound and pull"
             f" {scores.PULL[0]}-{scores.PULL[1]}; photons within {scores.MAX_PHOTON_BIAS:.0%}; on empty"
