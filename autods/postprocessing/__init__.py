@@ -1,0 +1,1 @@
+"""From localizations to a finished table: filtering, linking, drift, fiducials, registration, quality."""
