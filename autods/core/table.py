@@ -103,9 +103,13 @@ class LocalizationTable:
         """Return the rows given by a mask, an index array or a slice."""
         return LocalizationTable(**{name: column[rows] for name, column in self.columns().items()})  # type: ignore[arg-type]
 
+    def order(self) -> NDArray[np.intp]:
+        """Return the rows by frame, then y, then x: the order of every file."""
+        return np.lexsort((self.x_nm, self.y_nm, self.frame))
+
     def sorted(self) -> LocalizationTable:
-        """Order by frame, then y, then x: the order of every file."""
-        return self.select(np.lexsort((self.x_nm, self.y_nm, self.frame)))
+        """Return the table in the order of every file."""
+        return self.select(self.order())
 
     @classmethod
     def concatenate(cls, tables: Sequence[LocalizationTable]) -> LocalizationTable:

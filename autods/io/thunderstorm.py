@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +34,11 @@ _FIELDS = {name.split(" [")[0]: field for name, field, _ in _COLUMNS} | _SYNONYM
 _NM = {"nm": 1.0, "um": 1e3, "µm": 1e3, "Î¼m": 1e3, "Âµm": 1e3}
 
 
-def write_thunderstorm(table: LocalizationTable, path: str | Path) -> None:
+def write_thunderstorm(
+    table: LocalizationTable,
+    path: str | Path,
+    more: Mapping[str, tuple[NDArray[np.generic], int]] | None = None,
+) -> None:
     """Write a table as ThunderSTORM does: quoted header, frames from 1, nm, origin at the outer corner.
 
     Rows are ordered by frame, y, x, so that the same localizations give the same bytes. Unknown values are
@@ -45,13 +50,16 @@ def write_thunderstorm(table: LocalizationTable, path: str | Path) -> None:
         The localizations.
     path
         File to write; replaced in one step.
+    more
+        Further columns (N,) by their header, each with its digits after the point.
 
     Raises
     ------
     UserError
         If the file cannot be written.
     """
-    ordered = table.sorted().columns()
+    order = table.order()
+    ordered = table.select(order).columns()
     columns: dict[str, NDArray[np.generic]] = {
         "id": np.arange(1, len(table) + 1),
         "frame": ordered["frame"].astype(np.int64) + 1,
@@ -60,6 +68,8 @@ def write_thunderstorm(table: LocalizationTable, path: str | Path) -> None:
     for name, field, digits in _COLUMNS:
         if field in ordered:
             columns[name], decimals[name] = ordered[field], digits
+    for name, (values, digits) in (more or {}).items():
+        columns[name], decimals[name] = values[order], digits
     with atomic_path(path) as part, part.open("wb") as file:
         file.write((",".join(f'"{name}"' for name in columns) + "\n").encode("ascii"))
         file.writelines(format_rows(columns, decimals))

@@ -75,9 +75,19 @@ class Drift:
 
     def subtract(self, table: LocalizationTable) -> LocalizationTable:
         """Return the table in the coordinates of the first frame; frames beyond the curve get its ends."""
-        at = self.curve_nm[np.clip(table.frame - self.first_frame, 0, len(self.curve_nm) - 1)]
-        z = None if table.z_nm is None else table.z_nm - (at[:, 2] if at.shape[1] == 3 else 0.0)
-        return dataclasses.replace(table, x_nm=table.x_nm - at[:, 0], y_nm=table.y_nm - at[:, 1], z_nm=z)
+        return self._moved(table, -1.0)
+
+    def add(self, table: LocalizationTable) -> LocalizationTable:
+        """Return a corrected table as it was before."""
+        return self._moved(table, 1.0)
+
+    def _moved(self, table: LocalizationTable, sign: float) -> LocalizationTable:
+        row = np.clip(table.frame - self.first_frame, 0, len(self.curve_nm) - 1)
+        by = sign * self.curve_nm[row]
+        z = table.z_nm
+        if z is not None and by.shape[1] == 3:
+            z = z + by[:, 2]
+        return dataclasses.replace(table, x_nm=table.x_nm + by[:, 0], y_nm=table.y_nm + by[:, 1], z_nm=z)
 
 
 def estimate_drift(linked: LinkedTable, frames: range, *, seed: int = 0) -> Drift:

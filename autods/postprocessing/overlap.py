@@ -139,14 +139,14 @@ class Overlap:
         kernel = np.exp(square, out=square)
         kernel *= self._height
         n = len(self._events.time)
-        density: Floats = 1.0 + np.bincount(self._first, kernel, n) + np.bincount(self._second, kernel, n)
-        return u, kernel, density
+        density = 1.0 + np.bincount(self._first, kernel, n) + np.bincount(self._second, kernel, n)
+        return u, kernel, density.astype(np.float64)
 
     def by_node(self, curve: Floats) -> tuple[Floats, NDArray[np.integer]]:
         """Return (M,) sums of the log densities over the events of each node, and their numbers."""
         log_density = np.log(self._kernel(curve)[2])
         m = self._events.n_nodes
-        total: Floats = np.bincount(self._events.time, log_density, m)
+        total = np.bincount(self._events.time, log_density, m).astype(np.float64)
         return total, np.bincount(self._events.time, minlength=m)
 
     def value(self, curve: Floats) -> float:

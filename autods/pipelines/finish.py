@@ -1,0 +1,228 @@
+"""From merged localizations to the finished table: filter, drift, linking, and their files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autods.core import LocalizationTable, UserError
+from autods.io.drift import read_drift, write_drift
+from autods.io.parquet import write_parquet
+from autods.io.tables import write_picasso, write_thunderstorm
+from autods.postprocessing.drift import Drift, estimate_drift
+from autods.postprocessing.fiducials import fiducial_drift, find_fiducials
+from autods.postprocessing.filtering import check_filter, filter_rows
+from autods.postprocessing.linking import LinkedTable, link
+from autods.postprocessing.quality import QualityRow, assess
+from autods.runs.record import RunRecord
+
+#: Files of the finished table beside those of the localizations.
+FINISH_FILES = ("drift.csv", "linked.csv", "linked.hdf5", "linked.yaml", "localizations.parquet")
+
+
+@dataclass(frozen=True)
+class FinishSettings:
+    """What is done with the localizations of a movie.
+
+    Parameters
+    ----------
+    filter
+        Expression that localizations must fulfil, see `autods.postprocessing.filtering`; None keeps all.
+    drift
+        ``auto``: from fiducials where there are two, else from the localizations; ``fiducials``; ``none``; or
+        the file of a curve (our CSV or Picasso's text).
+    link_radius_nm
+        Largest distance of two localizations of a molecule in consecutive frames, nm; None: by their errors.
+    link_gap
+        Frames that a molecule may be dark within an event.
+
+    Raises
+    ------
+    UserError
+        If a value cannot be meant.
+    """
+
+    filter: str | None = None
+    drift: str = "auto"
+    link_radius_nm: float | None = None
+    link_gap: int = 1
+
+    def __post_init__(self) -> None:
+        if self.filter is not None:
+            check_filter(self.filter)
+        if self.drift not in ("auto", "fiducials", "none") and not Path(self.drift).is_file():
+            raise UserError(
+                f"drift={self.drift}: there is no such file: give auto, fiducials, none or the file of a drift"
+            )
+        if self.link_radius_nm is not None and not self.link_radius_nm > 0:
+            raise UserError(f"link.radius_nm is {self.link_radius_nm}: it must be greater than 0")
+        if self.link_gap < 0:
+            raise UserError(f"link.gap is {self.link_gap}: it must be at least 0")
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A finished table.
+
+    Parameters
+    ----------
+    table
+        Localizations, filtered and corrected for drift, ordered by frame, y, x.
+    raw
+        The same rows before the correction.
+    linked
+        Events of the corrected table.
+    drift
+        What was subtracted.
+    n_dropped
+        Localizations that the filter dropped.
+    frames
+        Frames of the movie that were localized.
+    """
+
+    table: LocalizationTable
+    raw: LocalizationTable
+    linked: LinkedTable
+    drift: Drift
+    n_dropped: int
+    frames: range
+
+    def quality(self) -> list[QualityRow]:
+        """Measure how good the result is."""
+        return assess(self.raw, self.linked, self.drift, self.frames)
+
+
+def finish(
+    record: RunRecord,
+    table: LocalizationTable,
+    frames: range,
+    pixel_size_nm: float,
+    settings: FinishSettings,
+) -> Finished:
+    """Filter a table, correct its drift and link it, each as a stage of the run.
+
+    Parameters
+    ----------
+    record
+        The run.
+    table
+        Localizations of all frames, ordered by frame.
+    frames
+        Frames of the movie that were localized.
+    pixel_size_nm
+        Camera pixel, nm.
+    settings
+        What is wanted.
+
+    Raises
+    ------
+    UserError
+        If the filter names no column, or the file of the drift does not fit the movie.
+    """
+    n_before = len(table)
+    if settings.filter is not None:
+        with record.stage("filter"):
+            table = table.select(filter_rows(table, settings.filter))
+        dropped = n_before - len(table)
+        record.add_results(filter=settings.filter, dropped_by_filter=dropped)
+        if not len(table) and dropped:
+            record.warn(f"filter={settings.filter!r} dropped all {dropped:,} localizations: loosen it")
+    with record.stage("drift"):
+        drift = _drift(table, frames, pixel_size_nm, settings)
+    raw = table
+    if drift.is_on:
+        table = drift.subtract(raw)
+        order = table.order()
+        table, raw = table.select(order), raw.select(order)
+    with record.stage("link"):
+        linked = link(table, radius_nm=settings.link_radius_nm, max_gap=settings.link_gap)
+    record.add_results(events=len(linked), drift={"method": drift.method, "note": drift.note})
+    return Finished(table, raw, linked, drift, n_before - len(table), frames)
+
+
+def _drift(table: LocalizationTable, frames: range, pixel_size_nm: float, settings: FinishSettings) -> Drift:
+    n_axes = 3 if table.is_3d else 2
+    if settings.drift == "none":
+        return Drift.off(frames, n_axes, "not asked for")
+    if settings.drift not in ("auto", "fiducials"):
+        curve = read_drift(settings.drift, frames, pixel_size_nm)[:, :n_axes]
+        unknown = np.full(curve.shape[1], np.nan)
+        return Drift(curve, frames.start, "file", f"read from {Path(settings.drift).name}", unknown)
+    linked = link(table, radius_nm=settings.link_radius_nm, max_gap=settings.link_gap)
+    fiducials = find_fiducials(table, frames, linked)
+    found = fiducial_drift(table, fiducials, frames)
+    if found is not None:
+        return found
+    if settings.drift == "fiducials":
+        raise UserError(
+            f"drift=fiducials: {len(fiducials)} of the beads that the correction needs were found, and it needs"
+            " two that stay in place: give drift=auto"
+        )
+    return estimate_drift(linked, frames)
+
+
+def write_finished(
+    finished: Finished,
+    folder: Path,
+    pixel_size_nm: float,
+    shape: tuple[int, int, int],
+    movie: Path,
+    provenance: dict[str, Any],
+) -> None:
+    """Write ``drift.csv``, ``linked.csv``, ``linked.hdf5`` and ``localizations.parquet``.
+
+    Parameters
+    ----------
+    finished
+        The table.
+    folder
+        The run folder.
+    pixel_size_nm
+        Camera pixel, nm.
+    shape
+        (T, Y, X) of the whole movie.
+    movie
+        Its file.
+    provenance
+        What the Parquet file says of itself.
+
+    Raises
+    ------
+    UserError
+        If a file cannot be written.
+    """
+    linked, drift = finished.linked, finished.drift
+    write_drift(folder / "drift.csv", drift.curve_nm, drift.first_frame)
+    n, last = linked.n_localizations, linked.last_frame
+    write_thunderstorm(
+        linked.table, folder / "linked.csv", {"detections": (n, 0), "last_frame": (last + 1, 0)}
+    )
+    length = last - linked.table.frame + 1
+    write_picasso(
+        linked.table,
+        folder / "linked.hdf5",
+        pixel_size_nm,
+        shape,
+        movie=movie,
+        more={"len": length, "n": n, "photon_rate": (linked.table.photons / n).astype(np.float32)},
+    )
+    more: dict[str, NDArray[np.generic]] = {"event": linked.event}
+    if drift.is_on:
+        uncorrected = finished.raw.columns()
+        more |= {
+            f"{axis}_uncorrected_nm": uncorrected[f"{axis}_nm"]
+            for axis in ("x", "y", "z")
+            if f"{axis}_nm" in uncorrected
+        }
+    about = {
+        "movie": str(movie),
+        "pixel_size_nm": pixel_size_nm,
+        "shape": list(shape),
+        "drift": {"method": drift.method, "note": drift.note},
+        **provenance,
+    }
+    write_parquet(finished.table, folder / "localizations.parquet", more=more, provenance=about)
