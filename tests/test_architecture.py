@@ -26,6 +26,7 @@ LAYERS = {
     "simulation": 2,
     "estimation": 2,
     "calibration": 2,
+    "postprocessing": 2,
     "zoo": 2,
     "runs": 2,
     "training": 3,

@@ -15,6 +15,7 @@ from autods.cli.schema import (
     CameraConfig,
     LocalizeConfig,
     OpticsConfig,
+    ResultConfig,
     SelectionConfig,
     SimulateConfig,
 )
@@ -23,6 +24,7 @@ from autods.io.movie import open_movie
 from autods.optics import PSFModel
 from autods.pipelines.settings import (
     CameraSettings,
+    FinishSettings,
     LocalizeSettings,
     OpticsSettings,
     parse_frames,
@@ -51,10 +53,22 @@ def localize_settings(config: LocalizeConfig) -> LocalizeSettings:
         min_significance=config.decode.min_significance,
         refine=config.refine,  # type: ignore[arg-type]
         max_uncertainty_nm=config.decode.max_uncertainty_nm,
+        finish=finish_settings(config),
         render_pixel_size_nm=config.render.pixel_size_nm,
         zoo=None if config.zoo is None else Path(config.zoo),
         device=config.device,
     )
+
+
+def finish_settings(config: ResultConfig) -> FinishSettings:
+    """Return what is to be done with the localizations.
+
+    Raises
+    ------
+    UserError
+        If a value cannot be meant.
+    """
+    return FinishSettings(config.filter, config.drift, config.link.radius_nm, config.link.gap)
 
 
 def selection_arguments(config: SelectionConfig) -> dict[str, Any]:

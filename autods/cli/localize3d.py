@@ -12,7 +12,7 @@ from omegaconf import MISSING
 from autods.cli.arguments import Arguments
 from autods.cli.calibrate import CalibrationConfig, bead_settings
 from autods.cli.compose import load
-from autods.cli.convert import camera_settings, optics_settings, psf_formula
+from autods.cli.convert import camera_settings, finish_settings, optics_settings, psf_formula
 from autods.cli.faults import DONE
 from autods.cli.processes import first_speaks, make_team, speaks
 from autods.cli.progress import progress_bars
@@ -175,6 +175,7 @@ def _settings(config: Localize3DConfig, arguments: Arguments) -> Localize3DSetti
         threshold=config.decode.threshold,
         min_significance=config.decode.min_significance or 0.0,
         max_uncertainty_nm=config.decode.max_uncertainty_nm,
+        finish=finish_settings(config),
         frames=parse_frames(config.frames),
         roi=parse_roi(config.roi),
         render_pixel_size_nm=config.render.pixel_size_nm,

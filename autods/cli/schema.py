@@ -68,6 +68,14 @@ class RenderConfig:
 
 
 @dataclass
+class LinkConfig:
+    """Linking of the localizations of a molecule in consecutive frames."""
+
+    radius_nm: float | None = MISSING
+    gap: int = MISSING
+
+
+@dataclass
 class MovieConfig:
     """What is known of a movie, and the part of it that is wanted."""
 
@@ -98,6 +106,9 @@ class ResultConfig:
 
     refine: str = MISSING
     decode: DecodeConfig = field(default_factory=DecodeConfig)
+    filter: str | None = MISSING
+    drift: str = MISSING
+    link: LinkConfig = field(default_factory=LinkConfig)
     render: RenderConfig = field(default_factory=RenderConfig)
     device: str = MISSING
 

@@ -55,5 +55,5 @@ def write_smap(
     loc["channel"] = np.zeros((len(table), 1))
     pixel_um = pixel_size_nm / 1000
     file = {"name": str(movie), "number": 1, "info": {"cam_pixelsize_um": np.array([[pixel_um, pixel_um]])}}
-    with atomic_path(path) as part, part.open("wb") as stream:
-        savemat(stream, {"saveloc": {"loc": loc, "file": file}}, do_compression=True)
+    with atomic_path(path) as part:
+        savemat(str(part), {"saveloc": {"loc": loc, "file": file}}, appendmat=False, do_compression=True)

@@ -7,16 +7,19 @@ from pathlib import Path
 from autods.core.errors import UserError
 from autods.core.table import LocalizationTable
 from autods.io.csv import read_header
+from autods.io.parquet import MAGIC, read_parquet, write_parquet
 from autods.io.picasso import read_picasso, write_picasso
 from autods.io.thunderstorm import read_thunderstorm, write_thunderstorm
 from autods.io.truth import TruthWriter, read_truth, write_truth
 
 __all__ = [
     "TruthWriter",
+    "read_parquet",
     "read_picasso",
     "read_table",
     "read_thunderstorm",
     "read_truth",
+    "write_parquet",
     "write_picasso",
     "write_thunderstorm",
     "write_truth",
@@ -31,7 +34,7 @@ def read_table(path: str | Path, pixel_size_nm: float | None = None) -> Localiza
     Parameters
     ----------
     path
-        ThunderSTORM CSV, Picasso HDF5, truth CSV, or a run folder holding ``localizations.csv``.
+        ThunderSTORM CSV, Picasso HDF5, Parquet, truth CSV, or a run folder holding ``localizations.csv``.
     pixel_size_nm
         Needed only for a Picasso table without its YAML file.
 
@@ -57,6 +60,8 @@ def read_table(path: str | Path, pixel_size_nm: float | None = None) -> Localiza
         raise UserError(f"cannot read {path}: {error.strerror}") from error
     if start == _HDF5:
         return read_picasso(path, pixel_size_nm)
+    if start.startswith(MAGIC):
+        return read_parquet(path)
     names = {name.lower() for name in read_header(path)}
     if any(name.startswith("x [") for name in names):
         return read_thunderstorm(path)

@@ -11,7 +11,14 @@ from numpy.typing import NDArray
 from autods.core import LocalizationTable
 from autods.io.movie import Movie
 from autods.pipelines.autods import localize as run
-from autods.pipelines.settings import CameraSettings, LocalizeSettings, OpticsSettings, Refine, Scope
+from autods.pipelines.settings import (
+    CameraSettings,
+    FinishSettings,
+    LocalizeSettings,
+    OpticsSettings,
+    Refine,
+    Scope,
+)
 
 
 def localize(
@@ -37,6 +44,10 @@ def localize(
     min_significance: float | None = None,
     refine: Refine = "mle",
     max_uncertainty_nm: float | None = None,
+    filter: str | None = None,  # noqa: A002 as on the command line
+    drift: str = "auto",
+    link_radius_nm: float | None = None,
+    link_gap: int = 1,
     render_pixel_size_nm: float = 10.0,
     zoo: str | Path | None = None,
     device: str = "auto",
@@ -56,6 +67,8 @@ def localize(
     selection, scope, family, patch_um, rescale, frames, roi, threshold, min_significance, refine, \
 max_uncertainty_nm, render_pixel_size_nm, zoo, device
         See `autods.pipelines.settings.LocalizeSettings`.
+    filter, drift, link_radius_nm, link_gap
+        See `autods.pipelines.settings.FinishSettings`.
 
     Returns
     -------
@@ -81,6 +94,7 @@ max_uncertainty_nm, render_pixel_size_nm, zoo, device
         min_significance=min_significance,
         refine=refine,
         max_uncertainty_nm=max_uncertainty_nm,
+        finish=FinishSettings(filter, drift, link_radius_nm, link_gap),
         render_pixel_size_nm=render_pixel_size_nm,
         zoo=None if zoo is None else Path(zoo),
         device=device,

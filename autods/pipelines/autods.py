@@ -20,6 +20,7 @@ from autods.io.movie import ArrayMovie, CroppedMovie, Movie, check_frames, open_
 from autods.io.tables import read_table
 from autods.pipelines import outputs
 from autods.pipelines.blocks import Columns, Tell, each_block, merge
+from autods.pipelines.finish import Finished, drift_digest, finish, finish_rows
 from autods.pipelines.inputs import Instrument, crop_camera, resolve_instrument, with_measured
 from autods.pipelines.plan import (
     MIN_SIDE_PX,
@@ -31,7 +32,7 @@ from autods.pipelines.plan import (
     plan_to_dict,
 )
 from autods.pipelines.report import SettingRow
-from autods.pipelines.settings import LocalizeSettings, camera_inputs
+from autods.pipelines.settings import FinishSettings, LocalizeSettings, camera_inputs
 from autods.pipelines.streaming import BlockLocalizer, block_length
 from autods.runs.chunks import ChunkStore
 from autods.runs.provenance import FileDigest, digest_file
@@ -99,15 +100,18 @@ def localize(
         cards = family_cards(settings)
         device = pick_device(settings.device) if team is None else team.device
         digest = digest_file(whole.path) if whole.path.exists() else None
-        key = step_key(
+        made_from = (
             digest.sha256 if digest else _digest_frames(whole),
             # Models are known by their cards; the device changes no number that anybody looks at.
-            dataclasses.replace(settings, camera=camera_inputs(settings.camera), zoo=None, device=""),
+            dataclasses.replace(
+                settings, camera=camera_inputs(settings.camera), zoo=None, device="", finish=FinishSettings()
+            ),
             [
                 dataclasses.replace(card, folder=None, description="", training={}, metrics={})
                 for card in cards
             ],
         )
+        key = step_key(*made_from, settings.finish, drift_digest(settings.finish))
         if out is not None and is_finished(out, key, outputs.OUTPUT_FILES):
             return read_table(out)
         localizers = load_localizers(cards, settings, device)
@@ -118,7 +122,8 @@ def localize(
         record = stack.enter_context(
             RunRecord(folder, "localize", command=command, key=key, progress=progress)
         )
-        store = ChunkStore(out or folder, key)
+        # The blocks of an interrupted run serve another filter or drift too.
+        store = ChunkStore(out or folder, step_key(*made_from))
         run = _Run(record, whole, part, settings, instrument, cards, localizers, digest, store, team)
         return run.carry_out(write=out is not None)
 
@@ -162,13 +167,16 @@ class _Run:
         if self.team is not None and not self.team.is_first:
             return LocalizationTable.empty()
         used = _count_used(plan, blocks)
+        pixel_nm = self.instrument.optics.pixel_size_nm
         with record.stage("merge"):
-            pixel_nm = self.instrument.optics.pixel_size_nm
             table = merge(blocks, part, pixel_nm, self.settings.max_uncertainty_nm)
+        frames = range(part.first_frame, part.first_frame + part.shape[0])
+        finished = finish(record, table, frames, pixel_nm, self.settings.finish)
+        table = finished.table
         self._warn(plan, instrument, table, used)
         record.add_results(localizations=len(table), frames=part.shape[0])
         if write:
-            self._write(plan, instrument, table, used)
+            self._write(plan, instrument, finished, used)
         self.store.clear()
         return table
 
@@ -218,7 +226,7 @@ class _Run:
             warn("nothing was found: look at the movie, or lower decode.threshold")
 
     def _write(
-        self, plan: Plan, instrument: Instrument, table: LocalizationTable, used: list[Counter[str]]
+        self, plan: Plan, instrument: Instrument, finished: Finished, used: list[Counter[str]]
     ) -> None:
         record, folder = self.record, self.record.folder
         region = outputs.Region(
@@ -233,12 +241,15 @@ class _Run:
         with record.stage("write tables"):
             outputs.write_profile(plan.profile.to_dict(), folder)
             outputs.write_plan(plan_to_dict(plan, self.settings, rows, patches), folder)
-            outputs.write_tables(table, region, folder)
+            outputs.write_tables(finished, region, folder)
         with record.stage("render"):
-            image, pixel_nm = outputs.reconstruct(table, region, self.settings.render_pixel_size_nm)
+            events, wanted_nm = finished.linked.table, self.settings.render_pixel_size_nm
+            image, pixel_nm = outputs.reconstruct(events, region, wanted_nm)
             preview = outputs.write_picture(image, pixel_nm, folder)
         with record.stage("report"):
-            outputs.write_report(record, table, region, preview_png=preview, patches=patches, settings=rows)
+            outputs.write_report(
+                record, finished, region, preview_png=preview, patches=patches, settings=rows
+            )
 
 
 def _open(movie: str | Path | Movie | NDArray[Any]) -> Movie:
@@ -294,6 +305,7 @@ def _setting_rows(settings: LocalizeSettings, plan: Plan) -> list[SettingRow]:
             given=settings.min_significance is not None,
         ),
         row("refine", settings.refine, given=settings.refine != usual.refine),
+        *finish_rows(settings.finish),
         row("device", settings.device, given=settings.device != usual.device),
     ]
 

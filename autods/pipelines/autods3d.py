@@ -22,12 +22,13 @@ from autods.io.movie import CroppedMovie, Movie, check_frames, open_movie
 from autods.io.tables import read_table
 from autods.pipelines import figures3d, measure3d, outputs, outputs3d, psf_source, train3d, trial3d
 from autods.pipelines.blocks import Columns, Tell, each_block, merge
+from autods.pipelines.finish import Finished, drift_digest, finish, finish_rows
 from autods.pipelines.inputs import Instrument, crop_camera, resolve_instrument, with_measured
 from autods.pipelines.measure3d import Extent
 from autods.pipelines.photons import PhotonMovie
 from autods.pipelines.psf_source import KnownPsf
 from autods.pipelines.report import SettingRow
-from autods.pipelines.settings import camera_inputs
+from autods.pipelines.settings import FinishSettings, camera_inputs
 from autods.pipelines.settings3d import Localize3DSettings
 from autods.pipelines.streaming import block_length
 from autods.pipelines.streaming3d import VolumeLocalizer
@@ -95,8 +96,9 @@ def localize3d(
         instrument = resolve_instrument(whole, settings.optics, settings.camera)
         device = pick_device(settings.device) if team is None else team.device
         digest = digest_file(whole.path)
-        plain = to_json(_hashable(settings))
-        key = step_key(digest.sha256, plain, psf_source.identify(settings.psf))
+        plain = to_json(dataclasses.replace(_hashable(settings), finish=FinishSettings()))
+        made_from = (digest.sha256, plain, psf_source.identify(settings.psf))
+        key = step_key(*made_from, settings.finish, drift_digest(settings.finish))
         if is_finished(out, key, outputs3d.OUTPUT_FILES) and settings.reaches("localize"):
             return read_table(out)
         own = out
@@ -106,7 +108,8 @@ def localize3d(
             RunRecord(own, "localize3d", command=command, key=key, progress=progress)
         )
         record.add_input(whole.path, digest)
-        store = ChunkStore(out, key)
+        # The blocks of an interrupted run serve another filter or drift too.
+        store = ChunkStore(out, step_key(*made_from))
         return _Run(
             record, whole, part, settings, instrument, device, digest.sha256, out, store, team
         ).carry_out()
@@ -332,10 +335,12 @@ class _Run:
         table = merge(blocks, self.part, pixel_nm, self.settings.max_uncertainty_nm)
         if not len(table):
             self.record.warn("nothing was found: look at the movie, or lower decode.threshold")
-        self.record.add_results(localizations=len(table), frames=n_frames)
-        self._write(table, known)
+        frames = range(self.part.first_frame, self.part.first_frame + n_frames)
+        finished = finish(self.record, table, frames, pixel_nm, self.settings.finish)
+        self.record.add_results(localizations=len(finished.table), frames=n_frames)
+        self._write(finished, known)
         self.store.clear()
-        return table
+        return finished.table
 
     def _localize_block(self, localizer: VolumeLocalizer, starts: range, start: int, _: Tell) -> Columns:
         stop = min(start + starts.step, starts.stop)
@@ -347,7 +352,7 @@ class _Run:
         block["frame"] = block["frame"] + start
         return block
 
-    def _write(self, table: LocalizationTable, known: KnownPsf) -> None:
+    def _write(self, finished: Finished, known: KnownPsf) -> None:
         record, folder = self.record, self.record.folder
         region = outputs.Region(
             movie=self.whole.path,
@@ -359,12 +364,13 @@ class _Run:
         rows = [*self.instrument.rows, *_setting_rows(self.settings, known)]
         with record.stage("write tables"):
             outputs.write_plan({"settings": to_json(rows), "all": to_json(_hashable(self.settings))}, folder)
-            outputs.write_tables(table, region, folder)
+            outputs.write_tables(finished, region, folder)
         with record.stage("render"):
             pixel_nm = self.settings.render_pixel_size_nm
-            preview = outputs3d.write_pictures(table, region, known.z_range_nm, pixel_nm, folder)
+            events = finished.linked.table
+            preview = outputs3d.write_pictures(events, region, known.z_range_nm, pixel_nm, folder)
         with record.stage("report"):
-            outputs3d.write_report(record, table, region, preview_png=preview, settings=rows)
+            outputs3d.write_report(record, finished, region, preview_png=preview, settings=rows)
 
 
 def _setting_rows(settings: Localize3DSettings, known: KnownPsf) -> list[SettingRow]:
@@ -386,4 +392,5 @@ def _setting_rows(settings: Localize3DSettings, known: KnownPsf) -> list[Setting
             "best on simulated frames" if settings.threshold is None else f"{settings.threshold:g}",
             "default" if settings.threshold is None else "given",
         ),
+        *finish_rows(settings.finish),
     ]

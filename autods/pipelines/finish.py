@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,55 +12,43 @@ from autods.core import LocalizationTable, UserError
 from autods.io.drift import read_drift, write_drift
 from autods.io.parquet import write_parquet
 from autods.io.tables import write_picasso, write_thunderstorm
+from autods.pipelines.settings import FinishSettings, SettingRow
 from autods.postprocessing.drift import Drift, estimate_drift
 from autods.postprocessing.fiducials import fiducial_drift, find_fiducials
-from autods.postprocessing.filtering import check_filter, filter_rows
+from autods.postprocessing.filtering import filter_rows
 from autods.postprocessing.linking import LinkedTable, link
 from autods.postprocessing.quality import QualityRow, assess
+from autods.runs.provenance import digest_file, versions
 from autods.runs.record import RunRecord
 
 #: Files of the finished table beside those of the localizations.
 FINISH_FILES = ("drift.csv", "linked.csv", "linked.hdf5", "linked.yaml", "localizations.parquet")
 
 
-@dataclass(frozen=True)
-class FinishSettings:
-    """What is done with the localizations of a movie.
+def drift_digest(settings: FinishSettings) -> str:
+    """Return the digest of the file of a drift; empty where none is given."""
+    path = Path(settings.drift)
+    is_file = settings.drift not in ("auto", "fiducials", "none") and path.is_file()
+    return digest_file(path).sha256 if is_file else ""
 
-    Parameters
-    ----------
-    filter
-        Expression that localizations must fulfil, see `autods.postprocessing.filtering`; None keeps all.
-    drift
-        ``auto``: from fiducials where there are two, else from the localizations; ``fiducials``; ``none``; or
-        the file of a curve (our CSV or Picasso's text).
-    link_radius_nm
-        Largest distance of two localizations of a molecule in consecutive frames, nm; None: by their errors.
-    link_gap
-        Frames that a molecule may be dark within an event.
 
-    Raises
-    ------
-    UserError
-        If a value cannot be meant.
-    """
+def finish_rows(settings: FinishSettings) -> list[SettingRow]:
+    """Describe the settings for the report."""
+    usual = FinishSettings()
 
-    filter: str | None = None
-    drift: str = "auto"
-    link_radius_nm: float | None = None
-    link_gap: int = 1
+    def row(key: str, name: str, shown: object) -> SettingRow:
+        given = getattr(settings, name) != getattr(usual, name)
+        return SettingRow(key, str(shown), "given" if given else "default")
 
-    def __post_init__(self) -> None:
-        if self.filter is not None:
-            check_filter(self.filter)
-        if self.drift not in ("auto", "fiducials", "none") and not Path(self.drift).is_file():
-            raise UserError(
-                f"drift={self.drift}: there is no such file: give auto, fiducials, none or the file of a drift"
-            )
-        if self.link_radius_nm is not None and not self.link_radius_nm > 0:
-            raise UserError(f"link.radius_nm is {self.link_radius_nm}: it must be greater than 0")
-        if self.link_gap < 0:
-            raise UserError(f"link.gap is {self.link_gap}: it must be at least 0")
+    radius = settings.link_radius_nm
+    return [
+        row("filter", "filter", settings.filter or "none"),
+        row("drift", "drift", settings.drift),
+        row(
+            "link.radius_nm", "link_radius_nm", "by the uncertainties" if radius is None else f"{radius:g} nm"
+        ),
+        row("link.gap", "link_gap", settings.link_gap),
+    ]
 
 
 @dataclass(frozen=True)
@@ -159,8 +146,8 @@ def _drift(table: LocalizationTable, frames: range, pixel_size_nm: float, settin
         return found
     if settings.drift == "fiducials":
         raise UserError(
-            f"drift=fiducials: {len(fiducials)} of the beads that the correction needs were found, and it needs"
-            " two that stay in place: give drift=auto"
+            f"drift=fiducials needs two beads that stay in place, and {len(fiducials)} that shine in most"
+            " frames were found: give drift=auto"
         )
     return estimate_drift(linked, frames)
 
@@ -171,7 +158,6 @@ def write_finished(
     pixel_size_nm: float,
     shape: tuple[int, int, int],
     movie: Path,
-    provenance: dict[str, Any],
 ) -> None:
     """Write ``drift.csv``, ``linked.csv``, ``linked.hdf5`` and ``localizations.parquet``.
 
@@ -187,8 +173,6 @@ def write_finished(
         (T, Y, X) of the whole movie.
     movie
         Its file.
-    provenance
-        What the Parquet file says of itself.
 
     Raises
     ------
@@ -223,6 +207,6 @@ def write_finished(
         "pixel_size_nm": pixel_size_nm,
         "shape": list(shape),
         "drift": {"method": drift.method, "note": drift.note},
-        **provenance,
+        "versions": versions(),
     }
     write_parquet(finished.table, folder / "localizations.parquet", more=more, provenance=about)

@@ -19,6 +19,7 @@ from autods.core.grid import px_to_nm
 from autods.io.atomic import atomic_path
 from autods.io.images import write_image_tiff, write_png
 from autods.io.tables import write_picasso, write_thunderstorm
+from autods.pipelines.finish import FINISH_FILES, Finished, write_finished
 from autods.pipelines.report import PatchRow, ReportContent, SettingRow, render_report
 from autods.rendering import render_gaussian, to_preview
 from autods.runs.record import RunRecord
@@ -33,6 +34,7 @@ OUTPUT_FILES = (
     "profile.json",
     "plan.yaml",
     "report.html",
+    *FINISH_FILES,
 )
 #: Pixels of a reconstruction at most; larger fields get larger pixels.
 MAX_RENDER_PX = 64_000_000
@@ -65,22 +67,24 @@ class Region:
     pixel_size_nm: float
 
 
-def write_tables(table: LocalizationTable, region: Region, folder: Path) -> None:
-    """Write the localizations for ThunderSTORM and for Picasso.
+def write_tables(finished: Finished, region: Region, folder: Path) -> None:
+    """Write the localizations for ThunderSTORM and for Picasso, and what was made of them.
 
     Raises
     ------
     UserError
         If a file cannot be written.
     """
-    write_thunderstorm(table, folder / "localizations.csv")
+    write_thunderstorm(finished.table, folder / "localizations.csv")
     write_picasso(
-        table,
+        finished.table,
         folder / "localizations.hdf5",
         region.pixel_size_nm,
         region.full_shape,
         movie=region.movie,
+        notes={"Drift": finished.drift.note},
     )
+    write_finished(finished, folder, region.pixel_size_nm, region.full_shape, region.movie)
 
 
 def reconstruct(table: LocalizationTable, region: Region, pixel_size_nm: float) -> tuple[NDArray[Any], float]:
@@ -165,7 +169,7 @@ def write_plan(plan: dict[str, Any], folder: Path) -> None:
 
 def write_report(
     record: RunRecord,
-    table: LocalizationTable,
+    finished: Finished,
     region: Region,
     *,
     preview_png: bytes,
@@ -185,7 +189,7 @@ def write_report(
         movie=str(region.movie),
         shape=region.shape,
         pixel_size_nm=region.pixel_size_nm,
-        table=table,
+        finished=finished,
         preview_png=preview_png,
         patches=patches,
         warnings=record.warnings,

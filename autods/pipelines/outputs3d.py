@@ -13,6 +13,7 @@ from autods.core import LocalizationTable
 from autods.core.grid import px_to_nm
 from autods.io.images import write_png
 from autods.pipelines import outputs
+from autods.pipelines.finish import FINISH_FILES, Finished
 from autods.pipelines.report import ReportContent, Section, SettingRow, render_report
 from autods.rendering import render_cross_section, render_depth, to_preview
 from autods.runs.record import RunRecord
@@ -27,6 +28,7 @@ OUTPUT_FILES = (
     "sections.png",
     "plan.yaml",
     "report.html",
+    *FINISH_FILES,
 )
 #: Headings and notes of the stages' figures in the report.
 _STAGES = {
@@ -81,7 +83,7 @@ def write_pictures(
 
 def write_report(
     record: RunRecord,
-    table: LocalizationTable,
+    finished: Finished,
     region: outputs.Region,
     *,
     preview_png: bytes,
@@ -103,7 +105,7 @@ def write_report(
         movie=str(region.movie),
         shape=region.shape,
         pixel_size_nm=region.pixel_size_nm,
-        table=table,
+        finished=finished,
         preview_png=preview_png,
         patches=(),
         warnings=record.warnings,

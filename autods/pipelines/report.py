@@ -12,35 +12,17 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template, select_autoescape
 from numpy.typing import NDArray
 
-from autods.core import LocalizationTable
 from autods.core.grid import nm_to_px
 from autods.pipelines import report_figures
+from autods.pipelines.finish import Finished
 from autods.pipelines.report_figures import PatchRow
+from autods.pipelines.settings import SettingRow
 
 __all__ = ["PatchRow", "ReportContent", "Section", "SettingRow", "lattice_bias", "render_report"]
 
 #: Above this, positions prefer places within the pixel visibly.
 LATTICE_BIAS_LIMIT = 0.1
 _HARMONICS = (1, 2, 4, 8)
-
-
-@dataclass(frozen=True)
-class SettingRow:
-    """A setting, its value as people read it, and where it came from.
-
-    Parameters
-    ----------
-    key
-        As on the command line.
-    value
-        With its unit.
-    source
-        ``given``, ``metadata``, ``measured`` or ``default``; may name the file.
-    """
-
-    key: str
-    value: str
-    source: str
 
 
 @dataclass(frozen=True)
@@ -71,8 +53,8 @@ class ReportContent:
         (T, Y, X) of what was localized.
     pixel_size_nm
         Camera pixel, nm.
-    table
-        The localizations, in coordinates of the full frame.
+    finished
+        The localizations, in coordinates of the full frame, and what was made of them.
     preview_png
         The reconstruction as a picture.
     patches
@@ -95,7 +77,7 @@ class ReportContent:
     movie: str
     shape: tuple[int, int, int]
     pixel_size_nm: float
-    table: LocalizationTable
+    finished: Finished
     preview_png: bytes
     patches: Sequence[PatchRow]
     warnings: Sequence[str]
@@ -133,7 +115,8 @@ def render_report(content: ReportContent) -> str:
     content
         What to show.
     """
-    table = content.table
+    # Where in the pixel a molecule was seen is told by the positions before the correction of the drift.
+    table = content.finished.raw
     x_px, y_px = (nm_to_px(values, content.pixel_size_nm) for values in (table.x_nm, table.y_nm))
     bias = max(lattice_bias(x_px), lattice_bias(y_px))
     warnings = list(content.warnings)
@@ -145,6 +128,9 @@ def render_report(content: ReportContent) -> str:
     if content.patches:
         figures["models"] = report_figures.model_map(content.patches)
         figures["measured"] = report_figures.measured_histograms(density, snr)
+    if content.finished.drift.is_on:
+        drift = content.finished.drift
+        figures["drift"] = report_figures.drift_curve(drift.curve_nm, drift.first_frame)
     if len(table):
         figures["subpixel"] = report_figures.subpixel_histograms(x_px, y_px)
         figures["quality"] = report_figures.quality_histograms(
@@ -154,13 +140,14 @@ def render_report(content: ReportContent) -> str:
         content=content,
         warnings=warnings,
         numbers=_key_numbers(content, bias),
+        quality=content.finished.quality(),
         figures={name: base64.b64encode(png).decode("ascii") for name, png in figures.items()},
     )
 
 
 def _key_numbers(content: ReportContent, bias: float) -> list[tuple[str, str]]:
     """Return names and values of the numbers at the head of the report."""
-    table, (n_frames, height, width) = content.table, content.shape
+    table, (n_frames, height, width) = content.finished.table, content.shape
     side_um = content.pixel_size_nm / 1000
     numbers = [
         ("localizations", f"{len(table):,}"),

@@ -114,6 +114,21 @@ def quality_histograms(photons: Floats, uncertainty_nm: Floats, frame: NDArray[n
     return _png(figure)
 
 
+def drift_curve(curve_nm: Floats, first_frame: int) -> bytes:
+    """Draw the drift (T, 2 or 3) that was subtracted: over time, and its path in the plane."""
+    figure, axes = _figure(2, (8, 2.9))
+    frame = first_frame + np.arange(len(curve_nm))
+    for values, name, colour in zip(curve_nm.T, "xyz", (_BLUE, _ORANGE, "#5aae61"), strict=False):
+        axes[0].plot(frame, values, color=colour, lw=1, label=name)
+    axes[0].set(xlabel="frame", ylabel="drift, nm")
+    axes[0].legend(frameon=False, fontsize=8)
+    axes[1].scatter(curve_nm[:, 0], curve_nm[:, 1], c=frame, s=2, cmap="viridis", linewidths=0)
+    axes[1].set(xlabel="x, nm", ylabel="y, nm", aspect="equal")
+    axes[1].set_aspect("equal", adjustable="datalim")
+    axes[1].invert_yaxis()
+    return _png(figure)
+
+
 def _histogram(axis: Axes, values: Floats, label: str) -> None:
     """Draw a histogram of the finite values up to their 99th percentile, the median marked."""
     axis.set_xlabel(label)

@@ -12,9 +12,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autods.core import UserError
+from autods.postprocessing.filtering import check_filter
 
 Scope = Literal["movie", "frame"]
 Refine = Literal["none", "mle"]
+
+
+@dataclass(frozen=True)
+class SettingRow:
+    """A setting, its value as people read it, and where it came from.
+
+    Parameters
+    ----------
+    key
+        As on the command line.
+    value
+        With its unit.
+    source
+        ``given``, ``metadata``, ``measured`` or ``default``; may name the file.
+    """
+
+    key: str
+    value: str
+    source: str
 
 
 @dataclass(frozen=True)
@@ -51,6 +71,46 @@ def camera_inputs(camera: CameraSettings) -> CameraSettings:
 
 
 @dataclass(frozen=True)
+class FinishSettings:
+    """What is done with the localizations of a movie.
+
+    Parameters
+    ----------
+    filter
+        Expression that localizations must fulfil, see `autods.postprocessing.filtering`; None keeps all.
+    drift
+        ``auto``: from fiducials where there are two, else from the localizations; ``fiducials``; ``none``; or
+        the file of a curve (our CSV or Picasso's text).
+    link_radius_nm
+        Largest distance of two localizations of a molecule in consecutive frames, nm; None: by their errors.
+    link_gap
+        Frames that a molecule may be dark within an event.
+
+    Raises
+    ------
+    UserError
+        If a value cannot be meant.
+    """
+
+    filter: str | None = None
+    drift: str = "auto"
+    link_radius_nm: float | None = None
+    link_gap: int = 1
+
+    def __post_init__(self) -> None:
+        if self.filter is not None:
+            check_filter(self.filter)
+        if self.drift not in ("auto", "fiducials", "none") and not Path(self.drift).is_file():
+            raise UserError(
+                f"drift={self.drift}: there is no such file: give auto, fiducials, none or a drift's file"
+            )
+        if self.link_radius_nm is not None and not self.link_radius_nm > 0:
+            raise UserError(f"link.radius_nm is {self.link_radius_nm}: it must be greater than 0")
+        if self.link_gap < 0:
+            raise UserError(f"link.gap is {self.link_gap}: it must be at least 0")
+
+
+@dataclass(frozen=True)
 class LocalizeSettings:
     """Settings of one localization run.
 
@@ -83,6 +143,8 @@ class LocalizeSettings:
         emitters together, with the network's error as prior where it predicts one.
     max_uncertainty_nm
         Localizations of larger lateral uncertainty are dropped; None keeps all.
+    finish
+        What is done with the localizations: filter, drift, linking.
     render_pixel_size_nm
         Pixel of the reconstruction, nm.
     zoo
@@ -109,6 +171,7 @@ class LocalizeSettings:
     min_significance: float | None = None
     refine: Refine = "mle"
     max_uncertainty_nm: float | None = None
+    finish: FinishSettings = field(default_factory=FinishSettings)
     render_pixel_size_nm: float = 10.0
     zoo: Path | None = None
     device: str = "auto"

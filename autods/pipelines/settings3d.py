@@ -10,7 +10,7 @@ from typing import Literal
 from autods.calibration.bead_calibration import BeadSettings
 from autods.core import OpticalSystem, UserError
 from autods.optics import PSFModel
-from autods.pipelines.settings import CameraSettings, OpticsSettings
+from autods.pipelines.settings import CameraSettings, FinishSettings, OpticsSettings
 
 Family = Literal["mixture", "voxels"]
 
@@ -168,6 +168,8 @@ class Localize3DSettings:
         Photons that a localization must have, in standard errors.
     max_uncertainty_nm
         Localizations of larger lateral uncertainty are dropped; None keeps all.
+    finish
+        What is done with the localizations: filter, drift, linking.
     frames, roi
         Part of the movie; None for all.
     render_pixel_size_nm
@@ -188,6 +190,7 @@ class Localize3DSettings:
     threshold: float | None = None
     min_significance: float = 3.0
     max_uncertainty_nm: float | None = None
+    finish: FinishSettings = field(default_factory=FinishSettings)
     frames: slice | None = None
     roi: tuple[int, int, int, int] | None = None
     render_pixel_size_nm: float = 10.0

@@ -187,5 +187,6 @@ def _weights(sigma: Floats) -> Floats:
 def _joint_error(sigma: Floats, total: Callable[[Floats], Floats]) -> Floats:
     """Return the error of the weighted means; NaN where that of a member is not known."""
     weight = np.divide(1.0, sigma**2, out=np.full(len(sigma), np.nan), where=sigma > 0)
-    joint: Floats = 1 / np.sqrt(total(weight))
+    summed = total(weight)
+    joint: Floats = np.divide(1.0, np.sqrt(summed), out=np.full(len(summed), np.nan), where=summed > 0)
     return joint

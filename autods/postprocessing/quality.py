@@ -72,8 +72,8 @@ def assess(
 def _linking(raw: LocalizationTable, linked: LinkedTable) -> QualityRow:
     mean = len(raw) / len(linked)
     sentence = (
-        f"{len(raw):,} localizations are {len(linked):,} events of {mean:.1f} frames on average, linked within"
-        f" {linked.radius_nm:.0f} nm."
+        f"{len(raw):,} localizations are {len(linked):,} events of {mean:.1f} frames on average,"
+        f" linked within {linked.radius_nm:.0f} nm."
     )
     return QualityRow("events", f"{len(linked):,}", sentence)
 

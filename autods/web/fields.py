@@ -15,8 +15,9 @@ from typing import Literal
 from autods.core import UserError
 from autods.core.resources import conf_dir
 from autods.pipelines.settings import parse_frames, parse_roi
+from autods.postprocessing.filtering import check_filter
 
-FieldKind = Literal["number", "whole", "choice", "frames", "roi", "range", "region"]
+FieldKind = Literal["number", "whole", "choice", "frames", "roi", "range", "region", "filter"]
 _CORNERS = ("auto", "top-left", "top-right", "bottom-left", "bottom-right")
 _DEVICE = re.compile(r"auto|cpu|cuda(:\d{1,2})?|mps")
 
@@ -86,6 +87,9 @@ class Field:
         if self.kind == "frames":
             parse_frames(text)
             return f"{self.key}={re.sub(r'[^0-9:]', '', text)}"
+        if self.kind == "filter":
+            check_filter(text)
+            return f"{self.key}={text}"
         if self.kind == "roi":
             return f"{self.key}={':'.join(map(str, _checked_roi(text)))}"
         if self.kind == "region":
@@ -162,6 +166,17 @@ CAMERA = (
     Field("camera.qe", "Quantum efficiency", "0 to 1", low=0, high=1, above=True, usual="1"),
     Field("camera.read_noise_e", "Read noise", "electrons", low=0, high=10000, usual="0"),
 )
+#: What is done with the localizations, in 2D and in depth.
+FINISH = (
+    Field("filter", "Keep only", 'such as "photons > 500 & uncertainty_xy < 20"', kind="filter", usual="all"),
+    Field(
+        "drift",
+        "Drift correction",
+        kind="choice",
+        choices=(("", "default (automatic)"), ("fiducials", "from beads"), ("none", "none")),
+    ),
+    Field("render.pixel_size_nm", "Pixel of the picture", "nm", low=0.5, high=1000, usual="10"),
+)
 FRAMES = Field("frames", "Frames", "START:STOP, from 0", kind="frames", usual="all")
 ROI = Field("roi", "Region", "Y0:X0:Y1:X1, px", kind="roi", usual="whole field")
 _SELECTION = {
@@ -201,7 +216,7 @@ ADVANCED = (
         kind="choice",
         choices=(("", "default (no)"), ("none", "no"), ("mle", "maximum likelihood")),
     ),
-    Field("render.pixel_size_nm", "Pixel of the picture", "nm", low=0.5, high=1000, usual="10"),
+    *FINISH,
 )
 LOCALIZE = (*OPTICS, *CAMERA, FRAMES, ROI, *ADVANCED)
 

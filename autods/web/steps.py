@@ -14,6 +14,7 @@ from autods.io.atomic import atomic_path
 from autods.pipelines.settings3d import STAGES
 from autods.web.fields import (
     CAMERA,
+    FINISH,
     FRAMES,
     INDICES,
     OPTICS,
@@ -183,7 +184,7 @@ STEPS = (
                 above=True,
                 usual="any",
             ),
-            Field("render.pixel_size_nm", "Pixel of the picture", "nm", low=0.5, high=1000, usual="10"),
+            *FINISH,
         ),
     ),
 )

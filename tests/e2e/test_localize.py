@@ -26,6 +26,11 @@ FILES = {
     "profile.json",
     "plan.yaml",
     "report.html",
+    "drift.csv",
+    "linked.csv",
+    "linked.hdf5",
+    "linked.yaml",
+    "localizations.parquet",
     "run.json",
     "log.txt",
 }

@@ -13,13 +13,20 @@ import pytest
 from PIL import Image
 
 from autods.core import LocalizationTable
+from autods.pipelines.finish import Finished
 from autods.pipelines.report import PatchRow, ReportContent, SettingRow, lattice_bias, render_report
+from autods.postprocessing.drift import Drift
+from autods.postprocessing.linking import link
 
 
 def png() -> bytes:
     buffer = io.BytesIO()
     Image.new("RGB", (8, 8)).save(buffer, "png")
     return buffer.getvalue()
+
+
+def finished(table: LocalizationTable) -> Finished:
+    return Finished(table, table, link(table), Drift.off(range(50), 2, "not asked for"), 0, range(50))
 
 
 def content(n: int = 2000, seed: int = 0) -> ReportContent:
@@ -36,7 +43,7 @@ def content(n: int = 2000, seed: int = 0) -> ReportContent:
         movie="/data/<cell> & co.tif",
         shape=(50, 32, 32),
         pixel_size_nm=100.0,
-        table=table,
+        finished=finished(table),
         preview_png=png(),
         patches=[
             PatchRow((0, 0, 32, 16), "diff_1", "average level 1", 0.4, 7.5),
@@ -86,7 +93,7 @@ def test_it_tells_what_was_done() -> None:
         "average level 1",
         "SNR 0.5 below 1",
         "one frame only",
-        f"{np.median(told.table.photons):,.0f}",
+        f"{np.median(told.finished.table.photons):,.0f}",
     ):
         assert text in html
     assert "&lt;cell&gt; &amp; co.tif" in html
@@ -94,14 +101,14 @@ def test_it_tells_what_was_done() -> None:
 
 
 def test_an_empty_result_still_makes_a_report() -> None:
-    html = render_report(replace(content(), table=LocalizationTable.empty(), patches=[]))
+    html = render_report(replace(content(), finished=finished(LocalizationTable.empty()), patches=[]))
     assert "No localization was found" in html
 
 
 def test_unknown_photons_are_said_to_be_unknown() -> None:
-    table = content().table
+    table = content().finished.table
     nan = np.full(len(table), np.nan)
-    html = render_report(replace(content(), table=replace(table, photons=nan)))
+    html = render_report(replace(content(), finished=finished(replace(table, photons=nan))))
     assert re.search(r"<b>not known</b>\s*<span>photons, median", html)
 
 
@@ -119,7 +126,9 @@ def test_positions_on_a_grid_show_it(grid: int) -> None:
 
 def test_a_lattice_bias_is_warned_of() -> None:
     base = content()
-    stuck = np.floor(base.table.x_nm / 100) * 100 + 50
+    stuck = np.floor(base.finished.table.x_nm / 100) * 100 + 50
     warning = "prefer places within the pixel"
-    assert warning in render_report(replace(base, table=replace(base.table, x_nm=stuck)))
+    assert warning in render_report(
+        replace(base, finished=finished(replace(base.finished.table, x_nm=stuck)))
+    )
     assert warning not in render_report(base)
