@@ -135,14 +135,7 @@ def fit(
         On Ctrl-C, once Lightning has shut down; the last validated state is on disk.
     """
     checkpoints = out / CHECKPOINTS
-    start = readable_checkpoint([checkpoints / LAST, checkpoints / BEST]) if resume else None
-    if start is not None and is_first_process():
-        how = (
-            f"goes on at step {start.step} of {max_steps}"
-            if start.step < max_steps
-            else "was finished before"
-        )
-        _LOG.log(NOTICE, "%s: the training %s", out, how)
+    start = _start(checkpoints, max_steps) if resume else None
     best = ModelCheckpoint(checkpoints, "best", monitor=MONITOR, mode="max", enable_version_counter=False)
     trainer = pl.Trainer(
         default_root_dir=out,
