@@ -93,10 +93,12 @@ def run(arguments: Arguments) -> int:
         optics = _optics(config.optics, movie)
         frames = _photons(movie.read(0, movie.shape[0]), config.camera)
     if config.method == "insitu":
+        from autods.calibration.insitu import PUPIL_PX
         from autods.cli.calibrate_insitu import run_insitu
 
         source = provenance(path, arguments.equivalent())
-        return run_insitu(frames, optics, config, folder, source)
+        nominal = load_nominal(config, optics, PUPIL_PX)
+        return run_insitu(frames, optics, config.insitu, nominal, folder, source)
     return _run_beads(frames, optics, config, folder, arguments)
 
 

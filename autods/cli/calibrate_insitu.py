@@ -12,26 +12,26 @@ from autods.cli.faults import DONE
 from autods.core import OpticalSystem
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from autods.calibration.insitu import InsituSettings
-    from autods.cli.calibrate import CalibrateConfig, InsituConfig
+    from autods.cli.calibrate import InsituConfig
 
 
 def run_insitu(
     frames: NDArray[np.float32],
     optics: OpticalSystem,
-    config: CalibrateConfig,
+    wanted: InsituConfig,
+    nominal: Tensor | None,
     folder: Path,
     source: dict[str, str],
 ) -> int:
     """Calibrate from molecules into a folder and print what came out."""
-    from autods.calibration.insitu import PUPIL_PX, calibrate_insitu
+    from autods.calibration.insitu import calibrate_insitu
     from autods.calibration.insitu_report import write_insitu
     from autods.calibration.molecules import collect_molecules
-    from autods.cli.calibrate import load_nominal
 
-    wanted = config.insitu
     molecules = collect_molecules(frames, wanted.size_px, wanted.max_molecules)
-    nominal = load_nominal(config, optics, PUPIL_PX)
     result = calibrate_insitu(molecules, optics, insitu_settings(wanted), nominal)
     write_insitu(result, molecules, folder, source)
     low, high = result.axial_scale_range

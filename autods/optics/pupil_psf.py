@@ -9,8 +9,15 @@ import torch
 from torch import Tensor, nn
 
 from autods.core import OpticalSystem
-from autods.optics import zoom_fourier
 from autods.optics.pupil import Pupil, aperture_and_wavelength
+from autods.optics.zoom_fourier import (
+    energy_scale,
+    fourier_matrix,
+    integration_matrix,
+    margin_for,
+    oversampling_for,
+    sample_positions,
+)
 
 #: Emitters rendered at a time, to bound the memory of their pupils.
 _CHUNK = 256
@@ -46,17 +53,17 @@ def render_fields(
 
     Each image integrates to 1 over the infinite plane.
     """
-    margin = zoom_fourier.margin_for(float(blur_sigma_nm.detach().max()), pixel_size_nm)
-    positions = zoom_fourier.sample_positions(size_px, margin, oversampling, pixel_size_nm)
-    kernel = zoom_fourier.fourier_matrix(pupil.na_axis, positions.to(fields.device), pupil.wavelength_nm)
+    margin = margin_for(float(blur_sigma_nm.detach().max()), pixel_size_nm)
+    positions = sample_positions(size_px, margin, oversampling, pixel_size_nm)
+    kernel = fourier_matrix(pupil.na_axis, positions.to(fields.device), pupil.wavelength_nm)
     half = fields @ kernel.T  # (N, C, Py, Fx)
     amplitude = half.transpose(-1, -2) @ kernel.T  # (N, C, Fx, Fy): two large products instead of many small
     intensity = (amplitude.real.square() + amplitude.imag.square()).sum(1)
     # The aperture is a quadrature weight w: the field holds w P, the energy is the sum of w |P|^2.
     weight = torch.where(pupil.aperture > 0, 1 / pupil.aperture.clamp(min=1e-6), 0)
     energy = ((fields.real.square() + fields.imag.square()) * weight).sum((1, 2, 3))
-    scale = zoom_fourier.energy_scale(energy, pupil.na_axis, pupil.wavelength_nm)
-    weights = zoom_fourier.integration_matrix(size_px, margin, oversampling, pixel_size_nm, blur_sigma_nm)
+    scale = energy_scale(energy, pupil.na_axis, pupil.wavelength_nm)
+    weights = integration_matrix(size_px, margin, oversampling, pixel_size_nm, blur_sigma_nm)
     image = (weights @ intensity @ weights.T).transpose(-1, -2)
     return image * scale[:, None, None]
 
@@ -115,7 +122,7 @@ class PupilPSF(nn.Module, ABC):
         na, wavelength = aperture_and_wavelength(optics)
         self.optics, self.supercritical = optics, supercritical
         self.pixel_size_nm = optics.pixel_size_nm
-        self.oversampling = zoom_fourier.oversampling_for(optics.pixel_size_nm, wavelength, na)
+        self.oversampling = oversampling_for(optics.pixel_size_nm, wavelength, na)
         pupil = Pupil.sample(optics, pupil_px, supercritical)
         for name, tensor in vars(pupil).items():
             if isinstance(tensor, Tensor):

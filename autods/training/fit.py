@@ -163,11 +163,10 @@ def fit(
         fast_dev_run=fast_dev_run,
     )
     _fit(trainer, module, data, start)
-    if best.best_model_path:
-        # By its name: the folder may have been moved since an earlier part of the training.
-        found = readable_checkpoint([checkpoints / Path(best.best_model_path).name, checkpoints / LAST])
-        if found is not None:
-            module.load_state_dict(read_checkpoint(found.path)["state_dict"])
+    # By its name: the folder may have been moved since an earlier part of the training.
+    found = readable_checkpoint([checkpoints / BEST, checkpoints / LAST]) if best.best_model_path else None
+    if found is not None:
+        module.load_state_dict(read_checkpoint(found.path)["state_dict"])
     return module
 
 
