@@ -58,7 +58,10 @@ FUNCTION_ONLY = {"matplotlib": {"rendering", "calibration", "training", "pipelin
 #: (relative path) -> reason, for files over MAX_FILE_LINES.
 LONG_FILES: dict[str, str] = {}
 #: (relative path, function) -> reason, for functions over MAX_FUNCTION_LINES.
-LONG_FUNCTIONS: dict[tuple[str, str], str] = {}
+LONG_FUNCTIONS: dict[tuple[str, str], str] = {
+    ("autods/pipelines/api.py", "localize"): "nothing but a signature of keyword arguments",
+    ("autods/training/fit.py", "fit"): "mostly a signature and the arguments of one constructor",
+}
 
 MODULES = sorted(PACKAGE.rglob("*.py"))
 SCRIPTS = sorted((ROOT / "scripts").glob("*.py"))

@@ -1,1 +1,1 @@
-"""Run folders: their record, finished steps and pieces, what a result was made from, and who is at work there."""
+"""Run folders: record, finished steps and pieces, what results were made from, and who is at work there."""

@@ -317,13 +317,14 @@ def _read_json(path: Path) -> dict[str, Any] | None:
 
 
 def is_finished(folder: Path, key: str, files: tuple[str, ...] = ()) -> bool:
-    """Tell whether a folder holds the finished run of this key, with all the named files; the user is told, too."""
+    """Tell whether a folder holds the finished run of this key, with all the named files, and say so."""
     run = read_run(folder)
     if run is None or run.get("status") != "done" or run.get("key") != key:
         return False
     if not all((folder / name).exists() for name in files):
         return False
-    logger.log(NOTICE, "%s holds the result of %s for these inputs: it is taken as it is", folder, run["started"])
+    how = "%s holds the result for these inputs, of %s: it is taken as it is"
+    logger.log(NOTICE, how, folder, run["started"])
     return True
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from autods.io.atomic import atomic_path
 from autods.runs.provenance import fingerprint, to_json
 
-#: Raised with every change of the program that changes results: what older versions left is then computed anew.
+#: Raised with every change of the program that changes results: what older versions left is computed anew.
 NUMBERS_VERSION = 1
 
 
@@ -28,7 +28,7 @@ def step_key(*inputs: object) -> str:
 
 
 class Step:
-    """A piece of work with a file that says which inputs it belongs to and, once it is finished, what came out.
+    """A piece of work with a file that says which inputs it belongs to and, once finished, what came out.
 
     Parameters
     ----------

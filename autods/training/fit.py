@@ -137,14 +137,11 @@ def fit(
     checkpoints = out / CHECKPOINTS
     start = _start(checkpoints, max_steps) if resume else None
     best = ModelCheckpoint(checkpoints, "best", monitor=MONITOR, mode="max", enable_version_counter=False)
+    history = TrainingHistory(out, on_step)
     trainer = pl.Trainer(
         default_root_dir=out,
         logger=TensorBoardLogger(out, name=None, version=_TENSORBOARD, default_hp_metric=False),
-        callbacks=[
-            *_callbacks(best, patience),
-            TrainingHistory(out, on_step),
-            Outcome(best, hyperparameters),
-        ],
+        callbacks=[*_callbacks(best, patience), history, Outcome(best, hyperparameters)],
         max_steps=max_steps,
         max_time=None if max_minutes is None else timedelta(minutes=max_minutes),
         accelerator=accelerator,
@@ -157,7 +154,7 @@ def fit(
         enable_progress_bar=progress_bar,
         enable_model_summary=progress_bar,
         log_every_n_steps=min(20, data.batches_per_epoch),
-        # What a network has not learnt yet cannot be scored, and volumes full of maxima take minutes to read.
+        # What has not been learnt cannot be scored, and volumes full of maxima take minutes to read.
         num_sanity_val_steps=0,
         plugins=[AtomicCheckpoints()],
         fast_dev_run=fast_dev_run,
