@@ -232,7 +232,10 @@ COMMANDS = {
                 *MOVIE_KEYS,
                 ("snr.region", "where noise and photons are measured: auto, a corner, Y0:X0:Y1:X1"),
                 ("snr.max_pixel_value", "photons of the brightest pixel; null: measured"),
-                ("preset", "cpu_quick, default (a GPU, under an hour) or paper; by the device if not given"),
+                (
+                    "preset",
+                    "instant (no training), cpu_quick, default (a GPU) or paper; by the device if not given",
+                ),
                 ("family", "mixture, or voxels as published"),
                 ("trainer.max_minutes", "stop training after so many minutes, keeping the best"),
                 ("trainer.devices", "processes that share the frames once the network is trained"),

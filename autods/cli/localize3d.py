@@ -106,6 +106,7 @@ class Localize3DConfig(MovieConfig, ResultConfig):
     data: DataConfig = field(default_factory=DataConfig)
     module: ModuleConfig = field(default_factory=ModuleConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    passes: int = MISSING
     until: str = MISSING
 
 
@@ -172,6 +173,7 @@ def _settings(config: Localize3DConfig, arguments: Arguments) -> Localize3DSetti
         snr=SnrSettings(**vars(config.snr)),
         training=_training_settings(config),
         refine=config.refine,  # type: ignore[arg-type]
+        passes=config.passes,
         threshold=config.decode.threshold,
         min_significance=config.decode.min_significance or 0.0,
         max_uncertainty_nm=config.decode.max_uncertainty_nm,

@@ -30,10 +30,12 @@ class MatchedFilter:
         size = kernels.shape[-1]
         self._radius = size // 2
         self._padded = [_fast_length(side + size - 1) for side in self.shape]
-        self._per_psf = len(weight) // len(kernels)
         self._spectrum = self._transform(kernels.float()).conj()
         square = self._transform(kernels.float().square()).conj()
-        self.norm = self._correlate(weight.square(), square).clamp_min(_TINY**2).sqrt()
+        # Frames that share a weight, as an expanded tensor, share the norm.
+        alone = len(kernels) == 1 and weight.stride(0) == 0
+        norm = self._correlate((weight[:1] if alone else weight).square(), square)
+        self.norm = norm.clamp_min(_TINY**2).sqrt().expand(len(weight), -1, -1, -1)
 
     def significance(self, frames: Tensor) -> Tensor:
         """Return (B, K, Y, X) for frames (B, Y, X) divided by their noise."""
@@ -42,7 +44,8 @@ class MatchedFilter:
 
     def render(self, volume: Tensor) -> Tensor:
         """Return frames (B, Y, X), divided by their noise, of emitters of significance (B, K, Y, X)."""
-        spectrum = self._by_psf(self._transform(volume / self.norm))
+        spectrum = self._transform(volume / self.norm)
+        spectrum = spectrum.view(len(self._spectrum), -1, *spectrum.shape[1:])
         image = torch.fft.irfft2((spectrum * self._spectrum.conj()[:, None]).sum(2), s=self._padded)
         r, (height, width) = self._radius, self.shape
         rendered: Tensor = image.flatten(0, 1)[..., r : r + height, r : r + width] * self.weight
@@ -51,14 +54,11 @@ class MatchedFilter:
     def _correlate(self, frames: Tensor, spectrum: Tensor) -> Tensor:
         r = self._radius
         around = F.pad(frames, (r, 0, r, 0))
-        product = self._by_psf(self._transform(around))[:, :, None] * spectrum[:, None]
+        around = self._transform(around)
+        product = around.view(len(spectrum), -1, 1, *around.shape[1:]) * spectrum[:, None]
         height, width = self.shape
         correlated: Tensor = torch.fft.irfft2(product, s=self._padded)
         return correlated.flatten(0, 1)[..., :height, :width]
-
-    def _by_psf(self, images: Tensor) -> Tensor:
-        """Split (B, ...) into (P, frames of each, ...)."""
-        return images.view(-1, self._per_psf, *images.shape[1:])
 
     def _transform(self, images: Tensor) -> Tensor:
         spectrum: Tensor = torch.fft.rfft2(images, s=self._padded)

@@ -11,6 +11,7 @@ from autods.core import UserError
 from autods.networks.deepstorm import DeepStorm
 from autods.networks.ds3d import DS3D, DilatedNet
 from autods.networks.subpixel import PixelNet, SubpixelNet
+from autods.networks.universal import UniversalNet
 
 NETWORKS: Mapping[str, Callable[..., nn.Module]] = {
     "deepstorm": DeepStorm,
@@ -19,6 +20,9 @@ NETWORKS: Mapping[str, Callable[..., nn.Module]] = {
     "ds3d": DS3D,
     "dilated": DilatedNet,
 }
+
+#: Networks that are given the PSF and the noise beside the frame.
+TOLD_NETWORKS: Mapping[str, Callable[..., nn.Module]] = {"universal": UniversalNet}
 
 
 def build_network(name: str, **arguments: Any) -> nn.Module:
@@ -29,9 +33,10 @@ def build_network(name: str, **arguments: Any) -> nn.Module:
     UserError
         If there is no network of that name, or it does not take these arguments.
     """
-    if name not in NETWORKS:
-        raise UserError(f"network {name!r} is not known: choose one of {', '.join(NETWORKS)}")
+    known = {**NETWORKS, **TOLD_NETWORKS}
+    if name not in known:
+        raise UserError(f"network {name!r} is not known: choose one of {', '.join(known)}")
     try:
-        return NETWORKS[name](**arguments)
+        return known[name](**arguments)
     except TypeError as error:
         raise UserError(f"network {name!r} does not take {arguments}: {error}") from error

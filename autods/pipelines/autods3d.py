@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from autods.core import LocalizationTable, UserError
+from autods.core.resources import models_dir
 from autods.estimation.background import BackgroundRemovedMovie
 from autods.estimation.profile import profile_movie
 from autods.inference import pick_device
@@ -190,9 +191,12 @@ class _Run:
             measured = self._stage("snr", settings.snr, lambda _: self._measure_snr(known, background))
             if not reaches("train"):
                 return None
-            self._train(known, extent, measured)
+            if settings.training.family == train3d.UNIVERSAL:
+                self._take_model(models_dir() / train3d.UNIVERSAL)
+            else:
+                self._train(known, extent, measured)
         else:
-            self._take_model(settings.psf.run)
+            self._take_model(settings.psf.run / train3d.MODEL_FOLDER)
             measured = None
         localizer = self._localizer(known, extent)
         if reaches("test"):
@@ -278,17 +282,17 @@ class _Run:
                 folder / train3d.TRAINING_FOLDER / "metrics.csv", self.stages.figure("train")
             )
 
-    def _take_model(self, run: Path) -> None:
-        """Copy the network of an earlier run."""
+    def _take_model(self, source: Path) -> None:
+        """Copy the network of an earlier run, or the one that is shipped."""
 
         def compute(_: Stage) -> dict[str, Any]:
-            return {"metrics": train3d.copy_model(run, self.folder)}
+            return {"metrics": train3d.copy_model(source, self.folder)}
 
-        self._stage("train", train3d.model_digest(run), compute)
+        self._stage("train", train3d.model_digest(source), compute)
 
     def _localizer(self, known: KnownPsf, extent: Extent) -> VolumeLocalizer:
         settings = self.settings
-        network = train3d.load_localizer(self.folder, settings.threshold, self.device)
+        finder = train3d.load_finder(self.folder, known, extent, settings.threshold, self.device)
         fast = PsfRenderer.fast(known.model, *known.z_range_nm, size_px=extent.fit_px).psf
         if isinstance(fast, torch.nn.Module):
             fast.to(self.device)
@@ -300,7 +304,7 @@ class _Run:
             refine=settings.refine == "mle",
             calibrate_noise=not self.instrument.gain_known,
         )
-        return VolumeLocalizer(network, fitter, settings.min_significance)
+        return VolumeLocalizer(finder, fitter, settings.min_significance, settings.passes)
 
     def _test(
         self, localizer: VolumeLocalizer, known: KnownPsf, extent: Extent, measured: dict[str, Any] | None

@@ -12,7 +12,7 @@ from autods.core import OpticalSystem, UserError
 from autods.optics import PSFModel
 from autods.pipelines.settings import CameraSettings, FinishSettings, OpticsSettings
 
-Family = Literal["mixture", "voxels"]
+Family = Literal["mixture", "voxels", "universal"]
 
 #: The stages in their order; each depends on those before it.
 STAGES = ("calibrate", "background", "snr", "train", "test", "localize")
@@ -105,7 +105,8 @@ class TrainingSettings:
     Parameters
     ----------
     family
-        ``mixture``: probability, position and error for every pixel; ``voxels``: a volume of Gaussian voxels.
+        ``mixture``: probability, position and error for every pixel; ``voxels``: a volume of Gaussian voxels;
+        ``universal``: the shipped network, which is told the PSF and not trained.
     width
         Channels of the network.
     n_slices
@@ -141,8 +142,8 @@ class TrainingSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.family not in ("mixture", "voxels"):
-            raise UserError(f"family={self.family}: use mixture or voxels")
+        if self.family not in ("mixture", "voxels", "universal"):
+            raise UserError(f"family={self.family}: use mixture, voxels or universal")
         for name in ("width", "n_slices", "size_px", "batch_size", "batches_per_epoch", "max_steps"):
             if getattr(self, name) < 1:
                 raise UserError(f"training: {name}={getattr(self, name)} must be at least 1")
@@ -162,6 +163,8 @@ class Localize3DSettings:
         Settings of the stages.
     refine
         ``mle``: positions refined by maximum likelihood with the PSF; ``none``: as the network gives them.
+    passes
+        How often the network looks: from the second time on at what the fitted emitters leave.
     threshold
         Smallest confidence; None for the best on simulated frames.
     min_significance
@@ -187,6 +190,7 @@ class Localize3DSettings:
     snr: SnrSettings = field(default_factory=SnrSettings)
     training: TrainingSettings = field(default_factory=TrainingSettings)
     refine: Literal["mle", "none"] = "mle"
+    passes: int = 1
     threshold: float | None = None
     min_significance: float = 3.0
     max_uncertainty_nm: float | None = None
@@ -202,6 +206,8 @@ class Localize3DSettings:
             raise UserError(f"until={self.until}: use one of {', '.join(STAGES)}")
         if self.refine not in ("none", "mle"):
             raise UserError(f"refine is {self.refine!r}: use none or mle")
+        if self.passes < 1:
+            raise UserError(f"passes={self.passes}: the network must look once at least")
 
     def reaches(self, stage: str) -> bool:
         """Tell whether a stage is to be carried out."""

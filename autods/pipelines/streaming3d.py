@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor
 from autods.core.grid import px_to_nm
 from autods.inference import Found, Localizer, stitch, tile_field
 from autods.inference.psf_fit import Emitters3D, PsfFit, PsfFitter
+from autods.representation import Detections
 
 #: Side of a tile's core, px.
 _TILE_PX = 128
@@ -22,22 +24,47 @@ _SAME_PX, _SAME_NM = 0.6, 150.0
 Columns = dict[str, NDArray[Any]]
 
 
+class Finder(Protocol):
+    """A network that places emitters in depth."""
+
+    #: Context that a tile needs, px.
+    margin_px: int
+
+    def find(self, frames: Tensor, variance: Tensor) -> Detections:
+        """Find emitters in photons without background (T, Y, X), of noise of that variance."""
+        ...
+
+
+class TrainedFinder:
+    """A network trained for the PSF and noise of the movie, which it therefore is not told."""
+
+    def __init__(self, localizer: Localizer) -> None:
+        self._localizer = localizer
+        self.margin_px = localizer.margin_px // 2
+
+    def find(self, frames: Tensor, variance: Tensor) -> Detections:  # noqa: ARG002
+        """See `Finder`."""
+        return self._localizer.localize(frames)
+
+
 class VolumeLocalizer:
     """Network, stitching and fit in one, for blocks of frames of any size.
 
     Parameters
     ----------
-    localizer
-        The trained network.
+    finder
+        The network.
     fitter
         The fit with the PSF.
     min_significance
         Photons, in standard errors, of a localization at least.
+    passes
+        From the second on, the network looks at what the fitted emitters leave.
     """
 
-    def __init__(self, localizer: Localizer, fitter: PsfFitter, min_significance: float) -> None:
-        self._localizer, self.fitter = localizer, fitter
-        self._min_significance = min_significance
+    def __init__(self, finder: Finder, fitter: PsfFitter, min_significance: float, passes: int = 1) -> None:
+        self._finder, self.fitter = finder, fitter
+        self._min_significance, self._passes = min_significance, passes
 
     def __call__(self, frames: Tensor, background: Tensor) -> Columns:
         """Localize a block.
@@ -53,19 +80,34 @@ class VolumeLocalizer:
             Columns of `LocalizationTable` by name, frames from 0 and positions in nm, both within the block
             and the region, ordered by frame, y, x.
         """
-        found = self._find(frames)
-        emitters = _emitters(found)
-        fit = self.fitter(frames, background, emitters)
+        shape = (int(frames.shape[0]), int(frames.shape[1]), int(frames.shape[2]))
+        found = self._find(frames, self.fitter.variance(background))
+        found, fit, keep = self._fit(frames, background, found)
+        for _ in range(self._passes - 1):
+            model = self.fitter.image(_kept(fit, keep), found.frame[keep], shape).to(frames.device)
+            more = self._find(frames - model, self.fitter.variance(background + model))
+            if not len(more):
+                break
+            # Those that are settled start from where they were fitted, and keep their errors as a prior.
+            settled = replace(
+                found.select(keep), x_px=fit.x_px[keep], y_px=fit.y_px[keep], z_nm=fit.z_nm[keep]
+            )
+            found, fit, keep = self._fit(frames, background, Found.concatenate([settled, more]))
+        return self._columns(found, fit, keep, frames.shape)
+
+    def _fit(
+        self, frames: Tensor, background: Tensor, found: Found
+    ) -> tuple[Found, PsfFit, NDArray[np.bool_]]:
+        """Fit, and tell which estimates are significant and not another of the same molecule."""
+        fit = self.fitter(frames, background, _emitters(found))
         keep = (fit.photons > 0) & (fit.significance >= self._min_significance)
-        twins = ~_is_distinct(fit, emitters.frame, keep)
+        twins = ~_is_distinct(fit, found.frame, keep)
         if twins.any():
             # The photons of two estimates of one molecule are shared between them: fit once more without.
-            rows = np.flatnonzero(keep & ~twins)
-            found = found.select(rows)
-            emitters = _emitters(found)
-            fit = self.fitter(frames, background, emitters)
+            found = found.select(np.flatnonzero(keep & ~twins))
+            fit = self.fitter(frames, background, _emitters(found))
             keep = (fit.photons > 0) & (fit.significance >= self._min_significance)
-        return self._columns(found, fit, keep, frames.shape)
+        return found, fit, keep
 
     def image(self, columns: Columns, shape: tuple[int, int, int]) -> Tensor:
         """Render localizations of a block into frames (T, Y, X), without background."""
@@ -75,14 +117,14 @@ class VolumeLocalizer:
         fit = PsfFit(*position, columns["photons"], none, none, none, none, none)
         return self.fitter.image(fit, columns["frame"], shape)
 
-    def _find(self, frames: Tensor) -> Found:
+    def _find(self, frames: Tensor, variance: Tensor) -> Found:
         shape = (int(frames.shape[1]), int(frames.shape[2]))
-        margin = max(self._localizer.margin_px // 2, self.fitter.size_px // 2)
+        margin = max(self._finder.margin_px, self.fitter.size_px // 2)
         tiles = tile_field(shape, _TILE_PX, margin)
         parts = []
         for tile in tiles:
             y0, x0, y1, x1 = tile.window
-            found = self._localizer.localize(frames[:, y0:y1, x0:x1])
+            found = self._finder.find(frames[:, y0:y1, x0:x1], variance[:, y0:y1, x0:x1])
             assert found.z_nm is not None
             unknown = np.full(len(found), np.nan)
             std, std_z = found.uncertainty_px, found.uncertainty_z_nm
@@ -118,6 +160,10 @@ class VolumeLocalizer:
         columns = {name: values[keep] for name, values in columns.items()}
         order = np.lexsort((columns["x_nm"], columns["y_nm"], columns["frame"]))
         return {name: values[order] for name, values in columns.items()}
+
+
+def _kept(fit: PsfFit, rows: NDArray[np.bool_]) -> PsfFit:
+    return PsfFit(**{name: values[rows] for name, values in vars(fit).items()})
 
 
 def _emitters(found: Found) -> Emitters3D:

@@ -14,9 +14,11 @@ import torch
 from autods.core import Camera
 from autods.core.resources import models_dir
 from autods.inference import Localizer
+from autods.inference.told_psf import ToldPsfLocalizer
 from autods.pipelines.measure3d import Extent, photon_simulator
 from autods.pipelines.psf_source import KnownPsf
 from autods.pipelines.settings3d import TrainingSettings
+from autods.pipelines.streaming3d import Finder, TrainedFinder
 from autods.runs.provenance import digest_file, to_json
 from autods.runs.steps import Step
 from autods.simulation import VolumeConditions
@@ -29,6 +31,8 @@ from autods.zoo.registry import WEIGHTS_FILE
 logger = logging.getLogger(__name__)
 
 MODEL_FOLDER = "model"
+#: Family and name of the shipped network that is told the PSF.
+UNIVERSAL = "universal"
 TRAINING_FOLDER = "training"
 #: PSFs of at most this side go through the compact network, wider ones through dilated convolutions.
 _COMPACT_PX = 35
@@ -144,36 +148,41 @@ def train(
     return {"threshold": card.threshold, "metrics": card.metrics, "network": card.network.name}
 
 
-def model_digest(run: Path) -> str:
-    """Identify the model of a run folder.
+def model_digest(source: Path) -> str:
+    """Identify the model of a folder.
 
     Raises
     ------
     UserError
         If there is none.
     """
-    return read_card(run / MODEL_FOLDER / CARD_FILE).weights_sha256
+    return read_card(source / CARD_FILE).weights_sha256
 
 
-def copy_model(run: Path, folder: Path) -> dict[str, float]:
-    """Copy the model of another run folder, and return its scores.
+def copy_model(source: Path, folder: Path) -> dict[str, float]:
+    """Copy a model's folder into a run folder, and return its scores.
 
     Raises
     ------
     UserError
-        If there is none.
+        If it holds no model.
     """
-    card = read_card(run / MODEL_FOLDER / CARD_FILE)
-    if run.resolve() != folder.resolve():
-        shutil.copytree(run / MODEL_FOLDER, folder / MODEL_FOLDER, dirs_exist_ok=True)
+    card = read_card(source / CARD_FILE)
+    if source.resolve() != (folder / MODEL_FOLDER).resolve():
+        shutil.copytree(source, folder / MODEL_FOLDER, dirs_exist_ok=True)
     return dict(card.metrics)
 
 
-def load_localizer(folder: Path, threshold: float | None, device: torch.device) -> Localizer:
-    """Load the model of a run folder."""
-    return Localizer.from_card(
-        read_card(folder / MODEL_FOLDER / CARD_FILE), threshold=threshold, device=device
-    )
+def load_finder(
+    folder: Path, known: KnownPsf, extent: Extent, threshold: float | None, device: torch.device
+) -> Finder:
+    """Load the model of a run folder; one of the family ``universal`` is told the PSF."""
+    card = read_card(folder / MODEL_FOLDER / CARD_FILE)
+    if card.family == UNIVERSAL:
+        return ToldPsfLocalizer.from_card(
+            card, known.model, known.z_range_nm, extent.render_px, threshold=threshold, device=device
+        )
+    return TrainedFinder(Localizer.from_card(card, threshold=threshold, device=device))
 
 
 def start_digest(settings: TrainingSettings) -> str:

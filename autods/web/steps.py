@@ -66,6 +66,7 @@ _SCAN = (
 )
 _FAMILY = (("", "default (mixture)"), ("mixture", "mixture"), ("voxels", "Gaussian voxels (the paper's)"))
 _PRESETS = {
+    "instant": "instant: no training, the network is told the PSF",
     "cpu_quick": "quick, about 15 minutes on a CPU",
     "default": "for a GPU",
     "paper": "as in the paper",

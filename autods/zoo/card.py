@@ -84,7 +84,7 @@ class ModelCard:
         Name of the model; also of its folder.
     family
         Name of the representation that reads the output: ``heatmap`` or ``mixture`` in 2D; ``mixture3d``,
-        ``voxels`` or ``binary_voxels`` in 3D.
+        ``voxels`` or ``binary_voxels`` in 3D; ``universal`` for a network that is told the PSF.
     network
         Name and arguments for :func:`autods.networks.build_network`.
     representation
@@ -115,7 +115,7 @@ class ModelCard:
     """
 
     name: str
-    family: Literal["heatmap", "mixture", "mixture3d", "voxels", "binary_voxels"]
+    family: Literal["heatmap", "mixture", "mixture3d", "voxels", "binary_voxels", "universal"]
     network: Component
     representation: Component
     normalization: str

@@ -1,0 +1,146 @@
+"""The localizer that is told the PSF: network, planes and scene in one, for frames of any size."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from autods.core import UserError
+from autods.inference.localizer import CPU_BATCH_PX, GPU_BATCH_PX, fuse_batch_norms
+from autods.networks.universal import UniversalNet
+from autods.optics import PSFModel
+from autods.optics.planes import psf_planes
+from autods.representation import Detections, MixtureRepresentation, build_representation
+from autods.zoo import ModelCard, load_model
+
+#: The widest PSF that networks are trained with, px; light beyond is not looked at.
+_WIDEST_PX = 41
+#: The removed background is a low percentile of noisy values: it lies at most so many deviations too low.
+_MOST_REST = 1.7
+_LEAST_VARIANCE = 1e-3
+
+
+class ToldPsfLocalizer:
+    """Finds emitters of one PSF with a network that was trained for none in particular.
+
+    Parameters
+    ----------
+    network
+        Trained network; it is copied.
+    representation
+        Decoder of its output, in pixels and planes.
+    psf
+        The PSF that it is told.
+    z_range_nm
+        Depths.
+    size_px
+        Side of the region that holds most of the PSF's light, odd.
+    threshold
+        Smallest confidence.
+    device
+        Where to compute.
+    """
+
+    def __init__(
+        self,
+        network: UniversalNet,
+        representation: MixtureRepresentation,
+        psf: PSFModel,
+        z_range_nm: tuple[float, float],
+        size_px: int,
+        threshold: float,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.device, self.threshold, self.representation = torch.device(device), threshold, representation
+        fused = fuse_batch_norms(copy.deepcopy(network).eval())
+        self.network = fused.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        side = min(size_px, _WIDEST_PX)
+        self.planes = psf_planes(psf, *z_range_nm, side, network.planes).to(self.device)
+        #: Context that a tile needs, px.
+        self.margin_px = side // 2 + network.margin_px // 2
+
+    @classmethod
+    def from_card(
+        cls,
+        card: ModelCard,
+        psf: PSFModel,
+        z_range_nm: tuple[float, float],
+        size_px: int,
+        *,
+        threshold: float | None = None,
+        device: torch.device | str = "cpu",
+    ) -> ToldPsfLocalizer:
+        """Load the network of a card of the family ``universal``; other arguments as above.
+
+        Raises
+        ------
+        UserError
+            If the card is of another family, or its weights do not fit.
+        """
+        network = load_model(card)
+        representation = build_representation(card.representation.name, **card.representation.args)
+        if not isinstance(network, UniversalNet) or not isinstance(representation, MixtureRepresentation):
+            raise UserError(f"{card.name}: a model of family {card.family} cannot be told a PSF")
+        wanted = card.threshold if threshold is None else threshold
+        return cls(network, representation, psf, z_range_nm, size_px, wanted, device)
+
+    @torch.inference_mode()
+    def find(self, frames: Tensor, variance: Tensor) -> Detections:
+        """Find the emitters.
+
+        Parameters
+        ----------
+        frames
+            (T, Y, X) photons without background.
+        variance
+            (T, Y, X) of their noise.
+
+        Returns
+        -------
+        Detections
+            On the CPU, by frame; positions in corner pixels of the frames, depths in nm.
+        """
+        most = CPU_BATCH_PX if self.device.type == "cpu" else GPU_BATCH_PX
+        count = max(1, most // (frames.shape[1] * frames.shape[2]))
+        starts = list(range(0, len(frames), count))
+        parts = [
+            self._find(frames[a : a + count].to(self.device), variance[a : a + count].to(self.device))
+            for a in starts
+        ]
+        return Detections.concatenate(parts, starts)
+
+    def _find(self, frames: Tensor, variance: Tensor) -> Detections:
+        normal, weight = told_scene(frames, variance)
+        output = self.network(normal, weight, self.planes.kernels).output
+        found = self.representation.decode(output, self.threshold)
+        assert found.z_nm is not None
+        assert found.uncertainty_z_nm is not None
+        z_nm, unit_nm = self.planes.to_nm(found.z_nm[None])
+        std_z = found.uncertainty_z_nm * unit_nm[0]
+        return replace(found, z_nm=z_nm[0].double(), uncertainty_z_nm=std_z.double()).map(Tensor.cpu)
+
+
+def told_scene(frames: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
+    """Turn photons without background, and their variance, into the input of `UniversalNet`.
+
+    Parameters
+    ----------
+    frames, variance
+        (T, Y, X); a variance that is not finite marks a pixel as not valid.
+
+    Returns
+    -------
+    frames, weight
+        (T, Y, X), see `UniversalNet.forward`. The weight is the mean over the frames.
+    """
+    valid = variance.isfinite()
+    noise = torch.where(valid, variance, 1.0).clamp_min(_LEAST_VARIANCE).sqrt()
+    normal = torch.where(valid, frames / noise, torch.nan)
+    rest = normal.flatten(1).nanmedian(1).values.clamp(0, _MOST_REST)
+    normal = torch.nan_to_num(normal - rest[:, None, None])
+    weight = torch.where(valid, 1 / noise, 0.0)
+    weight = weight / weight.mean((1, 2), keepdim=True).clamp_min(1e-9)
+    return normal, weight.mean(0).expand_as(frames)
