@@ -14,7 +14,7 @@ from autods.benchmarks.style import grouped_bars, panels
 from autods.benchmarks.tables import Row, Table, read_rows
 from autods.core import Camera, UserError
 from autods.io.movie import open_movie
-from autods.io.tables import read_truth
+from autods.io.tables import read_table
 from autods.metrics.detection import detection_metrics
 from autods.metrics.image import image_metrics
 
@@ -103,7 +103,7 @@ class Movies2d:
 
     def _score(self, spec: MovieSpec, contender: Contender, zoo: Path | None) -> Row:
         path = self._path(spec, ".tif")
-        truth = read_truth(self._path(spec, ".csv"))
+        truth = read_table(self._path(spec, ".csv"))
         settings = settings_for(contender, spec.pixel_size_nm, spec.camera, zoo, self.device)
         found, seconds = timed_localize(path, settings)
         with open_movie(path) as movie:

@@ -10,8 +10,8 @@ from tempfile import TemporaryDirectory
 
 from autods.benchmarks.fields import SimulatedField
 from autods.core import LocalizationTable, UserError
+from autods.io.hdf5_tables import read_hdf5_table
 from autods.io.images import write_movie_tiff
-from autods.io.picasso import read_picasso
 from autods.metrics.detection import detection_metrics
 
 _BOX_PX = 7
@@ -85,7 +85,7 @@ def run_picasso(field: SimulatedField, python: str, gradient: float) -> Localiza
         if done.returncode or not table.exists():
             last = (done.stderr.strip() or done.stdout.strip() or "no message").splitlines()[-1]
             raise UserError(f"Picasso did not run in {python} ({last}): install picassosr there")
-        return read_picasso(table, field.optics.pixel_size_nm)
+        return read_hdf5_table(table, field.optics.pixel_size_nm)
 
 
 def _text(value: object) -> str:

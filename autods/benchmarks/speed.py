@@ -17,7 +17,7 @@ from autods.benchmarks.measure import Measured, measured
 from autods.benchmarks.report import SuiteResult
 from autods.benchmarks.tables import Cell, Row, Table
 from autods.core import Camera, EmitterBatch, LocalizationTable, OpticalSystem, UserError
-from autods.io.tables import read_truth
+from autods.io.tables import read_table
 from autods.metrics.detection import detection_metrics
 from autods.networks import build_network
 from autods.pipelines.autods import localize
@@ -176,7 +176,7 @@ class Speed:
         }
 
     def _jaccard(self, movie: Path, found: LocalizationTable) -> float:
-        return detection_metrics(read_truth(movie.with_name(TRUTH_FILE)), found).jaccard
+        return detection_metrics(read_table(movie.with_name(TRUTH_FILE)), found).jaccard
 
     def _simulation(self) -> Row:
         """Time the training patches, with both PSF models and with cameras of three kinds."""

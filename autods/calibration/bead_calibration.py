@@ -18,7 +18,9 @@ from autods.calibration.beads import BeadStack, collect_beads
 from autods.calibration.empirical import empirical_psf
 from autods.calibration.quality import corner_statistics, masked_correlation, slice_correlation
 from autods.calibration.retrieval import PupilFit, RetrievalSettings, Retrieved, noise_weights
+from autods.calibration.slices import recorded_slices, warn_about_positions
 from autods.core import OpticalSystem, UserError
+from autods.core.quantities import require_plausible
 from autods.optics.phase_masks import astigmatism_mask, double_helix_mask, tetrapod_mask
 from autods.optics.pupil import Pupil
 from autods.optics.spline import SplinePSF
@@ -121,6 +123,7 @@ def z_positions(
     if z_step_nm is not None:
         if z_step_nm == 0 or not math.isfinite(z_step_nm):
             raise UserError(f"calibration.z_step_nm={z_step_nm}: give the distance of the slices in nm")
+        require_plausible("z_step_nm", z_step_nm, "calibration.z_step_nm")
         return np.asarray((np.arange(n_slices) - (n_slices - 1) / 2) * z_step_nm, np.float64)
     assert z_nm is not None
     try:
@@ -136,6 +139,8 @@ def z_positions(
         raise UserError(
             f"calibration.z_nm={z_nm}: START and STOP are equal: give the range of the scan in nm"
         )
+    if number > 1:
+        require_plausible("z_step_nm", (stop - start) / (number - 1), f"the step of calibration.z_nm={z_nm}")
     return np.linspace(start, stop, number)
 
 
@@ -151,7 +156,7 @@ def calibrate_beads(
     Parameters
     ----------
     stack
-        (Z, Y, X) camera values (or photons).
+        (Z, Y, X) camera values (or photons); slices that hold no image are left out with a warning.
     z_nm
         (Z,) positions, see `BeadSettings.scan`.
     optics
@@ -172,9 +177,14 @@ def calibrate_beads(
         raise UserError(
             f"calibration: {len(z_nm)} z positions for a stack of {len(stack)} slices: correct them"
         )
-    step = float(np.mean(np.diff(z_nm)))
     values = np.asarray(stack, np.float32)
+    recorded, reasons = recorded_slices(values)
+    if reasons and recorded.sum() >= 5:
+        _log.warning("%d of %d slices left out: %s", len(reasons), len(stack), "; ".join(reasons))
+        values, z_nm = values[recorded], z_nm[recorded]
+    step = float(np.mean(np.diff(z_nm)))
     beads = collect_beads(values, settings.size_px, step, settings.saturation_adu)
+    warn_about_positions(beads.volume, z_nm)
     data = torch.from_numpy(beads.volume.astype(np.float32))
     nfp = z_nm if settings.scan == "objective" else -z_nm
     with single_thread():

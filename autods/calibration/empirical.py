@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
+from scipy.interpolate import CubicSpline
 
 from autods.calibration.retrieval import Retrieved
 from autods.optics.pupil import Pupil
@@ -48,4 +49,7 @@ def empirical_psf(
     order = np.argsort(z)
     z, centred = z[order], centred[order]
     step = float(np.mean(np.diff(z)))
+    if not np.allclose(np.diff(z), step, rtol=1e-3):  # a slice was left out
+        even = np.linspace(z[0], z[-1], round((z[-1] - z[0]) / float(np.median(np.diff(z)))) + 1)
+        centred, step = CubicSpline(z, centred, axis=0)(even), float(even[1] - even[0])
     return SplinePSF(centred, float(z[0]), step, pixel_size_nm)

@@ -12,7 +12,7 @@ from omegaconf import MISSING
 
 from autods.cli.arguments import Arguments
 from autods.cli.compose import settings
-from autods.cli.convert import camera_settings
+from autods.cli.convert import camera_settings, optics_settings
 from autods.cli.faults import DONE
 from autods.cli.schema import CameraConfig, OpticsConfig
 from autods.core import Camera, OpticalSystem, UserError
@@ -76,6 +76,8 @@ class CalibrateConfig:
     """``conf/calibrate.yaml``."""
 
     method: str = MISSING
+    channel: int | None = MISSING
+    position: int | None = MISSING
     optics: OpticsConfig = field(default_factory=OpticsConfig)
     camera: CameraConfig = field(default_factory=CameraConfig)
     calibration: CalibrationConfig = field(default_factory=CalibrationConfig)
@@ -89,7 +91,7 @@ def run(arguments: Arguments) -> int:
     path = arguments.paths[0]
     folder = arguments.out or Path(f"{path.stem}_psf")
     _choose("method", config.method, ("beads", "insitu"))
-    with open_movie(path) as movie:
+    with open_movie(path, channel=config.channel, position=config.position) as movie:
         optics = _optics(config.optics, movie)
         frames = _photons(movie.read(0, movie.shape[0]), config.camera)
     if config.method == "insitu":
@@ -206,9 +208,11 @@ def _summary(result: BeadCalibration, chosen: BeadSettings, folder: Path) -> lis
 
 def _optics(config: OpticsConfig, movie: Movie) -> OpticalSystem:
     """Optics from the settings, else from the file."""
-    stated = movie.metadata
+    stated, given = movie.metadata, optics_settings(config)
+    if given.pixel_size_nm is None:
+        stated.square_pixel_nm(movie.path)
     values = {
-        name: getattr(config, name) if getattr(config, name) is not None else getattr(stated, name)
+        name: getattr(given, name) if getattr(given, name) is not None else getattr(stated, name)
         for name in ("pixel_size_nm", "wavelength_nm", "na")
     }
     for name, value in values.items():

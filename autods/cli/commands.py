@@ -38,6 +38,7 @@ CAMERA_KEYS = (
     ("camera.read_noise_e", "read noise, electrons, or the file of a map"),
 )
 MOVIE_KEYS = (
+    ("channel", "of a file that holds several channels, from 0; position likewise, of stage positions"),
     ("frames", "START:STOP, counted from 0, STOP excluded"),
     ("roi", "Y0:X0:Y1:X1, pixels, Y1 and X1 excluded"),
 )

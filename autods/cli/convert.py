@@ -20,6 +20,7 @@ from autods.cli.schema import (
     SimulateConfig,
 )
 from autods.core import Camera, OpticalSystem, UserError
+from autods.core.quantities import require_plausible
 from autods.io.movie import open_movie
 from autods.optics import PSFModel
 from autods.pipelines.settings import (
@@ -47,6 +48,8 @@ def localize_settings(config: LocalizeConfig) -> LocalizeSettings:
         **selection_arguments(config.selection),
         patch_um=config.tiling.patch_um,
         rescale=config.rescale,
+        channel=config.channel,
+        position=config.position,
         frames=parse_frames(config.frames),
         roi=parse_roi(config.roi),
         threshold=config.decode.threshold,
@@ -78,8 +81,17 @@ def selection_arguments(config: SelectionConfig) -> dict[str, Any]:
 
 
 def optics_settings(config: OpticsConfig) -> OpticsSettings:
-    """Return what was said about the microscope."""
-    return OpticsSettings(**asdict(config))
+    """Return what was said about the microscope.
+
+    Raises
+    ------
+    UserError
+        If a number is none that a microscope can have.
+    """
+    values = asdict(config)
+    for name, value in values.items():
+        require_plausible(name, value, f"optics.{name}")
+    return OpticsSettings(**values)
 
 
 def camera_settings(config: CameraConfig) -> CameraSettings:
@@ -88,8 +100,11 @@ def camera_settings(config: CameraConfig) -> CameraSettings:
     Raises
     ------
     UserError
-        If the file of a map cannot be read.
+        If a number is none that a camera can have, or the file of a map cannot be read.
     """
+    for name, value in asdict(config).items():
+        if isinstance(value, (int, float)):
+            require_plausible(name, value, f"camera.{name}")
     return CameraSettings(
         offset_adu=_number_or_map("camera.offset_adu", config.offset_adu),
         e_per_adu=config.e_per_adu,

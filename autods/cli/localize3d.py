@@ -178,6 +178,8 @@ def _settings(config: Localize3DConfig, arguments: Arguments) -> Localize3DSetti
         min_significance=config.decode.min_significance or 0.0,
         max_uncertainty_nm=config.decode.max_uncertainty_nm,
         finish=finish_settings(config),
+        channel=config.channel,
+        position=config.position,
         frames=parse_frames(config.frames),
         roi=parse_roi(config.roi),
         render_pixel_size_nm=config.render.pixel_size_nm,

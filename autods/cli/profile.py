@@ -27,7 +27,7 @@ def run(arguments: Arguments) -> int:
     config = settings(arguments, ProfileConfig)
     path = arguments.paths[0]
     optics, camera = optics_settings(config.optics), camera_settings(config.camera)
-    with open_movie(path) as whole:
+    with open_movie(path, channel=config.channel, position=config.position) as whole:
         movie = CroppedMovie(whole, parse_frames(config.frames), parse_roi(config.roi))
         instrument = resolve_instrument(whole, optics, camera)
         patch_px = patch_size_px(config.tiling.patch_um, instrument.optics.pixel_size_nm)

@@ -81,6 +81,8 @@ class MovieConfig:
 
     optics: OpticsConfig = field(default_factory=OpticsConfig)
     camera: CameraConfig = field(default_factory=CameraConfig)
+    channel: int | None = MISSING
+    position: int | None = MISSING
     frames: str | None = MISSING
     roi: str | None = MISSING
 

@@ -17,6 +17,9 @@ from autods.core.errors import UserError
 Frames = NDArray[Any]
 _Self = TypeVar("_Self", bound="BaseMovie")
 
+#: Larger frames are claimed by damaged files only; half a GB at 16 bits.
+MAX_FRAME_PX = 2**28
+
 
 @dataclass(frozen=True)
 class MovieMetadata:
@@ -25,7 +28,9 @@ class MovieMetadata:
     Parameters
     ----------
     pixel_size_nm
-        Side of a pixel in the sample, nm.
+        Side of a pixel in the sample along the columns, nm.
+    pixel_size_y_nm
+        Side along the rows where it is another, nm.
     offset_adu, e_per_adu, em_gain, qe, read_noise_e
         Camera, as in `autods.core.Camera`.
     wavelength_nm, na
@@ -34,9 +39,12 @@ class MovieMetadata:
         Exposure of a frame, ms.
     source
         Where the values come from, for the report; empty when there are none.
+    notes
+        What the file states and is not used, with the reason.
     """
 
     pixel_size_nm: float | None = None
+    pixel_size_y_nm: float | None = None
     offset_adu: float | None = None
     e_per_adu: float | None = None
     em_gain: float | None = None
@@ -46,11 +54,12 @@ class MovieMetadata:
     na: float | None = None
     exposure_ms: float | None = None
     source: str = ""
+    notes: tuple[str, ...] = ()
 
     def known(self) -> dict[str, float]:
         """Return the values that the file states, by name."""
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {name: value for name, value in values.items() if name != "source" and value is not None}
+        values = {name: getattr(self, name) for name in _NUMBERS}
+        return {name: value for name, value in values.items() if value is not None}
 
     @classmethod
     def merge(cls, parts: Sequence[MovieMetadata]) -> MovieMetadata:
@@ -59,10 +68,59 @@ class MovieMetadata:
         sources = []
         for part in parts:
             new = {name: value for name, value in part.known().items() if name not in values}
+            if "pixel_size_nm" in values:
+                new.pop("pixel_size_y_nm", None)  # of a second statement about the same pixel
             values.update(new)
             if new:
                 sources.append(part.source)
-        return cls(**values, source=", ".join(sources))
+        notes = () if "pixel_size_nm" in values else tuple(note for part in parts for note in part.notes)
+        return cls(**values, source=", ".join(sources), notes=notes)
+
+    def square_pixel_nm(self, path: Path) -> float | None:
+        """Return the side of a pixel, nm; None when the file does not state it.
+
+        Raises
+        ------
+        UserError
+            If the pixels are not square.
+        """
+        if self.pixel_size_y_nm is not None:
+            raise UserError(
+                f"{path} has pixels of {self.pixel_size_nm:g} nm along x and {self.pixel_size_y_nm:g} nm"
+                f" along y ({self.source}): resample it to square pixels, or give optics.pixel_size_nm=NM if"
+                " that is wrong"
+            )
+        return self.pixel_size_nm
+
+
+_NUMBERS = tuple(field.name for field in fields(MovieMetadata) if field.name not in ("source", "notes"))
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which channel and which stage position of a file is the movie, from 0; None where nothing is said."""
+
+    channel: int | None = None
+    position: int | None = None
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What was found in a file: everything is read, or named in a note.
+
+    Parameters
+    ----------
+    kind
+        The format, and of how many files.
+    axes
+        What the images are counted by, with how many there are: ``(("channels", 2), ("frames", 500))``.
+    notes
+        What was left out or is not as announced, one sentence each.
+    """
+
+    kind: str = ""
+    axes: tuple[tuple[str, int], ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 class Movie(Protocol):
@@ -83,6 +141,10 @@ class Movie(Protocol):
     @property
     def metadata(self) -> MovieMetadata:
         """What the file says about microscope and camera."""
+
+    @property
+    def contents(self) -> Contents:
+        """What was found in the file."""
 
     def read(self, start: int, stop: int) -> Frames:
         """Return frames ``start`` to ``stop`` as a new array (t, Y, X)."""
@@ -112,15 +174,23 @@ class BaseMovie(ABC):
         Type of the values as stored, in any byte order.
     metadata
         What the file states.
+    contents
+        What was found in the file.
 
     Raises
     ------
     UserError
-        If there are no frames, the frames have no pixels or the values are not plain numbers.
+        If there are no frames, the frames have no pixels or more than any camera has, or the values are not
+        plain numbers.
     """
 
     def __init__(
-        self, path: Path, shape: tuple[int, int, int], dtype: np.dtype[Any], metadata: MovieMetadata
+        self,
+        path: Path,
+        shape: tuple[int, int, int],
+        dtype: np.dtype[Any],
+        metadata: MovieMetadata,
+        contents: Contents | None = None,
     ) -> None:
         if 0 in shape:
             raise UserError(
@@ -130,10 +200,16 @@ class BaseMovie(ABC):
             raise UserError(
                 f"{path} holds values of type {dtype}: save it as integers or floating point numbers"
             )
+        if shape[1] * shape[2] > MAX_FRAME_PX:
+            raise UserError(
+                f"{path} claims frames of {shape[1]} x {shape[2]} px, more than a camera has:"
+                " it is damaged or no movie"
+            )
         self.path = path
         self.shape = shape
         self.dtype = dtype.newbyteorder("=")
         self.metadata = metadata
+        self.contents = contents or Contents()
 
     def read(self, start: int, stop: int) -> Frames:
         """Read a run of frames.

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import codecs
+import csv
+import logging
 import re
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +17,11 @@ from numpy.typing import NDArray
 
 from autods.core.errors import UserError
 
+_log = logging.getLogger(__name__)
+
+_HEADER_BYTES = 100_000
+_UNKNOWN = ("", "nan", "na", "n/a", "null", "none", "-", "inf", "-inf", "infinity")
+_NUMBER = re.compile(r"[-+]?[\d.,]+(?:[eE][-+]?\d+)?")
 #: Rows formatted at once.
 _BLOCK = 1 << 16
 #: Above this a number does not fit 64 bits.
@@ -73,8 +82,36 @@ def _characters(values: NDArray[Any], decimals: int) -> NDArray[np.uint8]:
     return characters
 
 
-def read_header(path: Path) -> list[str]:
-    """Read the column names of a CSV file, without quotes; empty when its first line is no text.
+@dataclass(frozen=True)
+class Header:
+    """The lines before the numbers of a table.
+
+    Parameters
+    ----------
+    names
+        Column names without quotes; empty when the file is no table.
+    comments
+        Lines before the names that begin with ``#``, without it.
+    n_lines
+        Lines before the first row.
+    delimiter
+        Between the cells; None for white space.
+    encoding
+        Of the text.
+    is_decimal_comma
+        Whether numbers are written with a comma.
+    """
+
+    names: tuple[str, ...]
+    comments: tuple[str, ...]
+    n_lines: int
+    delimiter: str | None
+    encoding: str
+    is_decimal_comma: bool
+
+
+def read_header(path: Path) -> Header:
+    """Read the lines before the numbers of a table that some program or spreadsheet wrote.
 
     Raises
     ------
@@ -83,48 +120,161 @@ def read_header(path: Path) -> list[str]:
     """
     try:
         with path.open("rb") as file:
-            first = file.readline(100_000)
+            start = file.read(_HEADER_BYTES)
     except FileNotFoundError as error:
         raise UserError(f"{path} does not exist: check the name") from error
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from error
+    encoding = _encoding(start)
+    lines = start.decode(encoding, errors="replace").split("\n")
+    lines = [line.rstrip("\r") for line in lines]
+    n_lines = 0
+    separator = re.fullmatch(r"sep=(.)", lines[0].strip())  # Excel's hint
+    if separator:
+        n_lines = 1
+    comments = []
+    while n_lines < len(lines) and lines[n_lines].startswith("#"):
+        comments.append(lines[n_lines].lstrip("# ").strip())
+        n_lines += 1
+    line = lines[n_lines] if n_lines < len(lines) else ""
+    if comments and not _holds_words(line):
+        line = comments[-1]  # the names themselves are a comment
+    else:
+        n_lines += 1
+    delimiter = separator[1] if separator else next((mark for mark in ("\t", ";", ",") if mark in line), None)
+    cells = next(csv.reader([line], delimiter=delimiter or " ", skipinitialspace=True), [])
+    names = [cell.strip().strip('"').strip() for cell in cells]
+    while names and not names[-1]:
+        names.pop()
+    first = next((row for row in lines[n_lines:-1] if row.strip()), "")
+    decimal_comma = delimiter in (";", "\t", None) and bool(re.search(r"\d,\d", first)) and "." not in first
+    return Header(tuple(names), tuple(comments), n_lines, delimiter, encoding, decimal_comma)
+
+
+def _encoding(start: bytes) -> str:
+    for mark, name in (
+        (codecs.BOM_UTF8, "utf-8-sig"),
+        (codecs.BOM_UTF16_LE, "utf-16"),
+        (codecs.BOM_UTF16_BE, "utf-16"),
+    ):
+        if start.startswith(mark):
+            return name
     try:
-        text = first.decode("utf-8-sig")
+        start[: start.rfind(b"\n") + 1].decode("utf-8")
     except UnicodeDecodeError:
-        text = first.decode("latin-1")
-    return [name.strip().strip('"').strip() for name in re.split(r"[,;\t]", text.lstrip("# ").strip())]
+        return "latin-1"
+    return "utf-8"
 
 
-def read_columns(path: Path, names: list[str]) -> dict[str, NDArray[np.float64]]:
-    """Read all columns of a CSV file with one header line.
+def _holds_words(line: str) -> bool:
+    """Whether a line names columns, and is no row of numbers."""
+    cells = [cell.strip().strip('"') for cell in re.split(r"[\t;, ]", line) if cell.strip()]
+    return any(
+        re.search(r"[a-zA-Z]{1}", cell) and cell.lower() not in _UNKNOWN
+        for cell in cells
+        if not _NUMBER.fullmatch(cell)
+    )
+
+
+def read_columns(
+    path: Path, header: Header, wanted: Collection[str] | None = None
+) -> dict[str, NDArray[np.float64]]:
+    """Read the columns of a table.
 
     Parameters
     ----------
     path
         The file.
-    names
-        Its column names, from `read_header`.
+    header
+        From `read_header`.
+    wanted
+        Names of the columns that must hold numbers, others are left out where they do not; None for all.
+
+    Returns
+    -------
+    dict
+        (N,) by name; an empty cell is NaN.
 
     Raises
     ------
     UserError
-        If a line does not hold as many numbers as the header has names.
+        If a row has more or fewer cells than there are names, or a wanted cell is no number.
     """
-    with path.open(encoding="utf-8", errors="replace") as file:
-        header = file.readline()
-        delimiter = next((mark for mark in (",", ";", "\t") if mark in header), ",")
-        try:
-            with warnings.catch_warnings():
-                warnings.filterwarnings("ignore", message=".*input contained no data.*")
-                values = np.loadtxt(file, delimiter=delimiter, ndmin=2)
-        except ValueError as error:
-            raise UserError(f"{path} is not a whole table of numbers: {_first_line(error)}") from error
+    try:
+        values = _read_clean(path, header)
+    except (ValueError, UnicodeError):
+        return _read_patient(path, header, set(header.names if wanted is None else wanted))
+    return {name: np.ascontiguousarray(values[:, i]) for i, name in enumerate(header.names)}
+
+
+def _rows(path: Path, header: Header) -> Iterator[str]:
+    with path.open(encoding=header.encoding, errors="replace") as file:
+        for _ in range(header.n_lines):
+            file.readline()
+        yield from file
+
+
+def _read_clean(path: Path, header: Header) -> NDArray[np.float64]:
+    """Read a table without any irregularity: fast."""
+    rows = _rows(path, header)
+    if header.is_decimal_comma:
+        rows = (row.replace(",", ".") for row in rows)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*input contained no data.*")
+        values = np.loadtxt(rows, delimiter=header.delimiter, ndmin=2, quotechar='"', comments=None)
     if not values.size:
-        return {name: np.zeros(0) for name in names}
-    if values.shape[1] != len(names):
-        raise UserError(f"{path} has {len(names)} names for {values.shape[1]} columns: export it again")
-    return {name: np.ascontiguousarray(values[:, i]) for i, name in enumerate(names)}
+        return np.zeros((0, len(header.names)))
+    if values.shape[1] != len(header.names):
+        raise ValueError("columns")
+    return values
 
 
-def _first_line(error: ValueError) -> str:
-    return str(error).splitlines()[0].split("; use")[0]
+def _read_patient(path: Path, header: Header, wanted: set[str]) -> dict[str, NDArray[np.float64]]:
+    """Read a table with empty cells, quotes or texts row by row."""
+    names = header.names
+    columns: list[list[float]] = [[] for _ in names]
+    is_text = [False] * len(names)
+    rows = list(
+        csv.reader(
+            _rows(path, header), delimiter=header.delimiter or " ", skipinitialspace=not header.delimiter
+        )
+    )
+    rows = [row for row in rows if any(cell.strip() for cell in row)]
+    for number, row in enumerate(rows):
+        while len(row) > len(names) and not row[-1].strip():
+            row.pop()
+        if len(row) != len(names):
+            if number == len(rows) - 1 and number and len(row) < len(names) and not _ends_with_newline(path):
+                _log.warning("%s: its last row is cut off and left out, %d rows are read", path, number)
+                break
+            raise UserError(
+                f"{path} is not a whole table: row {number + 1} has {len(row)} cells for {len(names)} columns"
+            )
+        for i, cell in enumerate(row):
+            value = _number(cell)
+            if value is None and names[i] in wanted:
+                raise UserError(f"{path}: row {number + 1}, column {names[i]}: {cell[:40]!r} is no number")
+            is_text[i] |= value is None
+            columns[i].append(np.nan if value is None else value)
+    found = zip(names, columns, is_text, strict=True)
+    return {name: np.array(column, np.float64) for name, column, text in found if not text}
+
+
+def _ends_with_newline(path: Path) -> bool:
+    with path.open("rb") as file:
+        file.seek(-1, 2)
+        return file.read(1) in b"\r\n"
+
+
+def _number(cell: str) -> float | None:
+    """Read a number as spreadsheets write it; NaN for nothing, None for a text."""
+    text = cell.strip().strip('"').strip()
+    if text.lower() in _UNKNOWN:
+        return float("nan")
+    if "," in text:
+        # A comma in a cell is a decimal one; a point before it then groups thousands.
+        text = text.replace(".", "").replace(",", ".") if text.count(",") == 1 else text.replace(",", "")
+    try:
+        return float(text)
+    except ValueError:
+        return None

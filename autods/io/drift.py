@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -63,9 +64,10 @@ def read_drift(path: str | Path, frames: range, pixel_size_nm: float) -> NDArray
         If the file is missing, is no drift curve or does not cover the frames.
     """
     path = Path(path)
-    names = [name.lower() for name in read_header(path)]
-    if names[:3] == ["frame", "x_nm", "y_nm"]:
-        columns = read_columns(path, names)
+    header = read_header(path)
+    names = tuple(name.lower() for name in header.names)
+    if names[:3] == ("frame", "x_nm", "y_nm"):
+        columns = read_columns(path, replace(header, names=names))
         axes = [columns[name] for name in _NAMES if name in columns]
         first = int(columns["frame"][0]) if len(columns["frame"]) else 0
         if not np.array_equal(columns["frame"], first + np.arange(len(columns["frame"]))):

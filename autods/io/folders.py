@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from tifffile import TiffFile, TiffFileError
+from tifffile import TiffFile
 
 from autods.core.errors import UserError
+from autods.io.names import skeleton
 
 _SUFFIXES = (".tif", ".tiff", ".btf", ".tf8", ".nd2", ".npy", ".raw", ".zarr")
 _ZARR_FILES = ("zarr.json", ".zgroup", ".zarray")
@@ -68,7 +69,7 @@ def numbered_images(folder: Path) -> list[Path]:
         In the order of the numbers; empty when the folder is not one movie of this kind.
     """
     images = [path for path in _entries(folder) if path.suffix.lower() in (".tif", ".tiff")]
-    stems = {re.sub(r"\d+", "#", path.name) for path in images}
+    stems = {skeleton(path.name) for path in images}
     if len(images) < 2 or len(stems) != 1 or "#" not in next(iter(stems)):
         return []
     return images if all(_is_single_image(path) for path in (images[0], images[-1])) else []
@@ -78,7 +79,7 @@ def _is_single_image(path: Path) -> bool:
     try:
         with TiffFile(path) as tif:
             return not tif.pages.is_multipage and int((tif.imagej_metadata or {}).get("images", 1)) == 1
-    except (TiffFileError, OSError):
+    except Exception:  # noqa: BLE001 tifffile raises anything over damaged files, which are no images
         return False
 
 
@@ -105,3 +106,17 @@ def _is_movie(path: Path) -> bool:
 def _continues(name: str, names: set[str]) -> bool:
     found = _CONTINUED.match(name)
     return found is not None and f"{found['first']}{found['suffix']}" in names
+
+
+def first_of_series(path: Path) -> Path:
+    """Return the file that a file of Micro-Manager continues; the file itself when it continues none."""
+    found = _CONTINUED.match(path.name)
+    first = path.with_name(f"{found['first']}{found['suffix']}") if found else path
+    return first if first.is_file() else path
+
+
+def continuations(path: Path) -> list[Path]:
+    """List the files of a Micro-Manager series of which one is given, the first one first."""
+    first = first_of_series(path)
+    others = [other for other in _entries(first.parent) if other != first and first_of_series(other) == first]
+    return [first, *(other for other in others if other.is_file())]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from autods.core import UserError
+from autods.core.errors import UserError
 
 
 @contextmanager
@@ -23,9 +23,16 @@ def read_by_library(complaint: str) -> Iterator[None]:
     Raises
     ------
     UserError
-        In place of every exception.
+        In place of every other exception.
     """
     try:
         yield
+    except UserError:
+        raise
     except Exception as error:
-        raise UserError(f"{complaint}: {str(error) or type(error).__name__}") from error
+        raise UserError(f"{complaint}: {short(error)}") from error
+
+
+def short(error: Exception) -> str:
+    """Return the words of an error in one short line, or its name when it has none."""
+    return " ".join(str(error).split())[:100] or type(error).__name__

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from autods.core.errors import UserError
-from autods.io.base import BaseMovie, Frames, Movie, MovieMetadata
+from autods.io.base import BaseMovie, Choice, Contents, Frames, Movie, MovieMetadata
 from autods.io.folders import find_movies, is_zarr, numbered_images
 from autods.io.readers.nd2 import open_nd2
 from autods.io.readers.npy import open_npy
@@ -19,6 +20,8 @@ from autods.io.readers.zarr import open_zarr
 
 __all__ = [
     "ArrayMovie",
+    "Choice",
+    "Contents",
     "CroppedMovie",
     "Frames",
     "Movie",
@@ -28,9 +31,11 @@ __all__ = [
     "open_movie",
 ]
 
+_log = logging.getLogger(__name__)
+
 _KINDS = "TIFF, ND2, Zarr, .npy and Picasso .raw"
 
-_READERS: list[tuple[bytes, Callable[[Path], Movie]]] = [
+_READERS: list[tuple[bytes, Callable[[Path, Choice], BaseMovie]]] = [
     *((magic, open_tiff) for magic in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")),
     *((magic, open_nd2) for magic in (b"\xda\xce\xbe\x0a", b"\0\0\0\x0cjP  ")),
     (b"\x93NUMPY", open_npy),
@@ -117,7 +122,8 @@ class CroppedMovie(BaseMovie):
                 f"roi={y0}:{x0}:{y1}:{x1} does not lie in the frames of {movie.path}:"
                 f" give Y0:X0:Y1:X1 within 0:0:{height}:{width}"
             )
-        super().__init__(movie.path, (stop - start, y1 - y0, x1 - x0), movie.dtype, movie.metadata)
+        shape = (stop - start, y1 - y0, x1 - x0)
+        super().__init__(movie.path, shape, movie.dtype, movie.metadata, movie.contents)
         self.first_frame = start
         self.origin_px = (y0, x0)
         self._movie = movie
@@ -169,17 +175,21 @@ def check_frames(frames: Frames, path: str | Path) -> None:
         raise UserError(f"{path} is constant (every pixel is {low:g}): is the camera's shutter closed?")
 
 
-def open_movie(path: str | Path) -> Movie:
+def open_movie(path: str | Path, *, channel: int | None = None, position: int | None = None) -> BaseMovie:
     """Open a movie of any known format, told by its content and not its name.
+
+    What the file holds beyond the frames is said in a warning.
 
     Parameters
     ----------
     path
         A file, a Zarr folder, a folder of numbered images, or a folder with one movie.
+    channel, position
+        Which channel and which stage position, from 0, of a file that holds several.
 
     Returns
     -------
-    Movie
+    BaseMovie
         Frames are read when asked for; use it in ``with``.
 
     Raises
@@ -188,37 +198,41 @@ def open_movie(path: str | Path) -> Movie:
         If there is no readable movie; the message says why.
     """
     path = Path(path)
+    choice = Choice(channel, position)
     try:
-        return _open_folder(path) if path.is_dir() else _open_file(path)
+        movie = _open_folder(path, choice) if path.is_dir() else _open_file(path, choice)
     except FileNotFoundError as error:
         raise UserError(f"{path} does not exist: check the name") from error
     except PermissionError as error:
         raise UserError(f"no permission to read {path}: ask for it or copy the file") from error
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror or error}") from error
+    for note in (*movie.contents.notes, *movie.metadata.notes):
+        _log.warning("%s: %s", path, note)
+    return movie
 
 
-def _open_folder(path: Path) -> Movie:
+def _open_folder(path: Path, choice: Choice) -> BaseMovie:
     if is_zarr(path):
-        return open_zarr(path)
+        return open_zarr(path, choice)
     images = numbered_images(path)
     if images:
-        return open_sequence(path, images)
+        return open_sequence(path, images, choice)
     movies = find_movies(path)
     if len(movies) > 1:
         raise UserError(f"{path} holds {len(movies)} movies: name one of them, such as {movies[0].name}")
-    return open_movie(movies[0])
+    return _open_folder(movies[0], choice) if movies[0].is_dir() else _open_file(movies[0], choice)
 
 
-def _open_file(path: Path) -> Movie:
+def _open_file(path: Path, choice: Choice) -> BaseMovie:
     with path.open("rb") as file:
         start = file.read(8)
     if not start:
         raise UserError(f"{path} is empty (0 bytes): copy or save it again")
     for magic, reader in _READERS:
         if start.startswith(magic):
-            return reader(path)
+            return reader(path, choice)
     if path.suffix.lower() in (".raw", ".yaml", ".yml"):
-        return open_picasso_raw(path)
+        return open_picasso_raw(path, choice)
     kind = next((name for magic, name in _FOREIGN.items() if start.startswith(magic)), "of another kind")
     raise UserError(f"{path} is {kind}, not a movie: autods reads {_KINDS}")

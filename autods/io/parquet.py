@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,11 +14,14 @@ from autods.core.errors import UserError
 from autods.core.table import LocalizationTable
 from autods.io.atomic import atomic_path
 from autods.io.foreign import read_by_library
+from autods.io.programs import plausible
 
 #: First bytes of every Parquet file.
 MAGIC = b"PAR1"
 #: Key of the file's metadata under which the provenance lies.
 _KEY = b"autods"
+#: Bytes that one stored byte can stand for.
+_MAX_RATIO = 5000
 _ROWS_A_GROUP = 1 << 20
 _UNITS = {"photons": "photon", "background": "photon/pixel", "background_std": "photon/pixel"}
 
@@ -91,6 +95,7 @@ def read_parquet(path: str | Path) -> LocalizationTable:
     path = Path(path)
     known = {"frame", *LocalizationTable.empty(is_3d=True).columns()}
     with read_by_library(f"{path} is not a whole Parquet file"):
+        _check_size(path, parquet.ParquetFile(path).metadata)
         content = parquet.read_table(path)
         columns = {
             name: np.asarray(content[name].to_numpy(), np.float64)
@@ -102,7 +107,14 @@ def read_parquet(path: str | Path) -> LocalizationTable:
         raise UserError(f"{path} has no column {missing[0]}: it holds {', '.join(content.column_names)}")
     if "z_nm" not in columns:
         columns.pop("uncertainty_z_nm", None)
-    return LocalizationTable.build(columns.pop("frame"), columns.pop("x_nm"), columns.pop("y_nm"), **columns)
+    return plausible(columns.pop("frame"), columns, path)
+
+
+def _check_size(path: Path, stated: Any) -> None:
+    """Refuse a file that claims far more values than it can hold."""
+    claimed = 8 * stated.num_rows * stated.num_columns
+    if claimed > 2**24 and claimed > _MAX_RATIO * path.stat().st_size:
+        raise UserError(f"{path} is damaged: it claims {stated.num_rows:,} rows")
 
 
 def read_provenance(path: str | Path) -> dict[str, object]:

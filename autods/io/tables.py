@@ -6,19 +6,19 @@ from pathlib import Path
 
 from autods.core.errors import UserError
 from autods.core.table import LocalizationTable
-from autods.io.csv import read_header
+from autods.io.hdf5_tables import read_hdf5_table
 from autods.io.parquet import MAGIC, read_parquet, write_parquet
-from autods.io.picasso import read_picasso, write_picasso
-from autods.io.thunderstorm import read_thunderstorm, write_thunderstorm
-from autods.io.truth import TruthWriter, read_truth, write_truth
+from autods.io.picasso import write_picasso
+from autods.io.programs import read_text_table
+from autods.io.thunderstorm import write_thunderstorm
+from autods.io.truth import TruthWriter, write_truth
 
 __all__ = [
     "TruthWriter",
+    "read_hdf5_table",
     "read_parquet",
-    "read_picasso",
     "read_table",
-    "read_thunderstorm",
-    "read_truth",
+    "read_text_table",
     "write_parquet",
     "write_picasso",
     "write_thunderstorm",
@@ -34,9 +34,10 @@ def read_table(path: str | Path, pixel_size_nm: float | None = None) -> Localiza
     Parameters
     ----------
     path
-        ThunderSTORM CSV, Picasso HDF5, Parquet, truth CSV, or a run folder holding ``localizations.csv``.
+        A text table of `autods.io.programs`, Picasso or DECODE HDF5, Parquet, or a run folder holding
+        ``localizations.csv``.
     pixel_size_nm
-        Needed only for a Picasso table without its YAML file.
+        Needed only for positions in pixels in a table that does not state it.
 
     Returns
     -------
@@ -59,14 +60,7 @@ def read_table(path: str | Path, pixel_size_nm: float | None = None) -> Localiza
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from error
     if start == _HDF5:
-        return read_picasso(path, pixel_size_nm)
+        return read_hdf5_table(path, pixel_size_nm)
     if start.startswith(MAGIC):
         return read_parquet(path)
-    names = {name.lower() for name in read_header(path)}
-    if any(name.startswith("x [") for name in names):
-        return read_thunderstorm(path)
-    if "x_nm" in names:
-        return read_truth(path)
-    raise UserError(
-        f"{path} is no localization table: give ThunderSTORM CSV, Picasso HDF5 or CSV with frame,x_nm,y_nm"
-    )
+    return read_text_table(path, pixel_size_nm)

@@ -6,14 +6,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 
-import numpy as np
-from numpy.typing import NDArray
-
 from autods.core.emitters import EmitterBatch
-from autods.core.errors import UserError
-from autods.core.table import LocalizationTable
 from autods.io.atomic import atomic_path
-from autods.io.csv import format_rows, read_columns, read_header
+from autods.io.csv import format_rows
 
 
 class TruthWriter:
@@ -66,22 +61,3 @@ def write_truth(emitters: EmitterBatch, path: str | Path, *, is_3d: bool = False
     """Write the emitters of all frames at once; see `TruthWriter`."""
     with TruthWriter(path, is_3d=is_3d) as writer:
         writer.append(emitters)
-
-
-def read_truth(path: str | Path) -> LocalizationTable:
-    """Read a truth table; only frame, positions and photons are known, the rest is NaN.
-
-    Raises
-    ------
-    UserError
-        If a needed column is missing or the file is no table.
-    """
-    path = Path(path)
-    columns = read_columns(path, read_header(path))
-    missing = [name for name in ("frame", "x_nm", "y_nm") if name not in columns]
-    if missing:
-        raise UserError(f"{path} has no column {missing[0]}: a truth table needs frame, x_nm, y_nm")
-    known: dict[str, NDArray[np.generic]] = {
-        name: columns[name] for name in ("z_nm", "photons") if name in columns
-    }
-    return LocalizationTable.build(columns["frame"], columns["x_nm"], columns["y_nm"], **known)

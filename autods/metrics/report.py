@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from autods.core import LocalizationTable
+from autods.core import LocalizationTable, UserError
 from autods.metrics.decorrelation import decorrelation_resolution
 from autods.metrics.detection import DetectionMetrics, detection_metrics
 from autods.metrics.image import density_image, image_metrics
@@ -19,6 +19,10 @@ from autods.metrics.resolution import frc_resolution
 _SHIFT_GAIN = 1.5
 #: A constant offset is reported when it is at least this share of the matching radius.
 _NOTABLE_BIAS = 0.1
+#: Localizations farther beyond the truth than this do not widen the field that is compared, nm.
+_NEAR_NM = 2000.0
+#: Pixels of an image, at most: 2 GB.
+_MAX_IMAGE_PX = 2.5e8
 
 
 def evaluate(
@@ -105,12 +109,23 @@ def json_ready(value: Any) -> Any:
 
 
 def _field(truth: LocalizationTable, found: LocalizationTable, pixel_size_nm: float) -> tuple[float, float]:
-    """Return the height and width, in whole pixels, that hold both tables, nm."""
+    """Return the height and width, in whole pixels, that hold both tables, nm.
+
+    What was found far outside of the truth is no part of the field: a stray position does not stretch the
+    images.
+    """
     sides = []
     for column in ("y_nm", "x_nm"):
-        ends = [getattr(table, column) for table in (truth, found)]
-        last = max((float(np.nanmax(end)) for end in ends if len(end)), default=0.0)
+        true, other = (getattr(table, column) for table in (truth, found))
+        last = float(np.nanmax(true)) if len(true) else 0.0
+        near = other[other <= last + _NEAR_NM] if len(true) else other
+        last = max(last, float(np.nanmax(near)) if len(near) else 0.0)
         sides.append(max(math.ceil(last / pixel_size_nm), 1) * pixel_size_nm)
+    if sides[0] * sides[1] > _MAX_IMAGE_PX * pixel_size_nm**2:
+        raise UserError(
+            f"the tables cover {sides[0] / 1e3:.4g} x {sides[1] / 1e3:.4g} um, too many pixels of"
+            f" {pixel_size_nm:g} nm: give field_nm=HEIGHT:WIDTH or a larger image_pixel_size_nm"
+        )
     return sides[0], sides[1]
 
 

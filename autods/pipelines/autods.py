@@ -93,7 +93,7 @@ def localize(
     if team is not None and out is None:
         raise UserError("several processes share a run folder: name it")
     with ExitStack() as stack:
-        whole = stack.enter_context(_open(movie))
+        whole = stack.enter_context(_open(movie, settings))
         part = CroppedMovie(whole, settings.frames, settings.roi)
         _check(part)
         instrument = resolve_instrument(whole, settings.optics, settings.camera)
@@ -252,10 +252,12 @@ class _Run:
             )
 
 
-def _open(movie: str | Path | Movie | NDArray[Any]) -> Movie:
+def _open(movie: str | Path | Movie | NDArray[Any], settings: LocalizeSettings) -> Movie:
     if isinstance(movie, np.ndarray):
         return ArrayMovie(movie)
-    return open_movie(movie) if isinstance(movie, str | Path) else movie
+    if isinstance(movie, str | Path):
+        return open_movie(movie, channel=settings.channel, position=settings.position)
+    return movie
 
 
 def _check(movie: Movie) -> None:

@@ -91,7 +91,7 @@ def localize3d(
         If something is missing or does not fit.
     """
     with ExitStack() as stack:
-        whole = stack.enter_context(open_movie(movie))
+        whole = stack.enter_context(open_movie(movie, channel=settings.channel, position=settings.position))
         part = CroppedMovie(whole, settings.frames, settings.roi)
         _check(part)
         instrument = resolve_instrument(whole, settings.optics, settings.camera)

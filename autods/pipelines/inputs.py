@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autods.core import Camera, OpticalSystem, UserError
+from autods.core.quantities import is_plausible, require_plausible
 from autods.estimation.camera import CameraEstimate
 from autods.io.movie import Movie, MovieMetadata
 from autods.pipelines.report import SettingRow
@@ -64,13 +65,15 @@ def resolve_instrument(movie: Movie, optics: OpticsSettings, camera: CameraSetti
     metadata = movie.metadata
 
     def take(group: str, name: str, given: float | NDArray[np.float32] | None) -> object:
-        value, source = _find(name, given, metadata)
+        value, source = _find(group, name, given, metadata)
         rows.append(SettingRow(f"{group}.{name}", _text(name, value), source))
         return value
 
     optical = {
         name: take("optics", name, getattr(optics, name)) for name in ("pixel_size_nm", "wavelength_nm", "na")
     }
+    if optics.pixel_size_nm is None:
+        metadata.square_pixel_nm(movie.path)
     if optical["pixel_size_nm"] is None:
         raise UserError(
             f"the pixel size of {movie.path} is not known: give optics.pixel_size_nm=NM"
@@ -98,11 +101,13 @@ def resolve_instrument(movie: Movie, optics: OpticsSettings, camera: CameraSetti
     )
 
 
-def _find(name: str, given: object, metadata: MovieMetadata) -> tuple[object, str]:
+def _find(group: str, name: str, given: object, metadata: MovieMetadata) -> tuple[object, str]:
     if given is not None:
+        if isinstance(given, (int, float)):
+            require_plausible(name, given, f"{group}.{name}")
         return given, "given"
     stated = metadata.known().get(name)
-    if stated is not None:
+    if stated is not None and is_plausible(name, stated):
         return stated, f"metadata ({metadata.source})"
     return _DEFAULTS.get(name), "default"
 

@@ -129,6 +129,8 @@ class LocalizeSettings:
         Side of a patch, um.
     rescale
         Whether the movie is fitted to the optics that the models were trained for.
+    channel, position
+        Which channel and stage position of a file that holds several, from 0; None where there is one.
     frames
         Range of frames; None for all.
     roi
@@ -165,6 +167,8 @@ class LocalizeSettings:
     family: Literal["mixture", "heatmap"] | None = None
     patch_um: float = 10.0
     rescale: bool = True
+    channel: int | None = None
+    position: int | None = None
     frames: slice | None = None
     roi: tuple[int, int, int, int] | None = None
     threshold: float | None = None

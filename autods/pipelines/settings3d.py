@@ -173,6 +173,8 @@ class Localize3DSettings:
         Localizations of larger lateral uncertainty are dropped; None keeps all.
     finish
         What is done with the localizations: filter, drift, linking.
+    channel, position
+        Which channel and stage position of a file that holds several, from 0; None where there is one.
     frames, roi
         Part of the movie; None for all.
     render_pixel_size_nm
@@ -195,6 +197,8 @@ class Localize3DSettings:
     min_significance: float = 3.0
     max_uncertainty_nm: float | None = None
     finish: FinishSettings = field(default_factory=FinishSettings)
+    channel: int | None = None
+    position: int | None = None
     frames: slice | None = None
     roi: tuple[int, int, int, int] | None = None
     render_pixel_size_nm: float = 10.0

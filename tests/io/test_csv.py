@@ -60,9 +60,9 @@ def test_more_rows_than_a_block_holds():
 def test_headers_and_delimiters(tmp_path, text):
     path = tmp_path / "t.csv"
     path.write_text(text, encoding="utf-8", newline="")
-    names = read_header(path)
-    assert names == ["a", "b [nm]"]
-    assert {name: column.tolist() for name, column in read_columns(path, names).items()} == {
+    header = read_header(path)
+    assert header.names == ("a", "b [nm]")
+    assert {name: column.tolist() for name, column in read_columns(path, header).items()} == {
         "a": [1],
         "b [nm]": [2],
     }

@@ -4,7 +4,8 @@ import pytest
 import yaml
 
 from autods.core import LocalizationTable, UserError
-from autods.io.picasso import read_picasso, write_picasso
+from autods.io.hdf5_tables import read_hdf5_table
+from autods.io.picasso import write_picasso
 
 
 def _table(**columns):
@@ -51,15 +52,15 @@ def test_without_the_side_file_the_pixel_size_is_asked_for(tmp_path):
     write_picasso(_table(), tmp_path / "t.hdf5", 100.0, (9, 32, 48))
     (tmp_path / "t.yaml").unlink()
     with pytest.raises(UserError, match=r"optics\.pixel_size_nm"):
-        read_picasso(tmp_path / "t.hdf5")
-    assert read_picasso(tmp_path / "t.hdf5", 200.0).x_nm.tolist() == [2500.0, 550.0]
+        read_hdf5_table(tmp_path / "t.hdf5")
+    assert read_hdf5_table(tmp_path / "t.hdf5", 200.0).x_nm.tolist() == [2500.0, 550.0]
 
 
 def test_other_hdf5_files_are_refused(tmp_path):
     with h5py.File(tmp_path / "t.hdf5", "w") as file:
         file["data"] = np.ones(3)
     with pytest.raises(UserError, match="no Picasso localizations"):
-        read_picasso(tmp_path / "t.hdf5")
+        read_hdf5_table(tmp_path / "t.hdf5")
 
 
 def test_picasso_itself_reads_it(tmp_path):
@@ -78,7 +79,7 @@ def test_we_read_what_picasso_writes(tmp_path):
     write_picasso(_table(), tmp_path / "t.hdf5", 100.0, (9, 32, 48))
     locs, info = picasso_io.load_locs(str(tmp_path / "t.hdf5"))
     picasso_io.save_locs(str(tmp_path / "again.hdf5"), locs, info)
-    back = read_picasso(tmp_path / "again.hdf5")
+    back = read_hdf5_table(tmp_path / "again.hdf5")
     np.testing.assert_allclose(back.x_nm, [1250.0, 275.0], rtol=1e-5)
     np.testing.assert_allclose(back.y_nm, [430.0, 50.0], rtol=1e-5)
     assert back.frame.tolist() == [0, 4]

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from autods.core import LocalizationTable, UserError
-from autods.io.thunderstorm import read_thunderstorm, write_thunderstorm
+from autods.io.programs import read_text_table
+from autods.io.thunderstorm import write_thunderstorm
 
 
 def _columns(n_rows):
@@ -39,7 +40,7 @@ def test_columns_in_any_order_and_some_missing(tmp_path):
     (tmp_path / "t.csv").write_text(
         '"y [nm]","uncertainty [nm]","frame","x [nm]","detections"\n5,7,1,3,1\n6,8,9,4,2\n'
     )
-    table = read_thunderstorm(tmp_path / "t.csv")
+    table = read_text_table(tmp_path / "t.csv")
     assert table.frame.tolist() == [0, 8]
     assert table.x_nm.tolist() == [3, 4]
     assert table.y_nm.tolist() == [5, 6]
@@ -52,7 +53,7 @@ def test_micrometres_are_converted_and_camera_units_are_not_taken_for_photons(tm
     (tmp_path / "t.csv").write_text(
         "frame,x [um],y [um],z [um],intensity [A/D counts]\n1,0.5,2,0.25,900\n", "utf-8"
     )
-    table = read_thunderstorm(tmp_path / "t.csv")
+    table = read_text_table(tmp_path / "t.csv")
     assert (table.x_nm[0], table.y_nm[0]) == (500, 2000)
     assert table.z_nm is not None
     assert table.z_nm[0] == 250
@@ -65,4 +66,4 @@ def test_micrometres_are_converted_and_camera_units_are_not_taken_for_photons(tm
 def test_unusable_tables_say_what_to_do(tmp_path, header, words):
     (tmp_path / "t.csv").write_text(f"{header}\n1,2,3\n")
     with pytest.raises(UserError, match=words):
-        read_thunderstorm(tmp_path / "t.csv")
+        read_text_table(tmp_path / "t.csv")

@@ -3,8 +3,8 @@ import pytest
 import torch
 
 from autods.core import EmitterBatch, UserError
+from autods.io.programs import read_text_table
 from autods.io.tables import TruthWriter, read_table
-from autods.io.truth import read_truth
 from tests.data import shared
 
 
@@ -38,7 +38,7 @@ def test_an_interrupted_simulation_leaves_nothing(tmp_path):
 def test_missing_column(tmp_path):
     (tmp_path / "t.csv").write_text("frame,x_nm\n1,2\n")
     with pytest.raises(UserError, match="y_nm"):
-        read_truth(tmp_path / "t.csv")
+        read_text_table(tmp_path / "t.csv")
 
 
 def test_shared_truth_reads():

@@ -11,7 +11,7 @@ import yaml
 
 import autods
 from autods.core import UserError
-from autods.io.tables import read_picasso, read_thunderstorm
+from autods.io.tables import read_hdf5_table, read_text_table
 from autods.pipelines import autods as pipeline
 from autods.pipelines.autods import localize
 from autods.pipelines.outputs import OUTPUT_FILES
@@ -82,7 +82,7 @@ def test_a_movie_becomes_a_complete_run_folder(zoo, movie, tmp_path):
     assert np.median(table.photons) == pytest.approx(3000, rel=0.05)
     assert np.median(table.background) == pytest.approx(30, rel=0.1)
     assert {*OUTPUT_FILES, "run.json", "log.txt", ".lock"} == {file.name for file in out.iterdir()}
-    for read in (read_thunderstorm(out / "localizations.csv"), read_picasso(out / "localizations.hdf5")):
+    for read in (read_text_table(out / "localizations.csv"), read_hdf5_table(out / "localizations.hdf5")):
         assert np.array_equal(read.frame, table.frame)
         assert np.abs(read.x_nm - table.x_nm).max() < 0.02
     run = json.loads((out / "run.json").read_text())

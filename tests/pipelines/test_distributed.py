@@ -11,7 +11,7 @@ import pytest
 import tifffile
 
 from autods.core import UserError
-from autods.io.tables import read_picasso
+from autods.io.tables import read_hdf5_table
 from autods.pipelines.autods import localize
 from autods.pipelines.distributed import Team
 from autods.pipelines.settings import LocalizeSettings
@@ -57,7 +57,7 @@ def alone(place):
 
 def assert_same(out, other):
     assert (out / "localizations.csv").read_bytes() == (other / "localizations.csv").read_bytes()
-    one, two = (read_picasso(folder / "localizations.hdf5") for folder in (out, other))
+    one, two = (read_hdf5_table(folder / "localizations.hdf5") for folder in (out, other))
     assert len(one) > 1000
     for name in ("frame", "x_nm", "y_nm", "photons", "background", "uncertainty_xy_nm"):
         assert np.array_equal(getattr(one, name), getattr(two, name)), name

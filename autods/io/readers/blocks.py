@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autods.core.errors import UserError
-from autods.io.base import BaseMovie, Frames, MovieMetadata
+from autods.io.base import BaseMovie, Contents, Frames, MovieMetadata
 
 
 class BlockMovie(BaseMovie):
@@ -33,8 +33,8 @@ class BlockMovie(BaseMovie):
         (Y, X).
     dtype
         Type of the values in the file, with its byte order.
-    metadata
-        What the file states.
+    metadata, contents
+        What the file states and holds.
     """
 
     def __init__(
@@ -46,8 +46,9 @@ class BlockMovie(BaseMovie):
         frame_shape: tuple[int, int],
         dtype: np.dtype[Any],
         metadata: MovieMetadata,
+        contents: Contents | None = None,
     ) -> None:
-        super().__init__(path, (len(offsets), *frame_shape), dtype, metadata)
+        super().__init__(path, (len(offsets), *frame_shape), dtype, metadata, contents)
         self._files = list(files)
         self._stored = dtype
         self._file_index = file_index

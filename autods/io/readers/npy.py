@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from autods.core.errors import UserError
-from autods.io.base import BaseMovie, Frames, MovieMetadata
+from autods.io.base import BaseMovie, Choice, Contents, Frames, MovieMetadata
+from autods.io.readers.axes import choose_planes
 
 
-def open_npy(path: Path) -> BaseMovie:
+def open_npy(path: Path, choice: Choice | None = None) -> BaseMovie:
     """Open a .npy file holding (T, Y, X), or (Y, X) for one frame.
 
     Raises
@@ -23,7 +24,15 @@ def open_npy(path: Path) -> BaseMovie:
         array = array[None]
     if array.ndim != 3:
         raise UserError(f"{path} has {array.ndim} axes: a movie has 3 (frame, row, column), an image 2")
-    return NpyMovie(path, (array.shape[0], array.shape[1], array.shape[2]), array.dtype, MovieMetadata())
+    shape = (array.shape[0], array.shape[1], array.shape[2])
+    choose_planes("T", shape[:1], path, choice or Choice())
+    rest = path.stat().st_size - array.nbytes
+    notes = (
+        (f"{rest:,} bytes beside its {array.nbytes:,} are not read",)
+        if rest > max(array.nbytes, 2**16)
+        else ()
+    )
+    return NpyMovie(path, shape, array.dtype, MovieMetadata(), Contents("NumPy array", (), notes))
 
 
 class NpyMovie(BaseMovie):
@@ -36,7 +45,9 @@ class NpyMovie(BaseMovie):
 def _map(path: Path) -> Frames:
     try:
         array: Frames = np.load(path, mmap_mode="r", allow_pickle=False)
-    except ValueError as error:
+    except OSError:
+        raise
+    except Exception as error:
         if "pickle" in str(error) or "object" in str(error):
             raise UserError(f"{path} holds Python objects: save a plain array of numbers") from error
         raise UserError(f"{path} is truncated or damaged: copy or save it again") from error

@@ -8,11 +8,14 @@ from pathlib import Path
 import numpy as np
 
 from autods.core.errors import UserError
-from autods.io.base import BaseMovie, Frames
+from autods.io.base import BaseMovie, Choice, Contents, Frames
+from autods.io.names import arrange
+from autods.io.readers.axes import axis_sizes, choose_planes
 from autods.io.readers.tiff import open_tiff
+from autods.io.readers.tiff_ome import names_other_files
 
 
-def open_sequence(folder: Path, images: Sequence[Path]) -> BaseMovie:
+def open_sequence(folder: Path, images: Sequence[Path], choice: Choice | None = None) -> BaseMovie:
     """Open numbered TIFF images as one movie; each file is looked at when its frame is read.
 
     Parameters
@@ -20,22 +23,49 @@ def open_sequence(folder: Path, images: Sequence[Path]) -> BaseMovie:
     folder
         What the user named.
     images
-        The files in order.
+        The files in natural order.
+    choice
+        Channel and position, where the names number several.
 
     Raises
     ------
     UserError
-        If the first image cannot be read; at reading, if one has another size or type.
+        If the names leave open what is a frame, an image is missing, or the first one cannot be read; at
+        reading, if one has another size or type.
     """
-    return SequenceMovie(folder, images)
+    if names_other_files(images[0]):
+        return open_tiff(images[0], choice)
+    arranged = arrange(images, folder)
+    planes = choose_planes(arranged.axes, arranged.shape, folder, choice or Choice(), arranged.names)
+    chosen = arranged.index[planes]
+    if (chosen < 0).any():
+        raise UserError(
+            f"{folder} lacks {np.count_nonzero(chosen < 0)} of {len(chosen)} images that the numbers of the"
+            " others tell of: copy it again"
+        )
+    files = [images[i] for i in chosen]
+    contents = Contents(
+        f"folder of {len(images)} TIFF images", axis_sizes(arranged.axes, arranged.shape), arranged.notes
+    )
+    return SequenceMovie(folder, files, contents)
 
 
 class SequenceMovie(BaseMovie):
-    """Movie whose frames are TIFF files; parameters as in `open_sequence`."""
+    """Movie whose frames are TIFF files.
 
-    def __init__(self, folder: Path, images: Sequence[Path]) -> None:
+    Parameters
+    ----------
+    folder
+        What the user named.
+    images
+        A file for each frame.
+    contents
+        What was found in the folder.
+    """
+
+    def __init__(self, folder: Path, images: Sequence[Path], contents: Contents) -> None:
         first = open_tiff(images[0])
-        super().__init__(folder, (len(images), *first.shape[1:]), first.dtype, first.metadata)
+        super().__init__(folder, (len(images), *first.shape[1:]), first.dtype, first.metadata, contents)
         self._images = list(images)
 
     def _read(self, start: int, stop: int) -> Frames:

@@ -2,56 +2,55 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from tifffile import TiffFile, TiffPage
+from tifffile import TiffFile
 
 from autods.io.base import MovieMetadata
-
-_NM = {
-    **dict.fromkeys(("nm", "nanometer", "nanometre", "nanometers"), 1.0),
-    **dict.fromkeys(("um", "µm", "μm", "\\u00b5m", "micron", "microns", "micrometer", "micrometre"), 1e3),
-    **dict.fromkeys(("mm", "millimeter"), 1e6),
-    **dict.fromkeys(("cm", "centimeter"), 1e7),
-    "m": 1e9,
-    **dict.fromkeys(("inch", "in", "inches"), 25.4e6),
-}
-_MS = {"s": 1e3, "ms": 1.0, "us": 1e-3, "µs": 1e-3}
-
-#: Pixel sizes outside this range, nm, are defaults of a program (72 dpi, 1 um), not calibrations.
-PLAUSIBLE_NM = (5.0, 900.0)
+from autods.io.readers.tiff_micromanager import micromanager_settings
+from autods.io.units import length_nm, pixel_size, plain_unit, time_ms
 
 
-def plausible_pixel_size(value: float, unit: str) -> float | None:
-    """Convert a stated pixel size to nm; None when the unit is not a length or the value cannot be true."""
-    size = value * _NM.get(unit.strip().lower(), 0.0)
-    return size if PLAUSIBLE_NM[0] <= size <= PLAUSIBLE_NM[1] else None
+def tiff_metadata(tif: TiffFile, path: Path, channel: int = 0) -> MovieMetadata:
+    """Collect what an open TIFF file states about microscope and camera.
 
-
-def tiff_metadata(tif: TiffFile) -> MovieMetadata:
-    """Collect what an open TIFF file states about microscope and camera."""
-    parts = [_from_micromanager(tif), _from_ome(tif.ome_metadata), _from_resolution(tif)]
+    Parameters
+    ----------
+    tif, path
+        The file.
+    channel
+        Channel whose wavelength is wanted.
+    """
+    parts = [
+        micromanager_metadata(micromanager_settings(path, tif)),
+        _from_ome(tif.ome_metadata, channel),
+        _from_resolution(tif),
+    ]
     return MovieMetadata.merge(parts)
 
 
 def _from_resolution(tif: TiffFile) -> MovieMetadata:
     """Read ImageJ's unit, or the plain TIFF tags, with the resolution in pixels per unit."""
     page = tif.pages.first
-    tag = page.tags.get("XResolution")
-    if tag is None or not isinstance(tag.value, tuple) or not all(tag.value[:2]):
-        return MovieMetadata()
     imagej = tif.imagej_metadata or {}
     # A plain file says only "inch" or "centimetre".
-    plain = {2: "inch", 3: "cm"}.get(int(page.tags.valueof("ResolutionUnit", 2)), "")
+    plain = {2: "inch", 3: "cm"}.get(int(page.tags.valueof(296, 2)), "")
     unit = str(imagej.get("unit", "")) or plain
-    size = plausible_pixel_size(tag.value[1] / tag.value[0], unit)
-    return MovieMetadata(pixel_size_nm=size, source="ImageJ tags" if imagej else "TIFF resolution")
+    sides = []
+    for code in (282, 283):
+        value = page.tags.valueof(code)
+        is_ratio = isinstance(value, tuple) and len(value) >= 2 and value[0] and value[1]
+        sides.append(length_nm(value[1] / value[0], unit) if is_ratio else None)
+    source = "ImageJ tags" if imagej else "TIFF resolution"
+    is_imagej_unit = bool(imagej) and plain_unit(unit) not in ("inch", "pixel", "")
+    return pixel_size(sides[0], sides[1], source, is_default_likely=not is_imagej_unit)
 
 
-def _from_ome(xml: str | None) -> MovieMetadata:
+def _from_ome(xml: str | None, channel: int) -> MovieMetadata:
     """Read the first image of OME-XML."""
     if xml is None:
         return MovieMetadata()
@@ -59,46 +58,30 @@ def _from_ome(xml: str | None) -> MovieMetadata:
         root = ElementTree.fromstring(xml)
     except ElementTree.ParseError:
         return MovieMetadata()
-    pixels, channel = root.find(".//{*}Pixels"), root.find(".//{*}Channel")
+    pixels, channels = root.find(".//{*}Pixels"), root.findall(".//{*}Channel")
     plane, objective = root.find(".//{*}Plane"), root.find(".//{*}Objective")
-
-    def number(
-        element: ElementTree.Element | None, name: str, units: Mapping[str, float], unit: str
-    ) -> float | None:
-        value = _number(element.get(name)) if element is not None else None
-        if element is None or value is None:
-            return None
-        return value * units.get(element.get(f"{name}Unit", unit).lower(), 0.0) or None
-
-    size = number(pixels, "PhysicalSizeX", _NM, "um")
-    return MovieMetadata(
-        pixel_size_nm=None if size is None else plausible_pixel_size(size, "nm"),
-        wavelength_nm=_quantity(channel, "EmissionWavelength", _NM, "nm"),
-        na=_quantity(objective, "LensNA", {"": 1.0}, ""),
-        exposure_ms=_quantity(plane, "ExposureTime", _MS, "s"),
+    size = pixel_size(
+        _length(pixels, "PhysicalSizeX", "um"), _length(pixels, "PhysicalSizeY", "um"), "OME-XML"
+    )
+    exposure = _number(plane.get("ExposureTime")) if plane is not None else None
+    unit = plane.get("ExposureTimeUnit", "s") if plane is not None else "s"
+    emission = channels[channel] if channel < len(channels) else None
+    others = MovieMetadata(
+        wavelength_nm=_length(emission, "EmissionWavelength", "nm"),
+        na=_number(objective.get("LensNA")) if objective is not None else None,
+        exposure_ms=None if exposure is None else time_ms(exposure, unit),
         source="OME-XML",
     )
+    merged = MovieMetadata.merge([size, others])
+    return replace(merged, source="OME-XML", notes=size.notes)
 
 
-def _quantity(
-    element: ElementTree.Element | None, name: str, units: Mapping[str, float], unit: str
-) -> float | None:
-    """Convert an attribute of OME-XML by the unit stated beside it, or else by the default one."""
+def _length(element: ElementTree.Element | None, name: str, unit: str) -> float | None:
+    """Convert a length of OME-XML to nm by the unit stated beside it, or else by the default one."""
     value = _number(element.get(name)) if element is not None else None
     if element is None or value is None:
         return None
-    return value * units.get(element.get(f"{name}Unit", unit).lower(), 0.0) or None
-
-
-def _from_micromanager(tif: TiffFile) -> MovieMetadata:
-    """Read the summary of a Micro-Manager file and the settings stored with its first frame."""
-    settings: dict[str, Any] = {}
-    if tif.is_micromanager:
-        settings.update((tif.micromanager_metadata or {}).get("Summary") or {})
-    page = tif.pages.first
-    if isinstance(page, TiffPage):
-        settings.update(_parsed(page.tags.valueof("MicroManagerMetadata")))
-    return micromanager_metadata(settings)
+    return length_nm(value, element.get(f"{name}Unit", unit)) or None
 
 
 def micromanager_metadata(settings: Mapping[str, Any]) -> MovieMetadata:
@@ -123,14 +106,15 @@ def micromanager_metadata(settings: Mapping[str, Any]) -> MovieMetadata:
     has_register = any(
         word in register.lower() for word in ("electron multiplying", "multiplication", "emgain")
     )
-    return MovieMetadata(
-        pixel_size_nm=None if size is None else plausible_pixel_size(size, "um"),
+    pixel = pixel_size(None if size is None else size * 1e3, None, "Micro-Manager")
+    others = MovieMetadata(
         exposure_ms=_first(settings, "Exposure-ms", f"{camera}-Exposure"),
         em_gain=_first(settings, f"{camera}-MultiplierGain", f"{camera}-Gain") if has_register else None,
         offset_adu=_first(settings, f"{camera}-CONVERSION FACTOR OFFSET"),
         e_per_adu=_first(settings, f"{camera}-CONVERSION FACTOR COEFF"),
         source="Micro-Manager",
     )
+    return replace(MovieMetadata.merge([pixel, others]), source="Micro-Manager", notes=pixel.notes)
 
 
 def _plain(value: Any) -> Any:
@@ -149,13 +133,3 @@ def _number(value: Any) -> float | None:
         return float(value)
     except (TypeError, ValueError):
         return None
-
-
-def _parsed(value: Any) -> dict[str, Any]:
-    """Return settings stored as JSON; empty when they are not."""
-    if isinstance(value, (str, bytes)):
-        try:
-            value = json.loads(value)
-        except ValueError:
-            return {}
-    return value if isinstance(value, dict) else {}

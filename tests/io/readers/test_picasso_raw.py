@@ -33,10 +33,19 @@ def test_a_register_is_known_by_its_gain(tmp_path):
     assert open_movie(tmp_path / "movie.raw").metadata.em_gain == 200
 
 
-def test_truncated_missing_and_incomplete(tmp_path):
+def test_a_copy_that_was_interrupted_gives_its_whole_frames(tmp_path, caplog):
     _write(tmp_path, INFO, n_frames=4)
-    with pytest.raises(UserError, match="only 4 of 6 frames"):
+    assert open_movie(tmp_path / "movie.raw").shape == (4, 5, 4)
+    assert "4 of 6 frames" in caplog.text
+
+
+def test_size_and_description_that_disagree(tmp_path):
+    _write(tmp_path, INFO | {"Data Type": "uint8"})
+    with pytest.raises(UserError, match=r"holds 240 bytes, movie.yaml describes 120 .*uint16"):
         open_movie(tmp_path / "movie.raw")
+
+
+def test_missing_and_incomplete(tmp_path):
     _write(tmp_path, {"Frames": 6, "Height": 5})
     with pytest.raises(UserError, match="lacks one of"):
         open_movie(tmp_path / "movie.raw")
