@@ -34,7 +34,7 @@ class SceneRanges:
         Photons per pixel, uniform in the logarithm.
     """
 
-    significance: tuple[float, float] = (5.0, 150.0)
+    significance: tuple[float, float] = (5.0, 500.0)
     overlap: tuple[float, float] = (0.005, 1.5)
     background: tuple[float, float] = (0.3, 300.0)
 
