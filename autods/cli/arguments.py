@@ -11,7 +11,8 @@ from pathlib import Path
 
 from autods.cli.commands import COMMANDS, OPTIONS, Command
 
-_SETTING = re.compile(r"[a-z_][\w.]*(@[\w.]+)?=")
+_KEY = re.compile(r"[A-Za-z_][\w.]*(@[\w.]+)?")
+_SETTING = re.compile(_KEY.pattern + r"\s*=")
 
 
 class UsageError(Exception):
@@ -102,7 +103,7 @@ def parse(argv: Sequence[str]) -> Arguments:
     options: dict[str, Path] = {}
     data: list[Path] = []
     flags: set[str] = set()
-    words = iter(argv[1:])
+    words = iter(_joined(argv[1:]))
     for word in words:
         if word == "--":
             paths += [Path(rest) for rest in words]
@@ -117,11 +118,12 @@ def parse(argv: Sequence[str]) -> Arguments:
             else:
                 options[name] = value
         elif command.overrides_only or _is_setting(word):
-            overrides.append(word)
+            overrides.append("=".join(part.strip() for part in word.split("=", 1)))
         else:
             paths.append(Path(word))
-    if flags and not command.overrides_only:
-        raise UsageError(f"-m is not for autods {command.name}: only trainings and benchmarks can be swept")
+    if flags and not command.is_swept:
+        swept = ", ".join(name for name, other in COMMANDS.items() if other.is_swept)
+        raise UsageError(f"-m is not for autods {command.name}: only {swept} can be swept")
     _check_count(command, paths)
     return Arguments(command, tuple(paths), tuple(overrides), options, tuple(data), multirun=bool(flags))
 
@@ -130,6 +132,18 @@ def nearest(word: str, known: Sequence[str] | dict[str, Command] | dict[str, tup
     """Return `` (did you mean 'X'?)`` for the known word nearest to ``word``, or nothing."""
     close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
     return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+def _joined(words: Sequence[str]) -> Iterator[str]:
+    """Yield the words, those of a setting with spaces round its ``=`` as one."""
+    rest = list(words)
+    while rest:
+        word = rest.pop(0)
+        if rest and _KEY.fullmatch(word) and rest[0].startswith("=") and not Path(word).exists():
+            word += rest.pop(0)
+        if rest and _SETTING.fullmatch(word) and not rest[0].startswith("-") and not _is_setting(rest[0]):
+            word += "" if Path(word).exists() or Path(rest[0]).exists() else rest.pop(0)
+        yield word
 
 
 def _is_setting(word: str) -> bool:
@@ -151,6 +165,11 @@ def _option(command: Command, word: str, words: Iterator[str]) -> tuple[str, Pat
 
 
 def _check_count(command: Command, paths: Sequence[Path]) -> None:
+    groups = {key.partition(".")[0] for key, _ in command.keys if "." in key}
+    for path in map(str, paths):
+        # ``optics.na:1.4`` or ``optics.na 1.4``: without a word the movie would be localized without it.
+        if path.partition(".")[0].lower() in groups and not Path(path).exists():
+            raise UsageError(f"{path!r} is no file, and a setting is written key=value")
     fewest, most = command.paths
     usage = f"use: autods {command.name} {command.usage}".rstrip()
     if len(paths) < fewest:

@@ -17,14 +17,18 @@ from omegaconf import DictConfig
 from autods.benchmarks.page import write_page
 from autods.benchmarks.report import SuiteResult, run_suite
 from autods.cli.arguments import Arguments
-from autods.cli.compose import compose_checked
+from autods.cli.compose import check_calls, compose_checked, refuse_code
 from autods.cli.faults import DONE
+from autods.cli.research import sweep
 from autods.cli.sweeps import write_result
 from autods.core import UserError
 
 
 def command(arguments: Arguments) -> int:
-    """Run ``autods benchmark``."""
+    """Run ``autods benchmark``; with ``-m`` once for each combination of values."""
+    if arguments.multirun:
+        return sweep(arguments, command)
+    refuse_code(arguments.overrides)
     config = compose_checked("benchmark", arguments.overrides)
     if arguments.out is not None:
         config.out = str(arguments.out)
@@ -47,6 +51,7 @@ def run(config: DictConfig, command_line: str) -> None:
     UserError
         If the suite lacks something that it needs; of several suites, the others go on.
     """
+    check_calls(config)
     suites = list(_suites(config))
     results: list[SuiteResult] = []
     for folder, settings in suites:

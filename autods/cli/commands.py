@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 RULE = """\
-An argument is an option when it starts with "-", a setting when it looks like key=value (a lower-case word,
-dots allowed, then "=") and no file of that name exists, and a path otherwise; a file whose name looks like a
+An argument is an option when it starts with "-", a setting when it looks like key=value (a word, dots
+allowed, then "=") and no file of that name exists, and a path otherwise; a file whose name looks like a
 setting is therefore taken as a file. After "--" every argument is a path."""
 
 EXIT_CODES = (
@@ -70,6 +70,8 @@ class Command:
         Further lines of its help.
     overrides_only
         Whether everything that is no option goes to Hydra as it is (research commands).
+    is_swept
+        Whether ``-m`` runs it once for each combination of comma-separated values.
     """
 
     name: str
@@ -82,6 +84,7 @@ class Command:
     keys: tuple[tuple[str, str], ...] = ()
     details: str = ""
     overrides_only: bool = False
+    is_swept: bool = False
 
 
 COMMANDS = {
@@ -110,8 +113,9 @@ COMMANDS = {
         Command(
             name="localize",
             summary="2D one-click: movie in, localizations, super-resolved image and report out",
-            usage="MOVIE... [--out DIR] [key=value ...]",
+            usage="MOVIE... [-m] [--out DIR] [key=value ...]",
             entry="autods.cli.localize:run",
+            is_swept=True,
             config="localize",
             options=("--out",),
             paths=(1, None),
@@ -130,7 +134,8 @@ COMMANDS = {
                 "What is not given is read from the file, else measured from the movie, else has a default;\n"
                 "the report says which. One movie goes to --out (default: NAME_autods/ in the current\n"
                 "folder); of a folder or several movies each gets its own folder there, and a movie that\n"
-                "fails does not stop the others. Repeating an interrupted command goes on where it stopped."
+                "fails does not stop the others. Repeating an interrupted command goes on where it stopped.\n"
+                "-m sweeps over comma-separated values: a folder for each combination, and results.csv."
             ),
         ),
         Command(
@@ -278,6 +283,7 @@ COMMANDS = {
             summary="train a network (-m sweeps); TensorBoard logs",
             usage="experiment=NAME [-m] [key=value ...]",
             entry="autods.cli.train:command",
+            is_swept=True,
             config="train",
             keys=(
                 ("experiment", "which training, for instance zoo/diff_1"),
@@ -289,8 +295,9 @@ COMMANDS = {
         Command(
             name="benchmark",
             summary="measure side by side: tables and figures with machine, commit and command",
-            usage="suite=NAME [--out DIR] [key=value ...]",
+            usage="suite=NAME [-m] [--out DIR] [key=value ...]",
             entry="autods.cli.benchmark:command",
+            is_swept=True,
             config="benchmark",
             options=("--out",),
             keys=(

@@ -18,6 +18,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
+from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -58,6 +59,7 @@ def load(config: str, overrides: Sequence[str], schema: type[Schema]) -> Schema:
     UserError
         As for `settings`.
     """
+    refuse_code(overrides)
     merged = OmegaConf.structured(schema)
     for key, value in _leaves(compose_checked(config, overrides)):
         if value == "???":
@@ -66,6 +68,19 @@ def load(config: str, overrides: Sequence[str], schema: type[Schema]) -> Schema:
     result = OmegaConf.to_object(merged)
     assert isinstance(result, schema)
     return result
+
+
+def refuse_code(overrides: Sequence[str]) -> None:
+    """Refuse settings that name code, and values that Hydra would look up.
+
+    Raises
+    ------
+    UserError
+        Naming the setting.
+    """
+    for word in overrides:
+        if "${" in word or re.search(r"(^|[.{,\s'\"])_\w+_\b", word) or re.match(r"[+~]*hydra[./]", word):
+            raise UserError(f"{word} is no setting of this command: see its --help")
 
 
 def _assign(merged: DictConfig, key: str, value: object, schema: type) -> None:
@@ -83,7 +98,7 @@ def compose_checked(config: str, overrides: Sequence[str]) -> DictConfig:
     UserError
         If an override cannot be read, names no key (the nearest is told), or no choice of its group.
     """
-    parsed = [_parse(word) for word in _expand_shorthands(overrides)]
+    parsed = [_parse(word) for word in expand_shorthands(overrides)]
     for item in parsed:
         if item.is_sweep_override():
             raise UserError(f"{_line(item)} gives several values: give one, or quote it if it is a text")
@@ -106,7 +121,7 @@ def _compose(config: str, lines: list[str]) -> DictConfig:
         raise UserError(f"the settings do not fit together: {error}") from error
 
 
-def _expand_shorthands(overrides: Sequence[str]) -> Iterator[str]:
+def expand_shorthands(overrides: Sequence[str]) -> Iterator[str]:
     """Write ``selection=fixed:NAME`` as the group choice and the value that it means."""
     for word in overrides:
         fixed = re.fullmatch(r"selection=fixed:(.*)", word)
@@ -163,7 +178,7 @@ def _check_key(item: Override, known: list[str]) -> None:
         raise UserError(f"{key} is a group of settings: give one of them, for instance {inner[0]}=...")
     if inner or key in known:
         return
-    near = max(known, key=lambda name: _likeness(key, name))
+    near = max(known, key=lambda name: _likeness(key.lower(), name))
     raise UserError(f"there is no setting {key!r} and no file {_line(item)!r}: the nearest setting is {near}")
 
 
@@ -188,6 +203,50 @@ def _leaves(config: DictConfig, prefix: str = "") -> Iterator[tuple[str, Any]]:
             yield key, value
 
 
+def check_calls(config: DictConfig, prefix: str = "") -> None:
+    """Check the numbers and texts of everything that a configuration calls against its signature.
+
+    Parameters
+    ----------
+    config
+        A composed configuration; nodes with ``_target_`` are calls.
+    prefix
+        Of its keys, for the message.
+
+    Raises
+    ------
+    UserError
+        Naming the key of a value of a wrong type.
+    """
+    if "_target_" in config:
+        check_call(get_object(config["_target_"]), config, prefix)
+    for name in map(str, config):
+        if not OmegaConf.is_missing(config, name) and isinstance(config[name], DictConfig):
+            check_calls(config[name], f"{prefix}{name}.")
+
+
+def check_call(function: Any, arguments: DictConfig, prefix: str) -> None:
+    """Check numbers and texts against the signature of what is to be called with them.
+
+    Raises
+    ------
+    UserError
+        Naming the key of a value of a wrong type.
+    """
+    constructor: Any = getattr(function, "__init__") if isinstance(function, type) else function  # noqa: B009
+    hints = typing.get_type_hints(constructor)
+    for name, hint in hints.items():
+        if name not in arguments or OmegaConf.is_missing(arguments, name):
+            continue
+        value, options = arguments[name], _options(hint)
+        plain = {float: (int, float), int: (int,), bool: (bool,), str: (str,), type(None): (type(None),)}
+        if any(option not in plain for option in options) or isinstance(value, DictConfig):
+            continue
+        fits = any(type(value) in plain[option] for option in options)
+        if not fits:
+            raise UserError(f"{prefix}{name}={value} does not fit: it must be {_named(options)}")
+
+
 def _expected(schema: type, key: str) -> str:
     """Name the type that a key of a schema must have."""
     hint: Any = schema
@@ -195,7 +254,16 @@ def _expected(schema: type, key: str) -> str:
         if not dataclasses.is_dataclass(hint):
             return "a known setting"
         hint = typing.get_type_hints(hint).get(name)
-    options = typing.get_args(hint) if typing.get_origin(hint) in {typing.Union, types.UnionType} else (hint,)
+    return _named(_options(hint))
+
+
+def _options(hint: Any) -> tuple[Any, ...]:
+    """Return the types of a union, or the one type."""
+    return typing.get_args(hint) if typing.get_origin(hint) in {typing.Union, types.UnionType} else (hint,)
+
+
+def _named(options: tuple[Any, ...]) -> str:
+    """Name types to people."""
     names = [_TYPE_NAMES.get(option, "null" if option is type(None) else str(option)) for option in options]
     if float in options and int in options:
         names.remove(_TYPE_NAMES[int])

@@ -13,13 +13,16 @@ from autods.cli.convert import localize_settings
 from autods.cli.folders import run_folders
 from autods.cli.processes import first_speaks, make_team, speaks
 from autods.cli.progress import progress_bars
+from autods.cli.research import sweep
 from autods.cli.schema import LocalizeConfig
+from autods.cli.sweeps import write_result
 from autods.core import UserError
 from autods.io.folders import find_movies
 from autods.pipelines.autods import localize
 from autods.pipelines.settings import LocalizeSettings
 
 if TYPE_CHECKING:
+    from autods.benchmarks.tables import Row
     from autods.pipelines.distributed import Team
 
 
@@ -31,14 +34,18 @@ def run(arguments: Arguments) -> int:
     int
         0 when all are done; 2 when a movie could not be localized; 1 when that was a fault of ours.
     """
+    if arguments.multirun:
+        return sweep(arguments, run)
     config = settings(arguments, LocalizeConfig)
     wanted = localize_settings(config)
     team = make_team(config.trainer.devices, config.trainer.num_nodes, config.device)
     codes: list[int] = []
+    rows: list[Row] = []
     movies = [movie for path in arguments.paths for movie in _find(path, codes)]
     is_batch = len(arguments.paths) > 1 or movies not in ([], [arguments.paths[0]])
     for movie, folder in zip(movies, run_folders(movies, arguments.out, is_batch=is_batch), strict=True):
-        codes.append(_attempt(movie, folder, wanted, arguments, team))
+        codes.append(_attempt(movie, folder, wanted, arguments, team, rows))
+    write_result(rows)
     if is_batch and speaks(team):
         print(f"{codes.count(faults.DONE)} of {len(codes)} done")
     return next((code for code in (faults.OUR_FAULT, faults.USER_ERROR) if code in codes), faults.DONE)
@@ -54,12 +61,18 @@ def _find(path: Path, codes: list[int]) -> list[Path]:
 
 
 def _attempt(
-    movie: Path, folder: Path, wanted: LocalizeSettings, arguments: Arguments, team: Team | None
+    movie: Path,
+    folder: Path,
+    wanted: LocalizeSettings,
+    arguments: Arguments,
+    team: Team | None,
+    rows: list[Row],
 ) -> int:
     """Localize a movie, explain what fails, and return the exit code; Ctrl-C ends the batch."""
     try:
         with first_speaks(team):
-            _localize_one(movie, folder, wanted, arguments, team)
+            found = _localize_one(movie, folder, wanted, arguments, team)
+            rows.append({"movie": movie.name, "localizations": found, "out": str(folder)})
     except Exception as error:  # noqa: BLE001 the other movies of the batch go on
         return faults.explain(error, folder) if speaks(team) else faults.DONE
     return faults.DONE
@@ -67,13 +80,14 @@ def _attempt(
 
 def _localize_one(
     movie: Path, folder: Path, wanted: LocalizeSettings, arguments: Arguments, team: Team | None
-) -> None:
+) -> int:
+    """Localize a movie, tell how many localizations there are, and return their number."""
     start = time.perf_counter()
     command = arguments.equivalent(paths=[movie], out=folder)
     if not speaks(team):
-        localize(movie.absolute(), wanted, folder, team=team)
-        return
+        return len(localize(movie.absolute(), wanted, folder, team=team))
     with progress_bars(movie.name) as progress:
         table = localize(movie.absolute(), wanted, folder, progress=progress, command=command, team=team)
     seconds = time.perf_counter() - start
     print(f"{movie.name}: {len(table):,} localizations, {seconds:.1f} s: {folder / 'report.html'}")
+    return len(table)

@@ -1,22 +1,25 @@
-"""Commands that hand everything to Hydra: trainings and sweeps."""
+"""Commands and sweeps that Hydra runs: trainings, and any command with ``-m``."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import hydra
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from autods.cli.arguments import Arguments
-from autods.cli.compose import compose_checked
+from autods.cli.compose import compose_checked, expand_shorthands
 from autods.cli.faults import DONE
-from autods.cli.sweeps import run_job
+from autods.cli.sweeps import GatherResults, run_job
 from autods.core import UserError
 from autods.core.resources import conf_dir
 
@@ -40,20 +43,73 @@ def run_hydra(arguments: Arguments, function: Callable[[DictConfig], Any]) -> in
     assert config is not None
     if not arguments.multirun:
         compose_checked(config, arguments.overrides)
-    GlobalHydra.instance().clear()
     program = [sys.argv[0], arguments.command.name]
+    _run_app(arguments, config, lambda composed: run_job(composed, function, program))
+    return DONE
 
-    def job(composed: DictConfig) -> Any:
-        return run_job(composed, function, program)
 
-    app = hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=config)(job)
-    words = [*arguments.overrides, *(["--multirun"] if arguments.multirun else [])]
+def sweep(arguments: Arguments, entry: Callable[[Arguments], int]) -> int:
+    """Run a command once for each combination of comma-separated values, each in a folder of its own.
+
+    Parameters
+    ----------
+    arguments
+        The command line; ``--out`` is the folder of the sweep.
+    entry
+        The command, called with one combination at a time.
+
+    Returns
+    -------
+    int
+        The first exit code that is not 0.
+
+    Raises
+    ------
+    UserError
+        If the settings do not compose.
+    """
+    config = arguments.command.config
+    assert config is not None
+    codes: list[int] = []
+
+    def job(_: DictConfig) -> None:
+        hydra_config = HydraConfig.get()
+        out = {**arguments.options, "--out": Path(hydra_config.runtime.output_dir)}
+        words = tuple(hydra_config.overrides.task)
+        codes.append(entry(replace(arguments, overrides=words, options=out, multirun=False)))
+
+    _run_app(arguments, config, job)
+    return next((code for code in codes if code), DONE)
+
+
+def _run_app(arguments: Arguments, config: str, job: Callable[[DictConfig], Any]) -> None:
+    """Let Hydra run a function with the settings of a command line, once or in a sweep."""
+    failures: list[Exception] = []
+
+    def guarded(composed: DictConfig) -> Any:
+        # Hydra would print its own account of a failure.
+        try:
+            return job(composed)
+        except Exception as error:
+            if arguments.multirun:
+                raise
+            failures.append(error)
+            return None
+
+    words = list(expand_shorthands(arguments.overrides))
+    if arguments.multirun:
+        words += ["--multirun", f"+hydra.callbacks.gather._target_={GatherResults.__module__}.GatherResults"]
+        if arguments.out is not None:
+            words.append(f"hydra.sweep.dir={arguments.out.resolve()}")
+    GlobalHydra.instance().clear()
+    app = hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=config)(guarded)
     with _process_arguments([f"autods {arguments.command.name}", *words]), _errors_reach_us():
         try:
             app()
         except (HydraException, OmegaConfBaseException) as error:
             raise UserError(f"the settings do not fit together: {error}") from error
-    return DONE
+    if failures:
+        raise failures[0]
 
 
 @contextmanager

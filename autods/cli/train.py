@@ -6,14 +6,15 @@ import logging
 import math
 from collections.abc import Iterator
 from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from autods.cli.arguments import Arguments
-from autods.cli.compose import compose_checked
+from autods.cli.arguments import Arguments, UsageError
+from autods.cli.compose import check_call, check_calls, compose_checked
 from autods.cli.research import run_hydra
 from autods.cli.sweeps import write_result
 from autods.core import UserError
@@ -25,8 +26,30 @@ from autods.zoo.registry import WEIGHTS_FILE
 _LOG = logging.getLogger(__name__)
 
 
+@dataclass
+class _TrainConfig:
+    """Types of the keys of ``conf/train.yaml`` that belong to no group."""
+
+    name: str
+    out: str
+    models: str | None
+    description: str
+    generalist: bool
+    warm_start: str | None
+    overwrite: bool
+    seed: int
+
+
 def command(arguments: Arguments) -> int:
-    """Run ``autods train``."""
+    """Run ``autods train``.
+
+    Raises
+    ------
+    UsageError
+        If nothing says what is to be trained.
+    """
+    if not arguments.overrides:
+        raise UsageError("autods train needs to know what: give experiment=NAME, for instance zoo/diff_1")
     return run_hydra(arguments, run)
 
 
@@ -42,8 +65,11 @@ def run(config: DictConfig) -> float:
     """
     import pytorch_lightning as pl
 
-    from autods.training.fit import claim_folder, is_first_process, warm_start
+    from autods.training.fit import claim_folder, fit, is_first_process, warm_start
 
+    check_calls(config)
+    check_call(fit, config.trainer, "trainer.")
+    check_call(_TrainConfig, config, "")
     pl.seed_everything(config.seed, verbose=False)
     module = instantiate(config.module, _convert_="all")
     data = instantiate(config.data, _convert_="all")

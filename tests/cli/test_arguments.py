@@ -20,10 +20,31 @@ def test_words_are_sorted() -> None:
 
 def test_an_equals_sign_in_a_path_is_harmless(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    Path("laser=5mW.tif").write_text("")
+    for name in ("laser=5mW.tif", "A=1.tif"):
+        Path(name).write_text("")
     arguments = parse(["localize", "laser=5mW.tif", "/data/run=3/movie.tif", "./x=1.tif", "A=1.tif"])
     assert arguments.overrides == ()
     assert [path.name for path in arguments.paths] == ["laser=5mW.tif", "movie.tif", "x=1.tif", "A=1.tif"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["optics.na=1.4"],
+        ["optics.na = 1.4"],
+        ["optics.na", "=", "1.4"],
+        ["optics.na=", "1.4"],
+        ["optics.na", "=1.4"],
+    ],
+)
+def test_spaces_round_the_equals_sign_are_harmless(words: list[str]) -> None:
+    arguments = parse(["localize", "m.tif", *words, "--out", "o"])
+    assert arguments.overrides == ("optics.na=1.4",)
+    assert arguments.paths == (Path("m.tif"),)
+
+
+def test_a_key_in_capitals_is_a_setting_that_is_checked() -> None:
+    assert parse(["localize", "m.tif", "Optics.na=1.4"]).overrides == ("Optics.na=1.4",)
 
 
 def test_after_two_dashes_all_are_paths() -> None:
@@ -44,7 +65,9 @@ def test_a_path_may_start_with_a_dash_if_it_exists(tmp_path: Path, monkeypatch: 
         (["localize", "m", "--ot", "x"], "did you mean '--out'"),
         (["localize", "m", "--out"], "--out needs a value"),
         (["localize", "m", "--psf", "x"], "--psf is not an option of autods localize"),
-        (["localize", "m", "-m"], "-m is not for autods localize"),
+        (["demo", "-m"], "-m is not for autods demo: only localize, train, benchmark can be swept"),
+        (["localize", "m", "optics.na:1.4"], "'optics.na:1.4' is no file"),
+        (["localize", "m", "Optics.na", "1.4"], "'Optics.na' is no file"),
         (["evaluate", "a", "b", "--truth", "t"], "does not take the argument 'b'"),
         (["doctor", "now"], "does not take the argument 'now'"),
     ],

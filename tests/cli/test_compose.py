@@ -49,6 +49,11 @@ def test_settings_are_taken(override: str, key: str, value: object) -> None:
     [
         ("optics.nna=1.4", "no setting 'optics.nna'.*nearest setting is optics.na"),
         ("pixel_size_nm=100", "nearest setting is optics.pixel_size_nm"),
+        ("OPTICS.NA=1.4", "nearest setting is optics.na"),
+        ("selection.rule=${oc.env:HOME}", "no setting of this command"),
+        ("selection={_target_: os.system}", "no setting of this command"),
+        ("+selection._target_=os.system", "no setting of this command"),
+        ("hydra.run.dir=x", "no setting of this command"),
         ("optics.pixelsize=100", "nearest setting is optics.pixel_size_nm"),
         ("optics.na=large", "optics.na=large does not fit: it must be a number or null"),
         ("rescale=maybe", "rescale=maybe does not fit: it must be true or false"),

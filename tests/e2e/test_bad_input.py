@@ -201,7 +201,8 @@ def test_a_full_disk(
 
 
 def assert_one_line(capsys: pytest.CaptureFixture[str], said: str) -> None:
-    lines = [line for line in capsys.readouterr().err.splitlines() if not line.startswith("autods: warning:")]
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("autods: ")]
+    lines = [line for line in lines if not line.startswith("autods: warning:")]
     assert len(lines) == 1, lines
     assert lines[0].startswith("autods: ")
     assert said in lines[0]
