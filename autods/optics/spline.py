@@ -152,13 +152,19 @@ def tabulate(
     # Two slices beyond each end keep the spline's end conditions away from the range asked for.
     count = int(np.ceil((z_max_nm - z_min_nm) / z_step_nm - 1e-6)) + 5
     z = z_min_nm + z_step_nm * (torch.arange(count, dtype=torch.float32) - 2)
+    volume = sample_volume(psf, z, size_px, oversampling)
+    return SplinePSF(volume, float(z[0]), z_step_nm, psf.pixel_size_nm, oversampling)
+
+
+@torch.no_grad()
+def sample_volume(psf: PSFModel, z_nm: Tensor, size_px: int, oversampling: int) -> Tensor:
+    """Sample a PSF (Z, T, T) at depths (Z,), T = size_px * oversampling: light within a pixel round each."""
     sub = (torch.arange(oversampling) - (oversampling - 1) / 2) / oversampling * psf.pixel_size_nm
-    volume = torch.empty(len(z), size_px, oversampling, size_px, oversampling)
-    with torch.no_grad():
-        for row, dy in enumerate(sub):
-            for column, dx in enumerate(sub):
-                # A sample displaced by +d from the pixel's centre is an emitter displaced by -d.
-                xyz = torch.stack([-dx.expand(len(z)), -dy.expand(len(z)), z], 1)
-                volume[:, :, row, :, column] = psf(xyz, size_px)
+    volume = torch.empty(len(z_nm), size_px, oversampling, size_px, oversampling)
+    for row, dy in enumerate(sub):
+        for column, dx in enumerate(sub):
+            # A sample displaced by +d from the pixel's centre is an emitter displaced by -d.
+            xyz = torch.stack([-dx.expand(len(z_nm)), -dy.expand(len(z_nm)), z_nm], 1)
+            volume[:, :, row, :, column] = psf(xyz, size_px)
     side = size_px * oversampling
-    return SplinePSF(volume.reshape(-1, side, side), float(z[0]), z_step_nm, psf.pixel_size_nm, oversampling)
+    return volume.reshape(-1, side, side)

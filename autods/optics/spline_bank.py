@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from functools import lru_cache
 
 import torch
@@ -31,6 +32,18 @@ class SplineBank:
     def __len__(self) -> int:
         """Count the PSFs."""
         return len(self.coefficients)
+
+    @property
+    def size_px(self) -> int:
+        """Side of the tables, camera pixels."""
+        return (self.coefficients.shape[-1] - 4) // self.oversampling
+
+    def to(self, device: torch.device | str) -> SplineBank:
+        """Copy to a device."""
+        other = copy.copy(self)
+        other.coefficients = self.coefficients.to(device)
+        other.z_start_nm, other.z_step_nm = self.z_start_nm.to(device), self.z_step_nm.to(device)
+        return other
 
     def replace(self, rows: Tensor, other: SplineBank) -> None:
         """Put the PSFs of another bank in the place of some of these."""

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from autods.core import EmitterBatch
 from autods.simulation.background import background_maps
-from autods.simulation.random_psfs import SIZE_PX, PsfLibrary
+from autods.simulation.random_psfs import PsfLibrary
 from autods.simulation.regions import add_regions
 
 #: Emitters a frame at most, and how far outside of it they may lie, px.
@@ -168,7 +168,8 @@ class _Scenes:
         xy = emitters.xyz_nm[frame, slot, :2]
         pixel = xy.floor()
         psf = self.psf[frame // self.per_psf]
-        images = self.library.bank.render(psf, xy - pixel - 0.5, z_nm[frame, slot], SIZE_PX).clamp_min(0)
+        bank = self.library.bank
+        images = bank.render(psf, xy - pixel - 0.5, z_nm[frame, slot], bank.size_px).clamp_min(0)
         images = images * emitters.photons[frame, slot][:, None, None]
         return add_regions(images, frame, pixel.long(), self.n, (self.size_px, self.size_px))
 

@@ -12,7 +12,9 @@ from torch import Tensor
 
 from autods.optics.phase_masks import TETRAPOD_WAVES
 from autods.optics.planes import PsfPlanes, plane_depths
+from autods.optics.protocol import PSFModel
 from autods.optics.pupil_tables import Pupils, tabulate_pupils
+from autods.optics.spline import sample_volume
 from autods.optics.spline_bank import SplineBank
 from autods.optics.zernike import zernike_basis
 
@@ -24,7 +26,8 @@ _WEIGHTS = dict(zip(FAMILIES, (1.2, 1.3, 1.3, 1.2, 0.5, 0.7), strict=True))
 SIZE_PX, _HELD = 41, 0.75
 #: Pupil samples, slices of a table, planes that a network is told.
 _PUPIL_PX, _SLICES, PLANES = 64, 41, 16
-_OVERSAMPLING = 2
+#: Samples of a table in a camera pixel.
+OVERSAMPLING = 2
 _NOLL = list(range(4, 37))
 
 
@@ -52,6 +55,12 @@ class PsfLibrary:
     def __len__(self) -> int:
         """Count the PSFs."""
         return len(self.pixel_nm)
+
+    def to(self, device: torch.device | str) -> PsfLibrary:
+        """Copy to a device."""
+        return PsfLibrary(
+            self.bank.to(device), self.planes.to(device), self.pixel_nm.to(device), self.family.to(device)
+        )
 
     def replace(self, rows: Tensor, other: PsfLibrary) -> None:
         """Put the PSFs of another library in the place of some of these."""
@@ -92,23 +101,41 @@ def draw_psfs(
     families
         Families to draw from.
     """
-    tables, z, pixel, family = _draw_tables(math.ceil(1.4 * n) + 2, generator, device, families)
+    return library(*draw_tables(n, generator, device, families))
+
+
+def library_of(psf: PSFModel, z_min_nm: float, z_max_nm: float, size_px: int) -> PsfLibrary:
+    """Make a library of one PSF, in a region of odd side."""
+    z = torch.linspace(z_min_nm, z_max_nm, _SLICES)
+    volume = sample_volume(psf, z, size_px, OVERSAMPLING)
+    return library(volume[None], z[None], torch.tensor([psf.pixel_size_nm]), torch.zeros(1, dtype=torch.long))
+
+
+def draw_tables(
+    n: int,
+    generator: torch.Generator,
+    device: torch.device | str = "cpu",
+    families: tuple[str, ...] = FAMILIES,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Draw PSFs as `draw_psfs`, but return the arguments of `library`."""
+    drawn = _draw_tables(math.ceil(1.4 * n) + 2, generator, device, families)
     # What lies too wide for the region gives way to others.
-    held = tables.sum((2, 3)).amin(1) / _OVERSAMPLING**2
+    held = drawn[0].sum((2, 3)).amin(1) / OVERSAMPLING**2
     rows = torch.argsort((held < _HELD).float(), stable=True)[:n]
-    return library(tables[rows], z[rows], pixel[rows], family[rows])
+    tables, z, pixel, family = (value[rows] for value in drawn)
+    return tables, z, pixel, family
 
 
 def library(tables: Tensor, z_nm: Tensor, pixel_nm: Tensor, family: Tensor) -> PsfLibrary:
     """Make a library of tables (N, Z, T, T) at depths (N, Z) with two samples a pixel."""
     n, slices = z_nm.shape
-    bank = SplineBank(tables, z_nm[:, 0].clone(), z_nm[:, 1] - z_nm[:, 0], _OVERSAMPLING)
+    bank = SplineBank(tables, z_nm[:, 0].clone(), z_nm[:, 1] - z_nm[:, 0], OVERSAMPLING)
     middle = torch.zeros(n * slices, 2, device=tables.device)
 
     def images(depths: Tensor) -> Tensor:
         psf = torch.arange(n, device=depths.device).repeat_interleave(depths.shape[1])
-        shape = (*depths.shape, SIZE_PX, SIZE_PX)
-        return bank.render(psf, middle[: depths.numel()], depths.flatten(), SIZE_PX).view(shape)
+        shape = (*depths.shape, bank.size_px, bank.size_px)
+        return bank.render(psf, middle[: depths.numel()], depths.flatten(), bank.size_px).view(shape)
 
     depths = plane_depths(images(z_nm), z_nm, PLANES)
     return PsfLibrary(bank, PsfPlanes(images(depths).clamp_min(0), depths), pixel_nm, family)
@@ -134,13 +161,13 @@ def _draw_tables(
         )
     }
     z = z.to(device)
-    tables = torch.zeros(n, _SLICES, *(2 * [SIZE_PX * _OVERSAMPLING]), device=device)
+    tables = torch.zeros(n, _SLICES, *(2 * [SIZE_PX * OVERSAMPLING]), device=device)
     for name in ("scalar", "vectorial"):
         if len(rows[name]):
             chosen = _to(pupils[rows[name]], device)
             index = rows[name].to(device)
             tables[index] = tabulate_pupils(
-                chosen, z[index], SIZE_PX, _OVERSAMPLING, vectorial=name == "vectorial"
+                chosen, z[index], SIZE_PX, OVERSAMPLING, vectorial=name == "vectorial"
             )
     if len(rows["gaussian"]):
         index = rows["gaussian"].to(device)
@@ -278,8 +305,8 @@ def _gaussian_tables(
     sigma = width[:, :, None] * (1 + off**2 + cubic * off**3 + quartic * off**4).clamp_min(0.6).sqrt()
     helix = (separation > 0)[:, None, None]
     sigma = torch.where(helix, width[:, :1, None].expand_as(sigma), sigma)
-    count = SIZE_PX * _OVERSAMPLING
-    place = (torch.arange(count, device=z.device) - (count - 1) / 2) / _OVERSAMPLING
+    count = SIZE_PX * OVERSAMPLING
+    place = (torch.arange(count, device=z.device) - (count - 1) / 2) / OVERSAMPLING
     direction = angle[:, None] + math.pi * (z - middle) / turn[:, None]
     pixel = pixel.view(-1, 1, 1)
     tables = torch.zeros((), device=z.device)

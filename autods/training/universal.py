@@ -110,6 +110,8 @@ class UniversalTrainer:
         Where everything happens.
     start
         Weights to start from; None for random ones.
+    library
+        The PSFs to train for; None draws them, ever new.
     """
 
     def __init__(
@@ -119,6 +121,7 @@ class UniversalTrainer:
         state: Path,
         device: torch.device,
         start: dict[str, Tensor] | None = None,
+        library: PsfLibrary | None = None,
     ) -> None:
         self._began = time.monotonic()
         self.training, self._weights, self._state, self.device = training, weights, state, device
@@ -144,8 +147,17 @@ class UniversalTrainer:
         # Another start draws other PSFs and frames.
         self._draws = torch.Generator().manual_seed(training.seed + 7919 * (self.step + 1))
         self._frames = torch.Generator(device).manual_seed(training.seed + 104729 * (self.step + 1))
-        self.library = self._first_library()
-        self.held_out = HeldOut.draw(training.held_out, training.held_out_frames, training.size_px, device)
+        self._draws_psfs = library is None
+        if library is None:
+            self.library = draw_psfs(training.bank, self._draws, device)
+            self.held_out = HeldOut.draw(
+                training.held_out, training.held_out_frames, training.size_px, device
+            )
+        else:
+            self.library = library.to(device)
+            self.held_out = HeldOut.of(
+                self.library, training.held_out_frames, training.size_px, {"own": training.ranges}
+            )
 
     @property
     def elapsed_s(self) -> float:
@@ -187,12 +199,9 @@ class UniversalTrainer:
         network = UniversalNet(**self.training.network).to(self.device)
         return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
-    def _first_library(self) -> PsfLibrary:
-        return draw_psfs(self.training.bank, self._draws, self.device)
-
     def _train_step(self) -> None:
         training, device = self.training, self.device
-        if self.step and self.step % training.every == 0:
+        if self._draws_psfs and self.step and self.step % training.every == 0:
             rows = torch.randperm(len(self.library), generator=self._draws)[: training.refresh]
             self.library.replace(rows.to(device), draw_psfs(training.refresh, self._draws, device))
         psf = torch.randperm(len(self.library), generator=self._draws)[: training.psfs]

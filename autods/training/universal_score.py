@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -48,14 +49,25 @@ class HeldOut:
     @classmethod
     def draw(cls, n: int, frames: int, size_px: int, device: torch.device) -> HeldOut:
         """Draw the first n held-out PSFs and frames of each."""
-        library = draw_psfs(n, torch.Generator().manual_seed(HELD_OUT_SEED), device)
+        return cls.of(draw_psfs(n, torch.Generator().manual_seed(HELD_OUT_SEED), device), frames, size_px)
+
+    @classmethod
+    def of(
+        cls,
+        library: PsfLibrary,
+        frames: int,
+        size_px: int,
+        conditions: Mapping[str, SceneRanges] | None = None,
+    ) -> HeldOut:
+        """Draw frames of the PSFs of a library under conditions; None for `CONDITIONS`."""
+        n, device = len(library), library.pixel_nm.device
         generator = torch.Generator(device).manual_seed(HELD_OUT_SEED)
         rows = torch.arange(n, device=device)
         return cls(
             library,
             {
                 name: draw_scenes(library, rows, frames, size_px, ranges, generator)
-                for name, ranges in CONDITIONS.items()
+                for name, ranges in (conditions or CONDITIONS).items()
             },
         )
 
