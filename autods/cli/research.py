@@ -98,9 +98,10 @@ def _run_app(arguments: Arguments, config: str, job: Callable[[DictConfig], Any]
 
     words = list(expand_shorthands(arguments.overrides))
     if arguments.multirun:
-        words += ["--multirun", f"+hydra.callbacks.gather._target_={GatherResults.__module__}.GatherResults"]
+        words.append(f"+hydra.callbacks.gather._target_={GatherResults.__module__}.GatherResults")
         if arguments.out is not None:
             words.append(f"hydra.sweep.dir={arguments.out.resolve()}")
+        words.append("--multirun")
     GlobalHydra.instance().clear()
     app = hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=config)(guarded)
     with _process_arguments([f"autods {arguments.command.name}", *words]), _errors_reach_us():
