@@ -7,11 +7,11 @@ from importlib.metadata import version
 from typing import Any
 
 __version__ = version("autods")
-__all__ = ["__version__", "localize"]
+__all__ = ["__version__", "localize", "localize3d"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import the pipeline, and with it torch, only when it is asked for."""
-    if name == "localize":
-        return import_module("autods.pipelines.api").localize
+    """Import the pipelines, and with them torch, only when they are asked for."""
+    if name in ("localize", "localize3d"):
+        return getattr(import_module("autods.pipelines.api"), name)
     raise AttributeError(f"module 'autods' has no attribute {name!r}")

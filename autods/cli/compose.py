@@ -61,7 +61,7 @@ def load(config: str, overrides: Sequence[str], schema: type[Schema]) -> Schema:
     """
     refuse_code(overrides)
     merged = OmegaConf.structured(schema)
-    for key, value in _leaves(compose_checked(config, overrides)):
+    for key, value in leaves(compose_checked(config, overrides)):
         if value == "???":
             raise UserError(f"{key} is not given: write {key}=VALUE")
         _assign(merged, key, value, schema)
@@ -107,7 +107,7 @@ def compose_checked(config: str, overrides: Sequence[str]) -> DictConfig:
         groups = [item for item in parsed if _choices(item) is not None]
         for item in groups:
             _check_choice(item)
-        known = [key for key, _ in _leaves(_compose(config, [_line(item) for item in groups]))]
+        known = [key for key, _ in leaves(_compose(config, [_line(item) for item in groups]))]
         for item in parsed:
             if item not in groups and not item.is_add():
                 _check_key(item, known)
@@ -189,7 +189,7 @@ def _likeness(typed: str, known: str) -> float:
     return max(whole, 0.95 * last)
 
 
-def _leaves(config: DictConfig, prefix: str = "") -> Iterator[tuple[str, Any]]:
+def leaves(config: DictConfig, prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Yield the dotted keys and values; lists and empty mappings count as values."""
     for name in map(str, config):
         key = f"{prefix}{name}"
@@ -198,7 +198,7 @@ def _leaves(config: DictConfig, prefix: str = "") -> Iterator[tuple[str, Any]]:
             continue
         value = config[name]
         if isinstance(value, DictConfig) and value:
-            yield from _leaves(value, f"{key}.")
+            yield from leaves(value, f"{key}.")
         else:
             yield key, value
 

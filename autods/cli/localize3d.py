@@ -175,7 +175,7 @@ def _settings(config: Localize3DConfig, arguments: Arguments) -> Localize3DSetti
         refine=config.refine,  # type: ignore[arg-type]
         passes=config.passes,
         threshold=config.decode.threshold,
-        min_significance=config.decode.min_significance or 0.0,
+        min_significance=config.decode.min_significance,
         max_uncertainty_nm=config.decode.max_uncertainty_nm,
         finish=finish_settings(config),
         channel=config.channel,

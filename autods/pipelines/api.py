@@ -1,9 +1,9 @@
-"""The 2D pipeline for Python users: plain keyword arguments instead of settings objects."""
+"""The pipelines for Python users: plain keyword arguments instead of settings objects."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,10 @@ from autods.pipelines.settings import (
     Refine,
     Scope,
 )
+
+if TYPE_CHECKING:
+    from autods.calibration.bead_calibration import BeadSettings
+    from autods.pipelines.settings3d import TrainingSettings
 
 
 def localize(
@@ -100,3 +104,70 @@ max_uncertainty_nm, render_pixel_size_nm, zoo, device
         device=device,
     )
     return run(movie, settings, None if out is None else Path(out))
+
+
+def localize3d(
+    movie: str | Path,
+    out: str | Path,
+    *,
+    beads: str | Path | None = None,
+    z_step_nm: float | None = None,
+    z_nm: str | None = None,
+    psf: str | Path | None = None,
+    run: str | Path | None = None,
+    z_min_nm: float | None = None,
+    z_max_nm: float | None = None,
+    optics: OpticsSettings | None = None,
+    camera: CameraSettings | None = None,
+    calibration: BeadSettings | None = None,
+    training: TrainingSettings | None = None,
+    **settings: Any,
+) -> LocalizationTable | None:
+    """Localize the molecules of a movie in depth.
+
+    Parameters
+    ----------
+    movie
+        A file or folder.
+    out
+        Run folder; what it holds of finished stages with the same inputs is taken.
+    beads, z_step_nm, z_nm, calibration
+        Bead stack, the positions of its slices, and how it is fitted; see
+        `autods.pipelines.settings3d.PsfSettings`.
+    psf, run
+        Instead of beads: a PSF file, or the run folder of an earlier training.
+    z_min_nm, z_max_nm
+        Depths to localize in, nm; None takes what the bead stack covers.
+    optics, camera, training
+        See `autods.pipelines.settings` and `autods.pipelines.settings3d`; None for what the file states, and
+        defaults.
+    settings
+        Further fields of `autods.pipelines.settings3d.Localize3DSettings`: ``refine``, ``frames``, ...
+
+    Returns
+    -------
+    LocalizationTable or None
+        In coordinates of the full frame, ordered by frame, y, x; None where ``until`` ends the run before.
+
+    Raises
+    ------
+    UserError
+        If something is missing or does not fit; the message says what to do.
+    """
+    from autods.pipelines.autods3d import localize3d as run3d
+    from autods.pipelines.settings3d import Localize3DSettings, PsfSettings
+
+    more: dict[str, Any] = {} if calibration is None else {"calibration": calibration}
+    source = PsfSettings(
+        beads=None if beads is None else Path(beads),
+        file=None if psf is None else Path(psf),
+        run=None if run is None else Path(run),
+        z_step_nm=z_step_nm,
+        z_nm=z_nm,
+        z_min_nm=z_min_nm,
+        z_max_nm=z_max_nm,
+        **more,
+    )
+    groups: dict[str, Any] = {"optics": optics, "camera": camera, "training": training}
+    given = {name: value for name, value in groups.items() if value is not None}
+    return run3d(movie, Localize3DSettings(source, **given, **settings), Path(out))

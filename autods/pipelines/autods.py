@@ -282,33 +282,23 @@ def _digest_frames(movie: Movie) -> str:
 
 def _setting_rows(settings: LocalizeSettings, plan: Plan) -> list[SettingRow]:
     """Describe what was not a number of the instrument."""
-
-    def row(key: str, value: object, *, given: bool, source: str = "default") -> SettingRow:
-        return SettingRow(key, str(value), "given" if given else source)
-
-    usual = LocalizeSettings()
-    thresholds = sorted({card.threshold for card in plan.cards})
+    usual, row = LocalizeSettings(), SettingRow.chosen
+    thresholds = ", ".join(f"{value:g}" for value in sorted({card.threshold for card in plan.cards}))
+    significance = settings.min_significance
     return [
         SettingRow("PSF standard deviation", f"{plan.psf_sigma_px:.3f} px", plan.profile.psf_source),
-        row("selection", settings.selection, given=settings.selection != usual.selection),
-        row("selection.scope", settings.scope, given=settings.scope != usual.scope),
-        row("selection.family", plan.cards[0].family, given=settings.family is not None),
-        row("tiling.patch_um", f"{settings.patch_um:g} um", given=settings.patch_um != usual.patch_um),
-        row("rescale", str(settings.rescale).lower(), given=settings.rescale != usual.rescale),
-        row(
-            "decode.threshold",
-            settings.threshold or ", ".join(f"{value:g}" for value in thresholds),
-            given=settings.threshold is not None,
-            source="the models' cards",
-        ),
-        row(
-            "decode.min_significance",
-            "by density" if settings.min_significance is None else f"{settings.min_significance:g}",
-            given=settings.min_significance is not None,
-        ),
-        row("refine", settings.refine, given=settings.refine != usual.refine),
+        row("selection", settings.selection, usual.selection),
+        row("selection.scope", settings.scope, usual.scope),
+        row("selection.family", settings.family, usual.family, plan.cards[0].family),
+        row("tiling.patch_um", settings.patch_um, usual.patch_um, f"{settings.patch_um:g} um"),
+        row("rescale", settings.rescale, usual.rescale),
+        SettingRow("decode.threshold", thresholds, "the models' cards")
+        if settings.threshold is None
+        else SettingRow("decode.threshold", f"{settings.threshold:g}", "given"),
+        row("decode.min_significance", significance, None, "by density" if significance is None else None),
+        row("refine", settings.refine, usual.refine),
         *finish_rows(settings.finish),
-        row("device", settings.device, given=settings.device != usual.device),
+        row("device", settings.device, usual.device),
     ]
 
 

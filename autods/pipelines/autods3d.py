@@ -29,7 +29,7 @@ from autods.pipelines.measure3d import Extent
 from autods.pipelines.photons import PhotonMovie
 from autods.pipelines.psf_source import KnownPsf
 from autods.pipelines.report import SettingRow
-from autods.pipelines.settings import FinishSettings, camera_inputs
+from autods.pipelines.settings import FinishSettings, camera_inputs, rows_to_plan
 from autods.pipelines.settings3d import Localize3DSettings
 from autods.pipelines.streaming import block_length
 from autods.pipelines.streaming3d import VolumeLocalizer
@@ -304,13 +304,13 @@ class _Run:
             refine=settings.refine == "mle",
             calibrate_noise=not self.instrument.gain_known,
         )
-        return VolumeLocalizer(finder, fitter, settings.min_significance, settings.passes)
+        return VolumeLocalizer(finder, fitter, settings.significance, settings.passes)
 
     def _test(
         self, localizer: VolumeLocalizer, known: KnownPsf, extent: Extent, measured: dict[str, Any] | None
     ) -> None:
         settings = self.settings
-        depends = (settings.refine, settings.threshold, settings.min_significance)
+        depends = (settings.refine, settings.threshold, settings.significance)
 
         def compute(_: Stage) -> dict[str, Any]:
             real, real_example = trial3d.try_real(localizer, self.movie, self.device)
@@ -367,7 +367,9 @@ class _Run:
         )
         rows = [*self.instrument.rows, *_setting_rows(self.settings, known)]
         with record.stage("write tables"):
-            outputs.write_plan({"settings": to_json(rows), "all": to_json(_hashable(self.settings))}, folder)
+            outputs.write_plan(
+                {"settings": rows_to_plan(rows), "all": to_json(_hashable(self.settings))}, folder
+            )
             outputs.write_tables(finished, region, folder)
         with record.stage("render"):
             pixel_nm = self.settings.render_pixel_size_nm
@@ -378,23 +380,22 @@ class _Run:
 
 
 def _setting_rows(settings: Localize3DSettings, known: KnownPsf) -> list[SettingRow]:
+    """Describe what was not a number of the instrument."""
+    usual, row = Localize3DSettings(settings.psf), SettingRow.chosen
     low, high = known.z_range_nm
     given = settings.psf.z_min_nm is not None and settings.psf.z_max_nm is not None
-    training = settings.training
+    threshold, significance = settings.threshold, settings.min_significance
     return [
         SettingRow(
             "psf.z_min_nm, psf.z_max_nm", f"{low:g} to {high:g} nm", "given" if given else "bead stack"
         ),
-        SettingRow("family", training.family, "given"),
-        SettingRow("trainer.max_steps", f"{training.max_steps}", "preset or given"),
-        SettingRow(
-            "snr.region", settings.snr.region, "given" if settings.snr.region != "auto" else "default"
-        ),
-        SettingRow("refine", settings.refine, "given" if settings.refine != "mle" else "default"),
-        SettingRow(
-            "decode.threshold",
-            "best on simulated frames" if settings.threshold is None else f"{settings.threshold:g}",
-            "default" if settings.threshold is None else "given",
-        ),
+        row("snr.region", settings.snr.region, usual.snr.region),
+        row("family", settings.training.family, usual.training.family),
+        row("trainer.max_steps", settings.training.max_steps, usual.training.max_steps),
+        row("passes", settings.passes, usual.passes),
+        row("refine", settings.refine, usual.refine),
+        row("decode.threshold", threshold, None, "best on simulated frames" if threshold is None else None),
+        row("decode.min_significance", significance, None, f"{settings.significance:g}"),
         *finish_rows(settings.finish),
+        row("device", settings.device, usual.device),
     ]

@@ -34,20 +34,13 @@ def drift_digest(settings: FinishSettings) -> str:
 
 def finish_rows(settings: FinishSettings) -> list[SettingRow]:
     """Describe the settings for the report."""
-    usual = FinishSettings()
-
-    def row(key: str, name: str, shown: object) -> SettingRow:
-        given = getattr(settings, name) != getattr(usual, name)
-        return SettingRow(key, str(shown), "given" if given else "default")
-
+    usual, row = FinishSettings(), SettingRow.chosen
     radius = settings.link_radius_nm
     return [
-        row("filter", "filter", settings.filter or "none"),
-        row("drift", "drift", settings.drift),
-        row(
-            "link.radius_nm", "link_radius_nm", "by the uncertainties" if radius is None else f"{radius:g} nm"
-        ),
-        row("link.gap", "link_gap", settings.link_gap),
+        row("filter", settings.filter, usual.filter, settings.filter or "none"),
+        row("drift", settings.drift, usual.drift),
+        row("link.radius_nm", radius, None, "by the uncertainties" if radius is None else f"{radius:g} nm"),
+        row("link.gap", settings.link_gap, usual.link_gap),
     ]
 
 

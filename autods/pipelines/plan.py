@@ -18,7 +18,7 @@ from autods.inference import Localizer, Rescaling, Tile, patch_size_px, plan_res
 from autods.io.movie import Movie
 from autods.pipelines.crowding import with_crowding
 from autods.pipelines.report import PatchRow
-from autods.pipelines.settings import LocalizeSettings
+from autods.pipelines.settings import LocalizeSettings, rows_to_plan
 from autods.zoo import Choice, ModelCard, find_rule, load_cards
 from autods.zoo.selection import Rule, eligible
 
@@ -267,7 +267,7 @@ def plan_to_dict(
         From `patch_rows`.
     """
     return {
-        "settings": {row.key: {"value": row.value, "source": row.source} for row in rows},
+        "settings": rows_to_plan(rows),
         "selection": {"rule": settings.selection, "scope": settings.scope, "family": plan.cards[0].family},
         "psf_sigma_px": {"value": round(plan.psf_sigma_px, 4), "source": plan.profile.psf_source},
         "models": {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -35,6 +36,17 @@ class SettingRow:
     key: str
     value: str
     source: str
+
+    @classmethod
+    def chosen(cls, key: str, value: object, usual: object, shown: str | None = None) -> SettingRow:
+        """Describe a setting that a user may choose: ``default`` where it is what it usually is."""
+        text = ("true" if value else "false") if isinstance(value, bool) else str(value)
+        return cls(key, text if shown is None else shown, "default" if value == usual else "given")
+
+
+def rows_to_plan(rows: Sequence[SettingRow]) -> dict[str, dict[str, str]]:
+    """Return the rows as ``plan.yaml`` holds them: value and source by key."""
+    return {row.key: {"value": row.value, "source": row.source} for row in rows}
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,8 @@ from autods.pipelines.settings import CameraSettings, FinishSettings, OpticsSett
 
 Family = Literal["mixture", "voxels", "universal"]
 
+#: Photons of a localization, in standard errors, where nothing is given.
+MIN_SIGNIFICANCE = 3.0
 #: The stages in their order; each depends on those before it.
 STAGES = ("calibrate", "background", "snr", "train", "test", "localize")
 
@@ -168,7 +170,8 @@ class Localize3DSettings:
     threshold
         Smallest confidence; None for the best on simulated frames.
     min_significance
-        Photons that a localization must have, in standard errors.
+        Photons that a localization must have, in standard errors; None for `MIN_SIGNIFICANCE`, 0
+        keeps all.
     max_uncertainty_nm
         Localizations of larger lateral uncertainty are dropped; None keeps all.
     finish
@@ -194,7 +197,7 @@ class Localize3DSettings:
     refine: Literal["mle", "none"] = "mle"
     passes: int = 1
     threshold: float | None = None
-    min_significance: float = 3.0
+    min_significance: float | None = None
     max_uncertainty_nm: float | None = None
     finish: FinishSettings = field(default_factory=FinishSettings)
     channel: int | None = None
@@ -212,6 +215,13 @@ class Localize3DSettings:
             raise UserError(f"refine is {self.refine!r}: use none or mle")
         if self.passes < 1:
             raise UserError(f"passes={self.passes}: the network must look once at least")
+        if self.min_significance is not None and not self.min_significance >= 0:
+            raise UserError(f"decode.min_significance is {self.min_significance}: it must be at least 0")
+
+    @property
+    def significance(self) -> float:
+        """Photons that a localization must have, in standard errors."""
+        return MIN_SIGNIFICANCE if self.min_significance is None else self.min_significance
 
     def reaches(self, stage: str) -> bool:
         """Tell whether a stage is to be carried out."""

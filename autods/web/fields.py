@@ -9,11 +9,16 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
 
 from autods.core import UserError
 from autods.core.resources import conf_dir
+from autods.inference.tiling import MIN_PATCH_UM
 from autods.pipelines.settings import parse_frames, parse_roi
 from autods.postprocessing.filtering import check_filter
 
@@ -41,7 +46,7 @@ class Field:
     above
         Whether ``low`` itself is not allowed.
     choices
-        Values of a choice and what people read for them; '' stands for the command's default.
+        Values of a choice and what people read for them; '' (from `hinted`) stands for the command's default.
     usual
         What the command takes when nothing is entered, for the hint.
     """
@@ -141,13 +146,58 @@ def _checked_range(text: str) -> str:
         raise UserError(f"{text} cannot be read: give START:STOP:N") from error
 
 
-def choices_of(group: str, labels: Mapping[str, str], usual: str) -> tuple[tuple[str, str], ...]:
-    """Return the choices of a configuration group; the default one comes first, as ''."""
+def choices_of(group: str, labels: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """Return the choices of a configuration group with what people read for them."""
     names = sorted(path.stem for path in (conf_dir() / group).glob("*.yaml"))
-    return ("", f"default ({usual})"), *((name, labels.get(name, name)) for name in names)
+    return tuple((name, labels.get(name, name)) for name in names)
 
 
-YES_NO = (("", "default"), ("true", "yes"), ("false", "no"))
+@cache
+def defaults_of(command: str) -> dict[str, object]:
+    """Return what a command takes when nothing is given, by key; a group's key has the name of its choice."""
+    content = _read_yaml(conf_dir() / f"{command}.yaml")
+    found: dict[str, object] = {}
+    for entry in content.pop("defaults", []):
+        if isinstance(entry, dict):
+            for group, name in entry.items():
+                found[group] = name
+                if name is not None and group != "preset":
+                    content[group] = _read_yaml(conf_dir() / group / f"{name}.yaml") | content.get(group, {})
+    return found | _flat(content)
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    content: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return content
+
+
+def _flat(content: Mapping[str, Any], prefix: str = "") -> dict[str, object]:
+    flat: dict[str, object] = {}
+    for name, value in content.items():
+        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+    return flat
+
+
+def hinted(fields: Sequence[Field], command: str) -> tuple[Field, ...]:
+    """Return the fields with the command's defaults as hints, so that the two cannot differ.
+
+    Where the default is to find out, the hint is the field's own (``usual``).
+    """
+    defaults = defaults_of(command)
+    return tuple(_hinted(field, defaults.get(field.key)) for field in fields)
+
+
+def _hinted(field: Field, default: object) -> Field:
+    text = {True: "true", False: "false"}[default] if isinstance(default, bool) else str(default)
+    if field.kind == "choice":
+        usual = field.usual or dict(field.choices)[text]
+        return replace(field, choices=(("", f"default ({usual})"), *field.choices))
+    if field.usual or default is None:
+        return field
+    return replace(field, usual=f"{default:g}" if isinstance(default, int | float) else text)
+
+
+YES_NO = (("true", "yes"), ("false", "no"))
 
 OPTICS = (
     Field("optics.pixel_size_nm", "Pixel size in the sample", "nm", low=5, high=5000),
@@ -155,9 +205,9 @@ OPTICS = (
     Field("optics.na", "Numerical aperture", low=0.1, high=1.75, usual="not known"),
 )
 INDICES = (
-    Field("optics.n_immersion", "Index of immersion", low=1, high=2.5, usual="1.518"),
-    Field("optics.n_sample", "Index of sample", low=1, high=2.5, usual="1.33"),
-    Field("optics.nfp_nm", "Focal plane height", "nm", low=-50000, high=50000, usual="0"),
+    Field("optics.n_immersion", "Index of immersion", low=1, high=2.5),
+    Field("optics.n_sample", "Index of sample", low=1, high=2.5),
+    Field("optics.nfp_nm", "Focal plane height", "nm", low=-50000, high=50000),
 )
 CAMERA = (
     Field("camera.offset_adu", "Offset", "ADU", low=0, high=1e6, usual="measured, else 0"),
@@ -173,9 +223,9 @@ FINISH = (
         "drift",
         "Drift correction",
         kind="choice",
-        choices=(("", "default (automatic)"), ("fiducials", "from beads"), ("none", "none")),
+        choices=(("auto", "automatic"), ("fiducials", "from beads"), ("none", "none")),
     ),
-    Field("render.pixel_size_nm", "Pixel of the picture", "nm", low=0.5, high=1000, usual="10"),
+    Field("render.pixel_size_nm", "Pixel of the picture", "nm", low=0.5, high=1000),
 )
 FRAMES = Field("frames", "Frames", "START:STOP, from 0", kind="frames", usual="all")
 ROI = Field("roi", "Region", "Y0:X0:Y1:X1, px", kind="roi", usual="whole field")
@@ -184,22 +234,23 @@ _SELECTION = {
     "density": "by density",
     "snr": "by signal-to-noise ratio",
     "nearest": "nearest in both",
-    "auto": "one model that does best",
+    "auto": "a specialist where it was trained for the patch, else the general model",
 }
-ADVANCED = (
+_ADVANCED = (
     Field(
         "selection",
         "Model selection",
         kind="choice",
-        choices=tuple(item for item in choices_of("selection", _SELECTION, "best") if item[0] != "fixed"),
+        choices=tuple(item for item in choices_of("selection", _SELECTION) if item[0] != "fixed"),
     ),
     Field(
         "selection.family",
         "Kind of models",
         kind="choice",
-        choices=(("", "default (best)"), ("mixture", "mixture"), ("heatmap", "heatmap (Deep-STORM)")),
+        choices=(("mixture", "mixture"), ("heatmap", "heatmap (Deep-STORM)")),
+        usual="the better one that is there",
     ),
-    Field("tiling.patch_um", "Patch side", "µm", low=1, high=1000, usual="10"),
+    Field("tiling.patch_um", "Patch side", "µm", low=MIN_PATCH_UM, high=1000),
     Field("rescale", "Fit the movie to the model's optics", kind="choice", choices=YES_NO),
     Field(
         "decode.threshold", "Detection threshold", "confidence", low=0, high=1000, above=True, usual="model's"
@@ -214,10 +265,11 @@ ADVANCED = (
         "refine",
         "Refine positions",
         kind="choice",
-        choices=(("", "default (no)"), ("none", "no"), ("mle", "maximum likelihood")),
+        choices=(("mle", "maximum likelihood"), ("none", "no")),
     ),
     *FINISH,
 )
+ADVANCED = hinted(_ADVANCED, "localize")
 LOCALIZE = (*OPTICS, *CAMERA, FRAMES, ROI, *ADVANCED)
 
 

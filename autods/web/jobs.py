@@ -8,10 +8,13 @@ import re
 import shlex
 import time
 import uuid
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
+
+from filelock import FileLock, Timeout
 
 from autods.core import UserError
 from autods.io.atomic import atomic_path
@@ -30,6 +33,7 @@ Status = Literal["queued", "running", "stopping", "done", "failed", "interrupted
 #: A job in one of these states occupies or awaits its device.
 UNFINISHED: frozenset[Status] = frozenset({"queued", "running", "stopping"})
 _WAITING: dict[Order, Status] = {"queued": "queued", "withdrawn": "withdrawn", "draft": "draft"}
+_LOCK_FILE = ".queue.lock"
 _ID = re.compile(r"[A-Za-z0-9_+][\w.+-]{0,150}")
 
 
@@ -193,19 +197,44 @@ class JobStore:
 
     def put_back(self, job: Job, arguments: tuple[str, ...] | None = None, device: str | None = None) -> Job:
         """Queue a job that does not run, to go on or with other arguments; others stay as they are."""
-        if view(job).is_unfinished:
-            return job
-        again = dataclasses.replace(
-            job,
-            arguments=job.arguments if arguments is None else arguments,
-            device=device or job.device,
-            order="queued",
-            queued_at=time.time(),
-            pid=None,
-            pid_started=None,
-        )
-        self.save(again)
-        return again
+        with self.lock(wait=True):
+            # What the caller saw may be of some time ago, and another page may have been faster.
+            job = self.load(job.id)
+            if view(job).is_unfinished:
+                return job
+            again = dataclasses.replace(
+                job,
+                arguments=job.arguments if arguments is None else arguments,
+                device=device or job.device,
+                order="queued",
+                queued_at=time.time(),
+                pid=None,
+                pid_started=None,
+            )
+            self.save(again)
+            return again
+
+    @contextmanager
+    def lock(self, *, wait: bool = False) -> Iterator[bool]:
+        """Let only one server, and one of its threads, change jobs at a time; yields whether this one may.
+
+        Raises
+        ------
+        UserError
+            If the lock cannot be written.
+        """
+        lock = FileLock(self.folder / _LOCK_FILE, timeout=-1 if wait else 0)
+        try:
+            lock.acquire()
+        except Timeout:
+            yield False
+            return
+        except PermissionError as error:
+            raise UserError(f"cannot write {self.folder}: correct the permissions of the folder") from error
+        try:
+            yield True
+        finally:
+            lock.release()
 
 
 def view(job: Job) -> JobView:
@@ -238,8 +267,9 @@ def _ended(job: Job, run: dict[str, Any]) -> tuple[Status, str]:
 
 
 def last_line(path: Path) -> str:
-    """Return the last line of a text file that is not empty; '' where there is none."""
-    lines = [line for line in tail(path, 4096).splitlines() if line.strip()]
+    """Return the last line of a command's output that says how it ended; '' where there is none."""
+    told = ("autods: note:", "autods: warning:")
+    lines = [line for line in tail(path, 4096).splitlines() if line.strip() and not line.startswith(told)]
     return lines[-1].strip() if lines else ""
 
 

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import fcntl
 import logging
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import psutil
 
-from autods.core import UserError
 from autods.web.jobs import CONSOLE_FILE, Job, JobStore, view
 
 logger = logging.getLogger(__name__)
@@ -42,7 +38,7 @@ class Queue:
     def advance(self) -> None:
         """Start the oldest waiting job of each device that is free."""
         self._reap()
-        with self._lock() as is_ours:
+        with self._store.lock() as is_ours:
             if not is_ours:
                 return
             jobs = self._store.jobs()
@@ -70,7 +66,7 @@ class Queue:
         kill
             End the process at once, for one that does not react.
         """
-        with self._lock(wait=True):
+        with self._store.lock(wait=True):
             job = self._store.load(job.id)
             if job.order == "queued":
                 self._store.save(dataclasses.replace(job, order="withdrawn"))
@@ -108,18 +104,3 @@ class Queue:
     def _reap(self) -> None:
         """Let the system forget children that ended."""
         self._children = {pid: child for pid, child in self._children.items() if child.poll() is None}
-
-    @contextmanager
-    def _lock(self, *, wait: bool = False) -> Iterator[bool]:
-        """Let only one server at a time decide; yields whether this one may."""
-        path = self._store.folder / ".queue.lock"
-        try:
-            with path.open("w") as file:
-                try:
-                    fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-                except BlockingIOError:
-                    yield False
-                    return
-                yield True
-        except PermissionError as error:
-            raise UserError(f"cannot write {path}: correct the permissions of the folder") from error

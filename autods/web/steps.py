@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,6 +22,7 @@ from autods.web.fields import (
     Field,
     choices_of,
     device_word,
+    hinted,
     words,
 )
 from autods.web.jobs import JobView
@@ -60,20 +61,23 @@ class Step:
 
 
 _SCAN = (
-    ("", "default (objective)"),
     ("objective", "the objective's focus"),
     ("sample", "the bead or stage"),
 )
-_FAMILY = (("", "default (mixture)"), ("mixture", "mixture"), ("voxels", "Gaussian voxels (the paper's)"))
+_FAMILY = (
+    ("mixture", "mixture"),
+    ("voxels", "Gaussian voxels (the paper's)"),
+    ("universal", "the shipped one, not trained"),
+)
 _PRESETS = {
     "instant": "instant: no training, the network is told the PSF",
     "cpu_quick": "quick, about 15 minutes on a CPU",
     "default": "for a GPU",
     "paper": "as in the paper",
 }
-_REFINE = (("", "default (with the PSF)"), ("mle", "with the PSF"), ("none", "no"))
+_REFINE = (("mle", "with the PSF"), ("none", "no"))
 
-STEPS = (
+_STEPS = (
     Step(
         "calibrate",
         "PSF",
@@ -98,8 +102,8 @@ STEPS = (
         "Background",
         "Removes the light that does not blink, block by block.",
         (
-            Field("background.block", "Frames of a block", kind="whole", low=2, high=100000, usual="100"),
-            Field("background.percentile", "Percentile", "%", low=0, high=100, usual="5"),
+            Field("background.block", "Frames of a block", kind="whole", low=2, high=100000),
+            Field("background.percentile", "Percentile", "%", low=0, high=100),
         ),
     ),
     Step(
@@ -117,7 +121,6 @@ STEPS = (
                 kind="whole",
                 low=8,
                 high=10000,
-                usual="64",
             ),
             Field(
                 "snr.max_pixel_value",
@@ -139,7 +142,8 @@ STEPS = (
                 "preset",
                 "Size and length",
                 kind="choice",
-                choices=choices_of("preset", _PRESETS, "by the device"),
+                choices=choices_of("preset", _PRESETS),
+                usual="by the device",
             ),
             Field("family", "Kind of network", kind="choice", choices=_FAMILY),
             Field(
@@ -189,6 +193,7 @@ STEPS = (
         ),
     ),
 )
+STEPS = tuple(replace(step, fields=hinted(step.fields, "localize3d")) for step in _STEPS)
 assert tuple(step.name for step in STEPS) == STAGES
 
 #: Headings above the first entry of a group.
@@ -269,7 +274,8 @@ class Progress3D:
     def status(self, folder: Path, now: JobView) -> dict[str, StepStatus]:
         """Tell where each step stands."""
         found: dict[str, StepStatus] = {}
-        keys: set[str] = {SOURCE, SOURCE_PATH, DEVICE}
+        # Where it is computed changes no result: a device makes nothing out of date.
+        keys: set[str] = {SOURCE, SOURCE_PATH}
         for step in STEPS:
             keys |= {field.key for field in step.fields}
             result = "localizations.csv" if step.name == STAGES[-1] else f"stages/{step.name}.json"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import shlex
 import shutil
@@ -103,6 +104,14 @@ def test_a_folder_is_a_batch_and_one_bad_file_does_not_stop_it(
     assert "2 of 3 done" in captured.out
     assert "b.tif" in captured.err
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a", "c"]
+
+
+def test_settings_are_swept(movie: Path, zoo: Path, tmp_path: Path) -> None:
+    swept = tmp_path / "sweep"
+    assert localize(movie, "-m", f"zoo={zoo}", "frames=:4", "decode.threshold=0.3,0.9", "--out", swept) == 0
+    with (swept / "results.csv").open() as file:
+        assert [row["decode.threshold"] for row in csv.DictReader(file)] == ["0.3", "0.9"]
+    assert (swept / "1" / "localizations.csv").is_file()
 
 
 def test_movies_of_one_name_get_folders_of_their_own(movie: Path, zoo: Path, tmp_path: Path) -> None:

@@ -76,6 +76,7 @@ def test_every_field_is_a_key_of_the_command() -> None:
     entries |= {
         "optics.pixel_size_nm": "100",
         "optics.wavelength_nm": "600",
+        "tiling.patch_um": "5",
         "frames": "0:5",
         "roi": "0:0:9:9",
     }

@@ -56,6 +56,15 @@ def test_ready_made_psfs_and_missing_sources(tmp_path: Path) -> None:
             arguments(roots, tmp_path / "m.tif", values, "localize")
 
 
+def test_another_device_makes_nothing_out_of_date(tmp_path: Path) -> None:
+    values = {"snr.size_px": "32", "device": "auto"}
+    finish(tmp_path, "calibrate", "background", "snr")
+    before = dict.fromkeys(("calibrate", "background", "snr"), values)
+    state = Progress3D({**values, "device": "cpu"}, before, {})
+    found = state.status(tmp_path, view(tmp_path, "done"))
+    assert [found[name] for name in ("calibrate", "background", "snr")] == ["done"] * 3
+
+
 def test_a_change_makes_its_step_and_the_later_ones_out_of_date(tmp_path: Path) -> None:
     before = Progress3D({"snr.size_px": "32"}, {}, {"snr.size_px": "32"}, "train")
     finish(tmp_path, "calibrate", "background", "snr", "train")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -107,9 +108,11 @@ class Preview:
 
     @staticmethod
     def _models_threshold(folder: Path) -> float:
-        """Return the threshold that the model of the trial has by itself."""
+        """Return the threshold of the model that most patches of the trial have used."""
         plan = yaml.safe_load((folder / "plan.yaml").read_text(encoding="utf-8"))
-        return load_card(next(iter(plan["models"]))).threshold
+        used = Counter(patch["model"] for patch in plan["patches"] if patch["model"] is not None)
+        model = used.most_common(1)[0][0] if used else next(iter(plan["models"]))
+        return load_card(model).threshold
 
     def _draw(self) -> None:
         if self._trial is None:
