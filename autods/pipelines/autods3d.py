@@ -23,12 +23,11 @@ from autods.io.movie import CroppedMovie, Movie, check_frames, open_movie
 from autods.io.tables import read_table
 from autods.pipelines import figures3d, measure3d, outputs, outputs3d, psf_source, train3d, trial3d
 from autods.pipelines.blocks import Columns, Tell, each_block, merge
-from autods.pipelines.finish import Finished, drift_digest, finish, finish_rows
+from autods.pipelines.finish import Finished, drift_digest, finish
 from autods.pipelines.inputs import Instrument, crop_camera, resolve_instrument, with_measured
 from autods.pipelines.measure3d import Extent
 from autods.pipelines.photons import PhotonMovie
 from autods.pipelines.psf_source import KnownPsf
-from autods.pipelines.report import SettingRow
 from autods.pipelines.settings import FinishSettings, camera_inputs, rows_to_plan
 from autods.pipelines.settings3d import Localize3DSettings
 from autods.pipelines.streaming import block_length
@@ -365,7 +364,7 @@ class _Run:
             origin_px=self.part.origin_px,
             pixel_size_nm=self.instrument.optics.pixel_size_nm,
         )
-        rows = [*self.instrument.rows, *_setting_rows(self.settings, known)]
+        rows = [*self.instrument.rows, *outputs3d.setting_rows(self.settings, known.z_range_nm)]
         with record.stage("write tables"):
             outputs.write_plan(
                 {"settings": rows_to_plan(rows), "all": to_json(_hashable(self.settings))}, folder
@@ -377,25 +376,3 @@ class _Run:
             preview = outputs3d.write_pictures(events, region, known.z_range_nm, pixel_nm, folder)
         with record.stage("report"):
             outputs3d.write_report(record, finished, region, preview_png=preview, settings=rows)
-
-
-def _setting_rows(settings: Localize3DSettings, known: KnownPsf) -> list[SettingRow]:
-    """Describe what was not a number of the instrument."""
-    usual, row = Localize3DSettings(settings.psf), SettingRow.chosen
-    low, high = known.z_range_nm
-    given = settings.psf.z_min_nm is not None and settings.psf.z_max_nm is not None
-    threshold, significance = settings.threshold, settings.min_significance
-    return [
-        SettingRow(
-            "psf.z_min_nm, psf.z_max_nm", f"{low:g} to {high:g} nm", "given" if given else "bead stack"
-        ),
-        row("snr.region", settings.snr.region, usual.snr.region),
-        row("family", settings.training.family, usual.training.family),
-        row("trainer.max_steps", settings.training.max_steps, usual.training.max_steps),
-        row("passes", settings.passes, usual.passes),
-        row("refine", settings.refine, usual.refine),
-        row("decode.threshold", threshold, None, "best on simulated frames" if threshold is None else None),
-        row("decode.min_significance", significance, None, f"{settings.significance:g}"),
-        *finish_rows(settings.finish),
-        row("device", settings.device, usual.device),
-    ]

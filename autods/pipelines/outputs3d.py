@@ -13,8 +13,9 @@ from autods.core import LocalizationTable
 from autods.core.grid import px_to_nm
 from autods.io.images import write_png
 from autods.pipelines import outputs
-from autods.pipelines.finish import FINISH_FILES, Finished
+from autods.pipelines.finish import FINISH_FILES, Finished, finish_rows
 from autods.pipelines.report import ReportContent, Section, SettingRow, render_report
+from autods.pipelines.settings3d import Localize3DSettings
 from autods.rendering import render_cross_section, render_depth, to_preview
 from autods.runs.record import RunRecord
 from autods.runs.stages import STAGE_FOLDER
@@ -169,3 +170,25 @@ def _within(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     y0, x0 = (px_to_nm(float(start), region.pixel_size_nm) for start in region.origin_px)
     return table.x_nm - x0, table.y_nm - y0
+
+
+def setting_rows(settings: Localize3DSettings, z_range_nm: tuple[float, float]) -> list[SettingRow]:
+    """Describe what was not a number of the instrument."""
+    usual, row = Localize3DSettings(settings.psf), SettingRow.chosen
+    low, high = z_range_nm
+    given = settings.psf.z_min_nm is not None and settings.psf.z_max_nm is not None
+    threshold, significance = settings.threshold, settings.min_significance
+    return [
+        SettingRow(
+            "psf.z_min_nm, psf.z_max_nm", f"{low:g} to {high:g} nm", "given" if given else "bead stack"
+        ),
+        row("snr.region", settings.snr.region, usual.snr.region),
+        row("family", settings.training.family, usual.training.family),
+        row("trainer.max_steps", settings.training.max_steps, usual.training.max_steps),
+        row("passes", settings.passes, usual.passes),
+        row("refine", settings.refine, usual.refine),
+        row("decode.threshold", threshold, None, "best on simulated frames" if threshold is None else None),
+        row("decode.min_significance", significance, None, f"{settings.significance:g}"),
+        *finish_rows(settings.finish),
+        row("device", settings.device, usual.device),
+    ]
