@@ -52,6 +52,8 @@ class BeadSettings:
         The fit itself.
     seed
         Of the slices drawn in each step.
+    over_field
+        Whether each bead tells of the aberrations at its place, see `autods.calibration.field`.
     """
 
     size_px: int | None = None
@@ -59,6 +61,7 @@ class BeadSettings:
     scan: Literal["objective", "sample"] = "objective"
     retrieval: RetrievalSettings = field(default_factory=RetrievalSettings)
     seed: int = 0
+    over_field: bool = False
 
 
 @dataclass(frozen=True)

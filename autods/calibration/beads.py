@@ -216,7 +216,7 @@ def _judge(
     slack = 0 if min(stack.shape[1:]) > size_px + 8 else half // 3
     if room < half - slack:
         return Bead(x, y, f"at the edge: {room} px from the border, the cut-out needs {half}")
-    patch = _cut(stack, centre, size_px)
+    patch = cut_out(stack, centre, size_px)
     if np.count_nonzero(patch >= saturation):
         return Bead(x, y, f"saturated: {np.count_nonzero(patch >= saturation)} pixels at {saturation:g}")
     others = [np.hypot(x - u, y - v) for u, v in centres if (u, v) != centre]
@@ -225,7 +225,7 @@ def _judge(
     return Bead(x, y)
 
 
-def _cut(stack: Volume, centre: tuple[float, float], size_px: int) -> Volume:
+def cut_out(stack: Volume, centre: tuple[float, float], size_px: int) -> Volume:
     """Cut-out (Z, S, S) around the pixel that holds the centre, moved inside where it sticks out."""
     half = size_px // 2
     y0 = int(np.clip(int(centre[1]) - half, 0, stack.shape[1] - size_px))
@@ -237,9 +237,9 @@ def _register(
     stack: Volume, beads: list[Bead], size_px: int, z_step_nm: float, rounds: int = 3
 ) -> tuple[Volume, list[Bead]]:
     """Shift all beads onto their mean (x, y, z, sub-pixel) and average; outliers are rejected at the end."""
-    volumes = [_cut(stack, (bead.x_px, bead.y_px), size_px) for bead in beads]
+    volumes = [cut_out(stack, (bead.x_px, bead.y_px), size_px) for bead in beads]
     volumes = [_without_background(volume) for volume in volumes]
-    background = float(np.mean([np.percentile(_cut(stack, (b.x_px, b.y_px), size_px), 5) for b in beads]))
+    background = float(np.mean([np.percentile(cut_out(stack, (b.x_px, b.y_px), size_px), 5) for b in beads]))
     if len(beads) == 1:
         return volumes[0] + background, [replace(beads[0], correlation=1.0)]
     shifts = [np.zeros(3) for _ in beads]

@@ -16,6 +16,7 @@ from autods.calibration.focal_plane import nfp_study
 from autods.io.atomic import atomic_path
 from autods.io.images import write_image_tiff
 from autods.optics.crlb import crlb
+from autods.optics.field import FieldVariation
 from autods.optics.protocol import PSFModel
 from autods.optics.pupil_psf import PupilPSF
 from autods.optics.storage import save_psf, zernike_table
@@ -28,7 +29,11 @@ _SLICES_SHOWN = 7
 
 
 def write_calibration(
-    result: BeadCalibration, settings: BeadSettings, folder: Path, provenance: Mapping[str, str]
+    result: BeadCalibration,
+    settings: BeadSettings,
+    folder: Path,
+    provenance: Mapping[str, str],
+    variation: FieldVariation | None = None,
 ) -> None:
     """Write a calibration's output folder.
 
@@ -44,6 +49,8 @@ def write_calibration(
         Made when absent; files of the same name are replaced.
     provenance
         See `save_psf`.
+    variation
+        How the PSF changes over the field, where that was fitted.
 
     Raises
     ------
@@ -51,7 +58,7 @@ def write_calibration(
         If the folder cannot be written.
     """
     psf = result.retrieved.psf
-    save_psf(psf, folder / "psf.h5", provenance)
+    save_psf(psf, folder / "psf.h5", provenance, variation)
     save_psf(result.empirical, folder / "psf_empirical.h5", provenance)
     pixel = psf.pixel_size_nm
     write_image_tiff(result.beads.volume.astype(np.float32), folder / "bead_zstack.tif", pixel)

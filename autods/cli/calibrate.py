@@ -46,6 +46,7 @@ class CalibrationConfig:
     zernike_max: int = MISSING
     smoothness: float = MISSING
     seed: int = MISSING
+    field: bool = MISSING
 
 
 @dataclass
@@ -112,6 +113,7 @@ def _run_beads(
     arguments: Arguments,
 ) -> int:
     from autods.calibration.bead_calibration import calibrate_beads, z_positions
+    from autods.calibration.field import calibrate_field
     from autods.calibration.report import write_calibration
 
     path, wanted = arguments.paths[0], config.calibration
@@ -121,7 +123,8 @@ def _run_beads(
     result = calibrate_beads(
         stack, z_nm, optics, chosen, None if nominal is None else {"designed mask": nominal}
     )
-    write_calibration(result, chosen, folder, provenance(path, arguments.equivalent()))
+    variation = calibrate_field(stack, result, optics, chosen) if chosen.over_field else None
+    write_calibration(result, chosen, folder, provenance(path, arguments.equivalent()), variation)
     print("\n".join(_summary(result, chosen, folder)))
     return DONE
 
@@ -156,7 +159,14 @@ def bead_settings(config: CalibrationConfig, pupil_px: int | None = None) -> Bea
         smoothness=config.smoothness,
         pupil_px=pupil_px,
     )
-    return BeadSettings(config.size_px, config.saturation_adu, config.scan, retrieval, config.seed)  # type: ignore[arg-type]
+    return BeadSettings(
+        config.size_px,
+        config.saturation_adu,
+        config.scan,  # type: ignore[arg-type]
+        retrieval,
+        config.seed,
+        config.field,
+    )
 
 
 def load_nominal(config: CalibrateConfig, optics: OpticalSystem, pupil_px: int) -> Tensor | None:

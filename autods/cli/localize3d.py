@@ -90,6 +90,7 @@ class TrainerConfig(ProcessesConfig):
     max_steps: int = MISSING
     max_minutes: float | None = MISSING
     patience: int | None = MISSING
+    adapt_minutes: float = MISSING
     warm_start: str | None = MISSING
 
 
@@ -224,6 +225,7 @@ def _training_settings(config: Localize3DConfig) -> TrainingSettings:
         max_steps=trainer.max_steps,
         max_minutes=trainer.max_minutes,
         patience=trainer.patience,
+        adapt_minutes=trainer.adapt_minutes,
         warm_start=None if trainer.warm_start is None else Path(trainer.warm_start),
         **vars(config.data),
     )

@@ -108,6 +108,8 @@ class PsfFitter:
         Whether positions are refined; else only photons, background and precision are fitted.
     calibrate_noise
         Scale the camera's variance to the residuals, for a camera whose gain is not known.
+    origin_px
+        Column and row of the frames' corner in the full frame, for a PSF that changes over the field.
     """
 
     def __init__(
@@ -119,7 +121,9 @@ class PsfFitter:
         *,
         refine: bool = True,
         calibrate_noise: bool = False,
+        origin_px: tuple[float, float] = (0.0, 0.0),
     ) -> None:
+        self.origin_px = origin_px
         self.psf, self.size_px, self.z_range_nm = psf, size_px, z_range_nm
         self.refine, self.calibrate_noise = refine, calibrate_noise
         self._camera = camera
@@ -168,7 +172,8 @@ class PsfFitter:
         frame = torch.from_numpy(emitters.frame[rows] - first).to(frames.device)
         position = np.stack([emitters.x_px[rows], emitters.y_px[rows], emitters.z_nm[rows]], 1)
         xyz = torch.from_numpy(position).to(frames.device, torch.float32)
-        return PsfWindows(frames, background, frame, xyz, self.size_px, self.psf.pixel_size_nm)
+        pixel_nm = self.psf.pixel_size_nm
+        return PsfWindows(frames, background, frame, xyz, self.size_px, pixel_nm, self.origin_px)
 
     def read_variance(self, device: torch.device) -> Tensor:
         """Return the read noise's variance, a number or (Y, X), photons^2."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
 from autods.optics import PSFModel
+from autods.optics.field import FieldPSF
 
 #: Distance over which slopes are taken, nm: far below any PSF's structure, far above rounding.
 _DELTA_NM = 3.0
@@ -26,6 +29,8 @@ class PsfWindows:
         Side of a window, odd.
     pixel_size_nm
         Camera pixel, nm.
+    origin_px
+        Column and row of the frames' corner in the full frame, for a PSF that changes over the field.
 
     Attributes
     ----------
@@ -45,7 +50,9 @@ class PsfWindows:
         xyz: Tensor,
         size_px: int,
         pixel_size_nm: float,
+        origin_px: tuple[float, float] = (0.0, 0.0),
     ) -> None:
+        self._origin_px = origin_px
         _, height, width = frames.shape
         self.frames, self.background, self.frame, self.xyz = frames, background, frame, xyz
         self.size_px, self.pixel_size_nm = size_px, pixel_size_nm
@@ -59,14 +66,15 @@ class PsfWindows:
 
     def images(self, psf: PSFModel) -> Tensor:
         """Return (N, S, S) unit PSFs at the present positions."""
-        return psf(self._local_nm(), self.size_px)
+        return self._placed(psf)(self._local_nm(), self.size_px)
 
     def images_and_slopes(self, psf: PSFModel) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return (N, S, S) unit PSFs and their slopes by x, y and z, per nm."""
         local = self._local_nm()
         shifts = _DELTA_NM * torch.eye(3, device=local.device)
-        image = psf(local, self.size_px)
-        x, y, z = ((psf(local + shift, self.size_px) - image) / _DELTA_NM for shift in shifts)
+        placed = self._placed(psf)
+        image = placed(local, self.size_px)
+        x, y, z = ((placed(local + shift, self.size_px) - image) / _DELTA_NM for shift in shifts)
         return image, x, y, z
 
     def is_crowded(self) -> Tensor:
@@ -79,6 +87,13 @@ class PsfWindows:
             distance = (self.xyz[part, None, :2] - self.xyz[None, part, :2]).abs().amax(-1)
             near[part] = (distance < reach).sum(1) > 1
         return near
+
+    def _placed(self, psf: PSFModel) -> Callable[[Tensor, int], Tensor]:
+        """Return the PSF that each emitter has at its place."""
+        if not isinstance(psf, FieldPSF):
+            return psf
+        x, y = ((self._corner[:, axis] + 0.5 + self._origin_px[axis]) * self.pixel_size_nm for axis in (0, 1))
+        return psf.placed(x, y)
 
     def _local_nm(self) -> Tensor:
         """Positions (N, 3) from the middle of the windows, nm."""

@@ -12,12 +12,13 @@ from autods.core import UserError
 from autods.inference.localizer import CPU_BATCH_PX, GPU_BATCH_PX, fuse_batch_norms
 from autods.networks.universal import UniversalNet
 from autods.optics import PSFModel
+from autods.optics.field import FieldPSF
 from autods.optics.planes import psf_planes
 from autods.representation import Detections, MixtureRepresentation, build_representation
 from autods.zoo import ModelCard, load_model
 
 #: The widest PSF that networks are trained with, px; light beyond is not looked at.
-_WIDEST_PX = 41
+WIDEST_PX = 41
 #: The removed background is a low percentile of noisy values: it lies at most so many deviations too low.
 _MOST_REST = 1.7
 _LEAST_VARIANCE = 1e-3
@@ -57,8 +58,11 @@ class ToldPsfLocalizer:
         self.device, self.threshold, self.representation = torch.device(device), threshold, representation
         fused = fuse_batch_norms(copy.deepcopy(network).eval())
         self.network = fused.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        side = min(size_px, _WIDEST_PX)
-        self.planes = psf_planes(psf, *z_range_nm, side, network.planes).to(self.device)
+        side = min(size_px, WIDEST_PX)
+        self._field = psf if isinstance(psf, FieldPSF) else None
+        self._shape = (*z_range_nm, side, network.planes)
+        self.planes = psf_planes(psf, *self._shape).to(self.device)
+        self._at: dict[int, ToldPsfLocalizer] = {}
         #: Context that a tile needs, px.
         self.margin_px = side // 2 + network.margin_px // 2
 
@@ -111,6 +115,17 @@ class ToldPsfLocalizer:
             for a in starts
         ]
         return Detections.concatenate(parts, starts)
+
+    def at(self, x_nm: float, y_nm: float) -> ToldPsfLocalizer:
+        """Return the localizer for a place of the full frame: it is told the PSF there."""
+        if self._field is None:
+            return self
+        node = int(self._field.node(torch.tensor(x_nm), torch.tensor(y_nm)))
+        if node not in self._at:
+            other = copy.copy(self)
+            other.planes = psf_planes(self._field.at(x_nm, y_nm), *self._shape).to(self.device)
+            self._at[node] = other
+        return self._at[node]
 
     def _find(self, frames: Tensor, variance: Tensor) -> Detections:
         normal, weight = told_scene(frames, variance)

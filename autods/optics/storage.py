@@ -13,6 +13,7 @@ import torch
 
 from autods.core import OpticalSystem, UserError
 from autods.io.atomic import atomic_path
+from autods.optics.field import FieldVariation
 from autods.optics.importers import open_foreign
 from autods.optics.protocol import PSFModel
 from autods.optics.pupil_psf import PupilPSF, ScalarPSF, VectorialPSF
@@ -39,7 +40,12 @@ def zernike_table(psf: PupilPSF, modes: int = _ZERNIKE_MODES) -> np.ndarray:
     return np.asarray(solution.numpy())
 
 
-def save_psf(psf: PupilPSF | SplinePSF, path: str | Path, provenance: Mapping[str, str]) -> None:
+def save_psf(
+    psf: PupilPSF | SplinePSF,
+    path: str | Path,
+    provenance: Mapping[str, str],
+    variation: FieldVariation | None = None,
+) -> None:
     """Write a PSF to HDF5.
 
     Parameters
@@ -50,6 +56,8 @@ def save_psf(psf: PupilPSF | SplinePSF, path: str | Path, provenance: Mapping[st
         File to write; replaced in one step.
     provenance
         Texts that say where it comes from (source file, hash, settings, version), stored as attributes.
+    variation
+        How a diffraction PSF changes over the field.
 
     Raises
     ------
@@ -66,6 +74,8 @@ def save_psf(psf: PupilPSF | SplinePSF, path: str | Path, provenance: Mapping[st
                 table.attrs[name] = getattr(psf, name)
         else:
             _write_pupil(file, psf)
+            if variation is not None:
+                _write_variation(file, variation)
         group = file.create_group("provenance")
         for key, text in provenance.items():
             group.attrs[key] = text
@@ -82,6 +92,26 @@ def _write_pupil(file: h5py.File, psf: PupilPSF) -> None:
     zernikes.attrs["unit"], zernikes.attrs["order"] = "waves rms", "Noll, from 1"
     file.attrs["blur_sigma_nm"] = float(psf.blur_sigma_nm)
     file.attrs["supercritical"] = psf.supercritical
+
+
+def _write_variation(file: h5py.File, variation: FieldVariation) -> None:
+    waves = file.create_dataset("field", data=variation.waves)
+    waves.attrs["unit"], waves.attrs["noll"] = "waves rms", variation.noll
+    waves.attrs["terms"] = "1, x, y, x^2, xy, y^2; x and y from -1 to 1"
+    waves.attrs["centre_nm"], waves.attrs["half_nm"] = variation.centre_nm, variation.half_nm
+
+
+def load_variation(path: str | Path) -> FieldVariation | None:
+    """Read how the PSF of a ``psf.h5`` changes over the field; None where it does not."""
+    if not h5py.is_hdf5(path):
+        return None
+    with h5py.File(path, "r") as file:
+        if "field" not in file or file.attrs.get("format") != _FORMAT:
+            return None
+        waves = file["field"]
+        noll = tuple(int(index) for index in waves.attrs["noll"])
+        centre, half = ((float(x), float(y)) for x, y in (waves.attrs["centre_nm"], waves.attrs["half_nm"]))
+        return FieldVariation(noll, waves[:], centre, half)
 
 
 def load_psf(path: str | Path, nfp_nm: float | None = None, pixel_size_nm: float | None = None) -> PSFModel:

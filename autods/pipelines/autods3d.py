@@ -14,7 +14,6 @@ import numpy as np
 import torch
 
 from autods.core import LocalizationTable, UserError
-from autods.core.resources import models_dir
 from autods.estimation.background import BackgroundRemovedMovie
 from autods.estimation.profile import profile_movie
 from autods.inference import pick_device
@@ -26,6 +25,7 @@ from autods.pipelines.blocks import Columns, Tell, each_block, merge
 from autods.pipelines.finish import Finished, drift_digest, finish
 from autods.pipelines.inputs import Instrument, crop_camera, resolve_instrument, with_measured
 from autods.pipelines.measure3d import Extent
+from autods.pipelines.model_stage import ModelStage
 from autods.pipelines.photons import PhotonMovie
 from autods.pipelines.psf_source import KnownPsf
 from autods.pipelines.settings import FinishSettings, camera_inputs, rows_to_plan
@@ -37,7 +37,6 @@ from autods.runs.provenance import digest_file, to_json
 from autods.runs.record import Progress, RunRecord, Stage, is_finished, no_progress
 from autods.runs.stages import Stages
 from autods.runs.steps import step_key
-from autods.simulation import PsfRenderer
 
 if TYPE_CHECKING:
     from autods.pipelines.distributed import Team
@@ -186,17 +185,15 @@ class _Run:
         if not reaches("snr"):
             return None
         extent = Extent.of(known)
+        measured = None
         if settings.psf.run is None:
             measured = self._stage("snr", settings.snr, lambda _: self._measure_snr(known, background))
             if not reaches("train"):
                 return None
-            if settings.training.family == train3d.UNIVERSAL:
-                self._take_model(models_dir() / train3d.UNIVERSAL)
-            else:
-                self._train(known, extent, measured)
-        else:
-            self._take_model(settings.psf.run / train3d.MODEL_FOLDER)
-            measured = None
+        model = ModelStage(self.stages, settings.training, self.folder, self.camera, self.device)
+        model.prepare(known, extent, measured, settings.psf.run)
+        if measured is not None and self.is_keeper:
+            model.save_figure()
         localizer = self._localizer(known, extent)
         if reaches("test"):
             self._test(localizer, known, extent, measured)
@@ -248,51 +245,10 @@ class _Run:
             gain_known=self.instrument.gain_known,
         )
 
-    def _train(self, known: KnownPsf, extent: Extent, measured: dict[str, Any]) -> None:
-        settings, folder = self.settings.training, self.folder
-        size_px = train3d.frame_size_px(settings, extent)
-        conditions = measure3d.training_conditions(measured, known, extent, size_px)
-
-        def compute(stage: Stage) -> dict[str, Any]:
-            return train3d.train(
-                known,
-                conditions,
-                extent,
-                self.camera,
-                settings,
-                folder,
-                self.stages.key,
-                self.device,
-                stage.advance,
-            )
-
-        card = folder / train3d.MODEL_FOLDER / "card.yaml"
-        limit_s = None if settings.max_minutes is None else 60 * settings.max_minutes
-        more = {"files": (card,), "total": settings.max_steps, "limit_s": limit_s}
-        start = train3d.start_digest(settings)
-        depends = {
-            "settings": dataclasses.replace(settings, warm_start=None),
-            "conditions": conditions,
-            "start": start,
-        }
-        self._stage("train", depends, compute, **more)
-        if self.is_keeper:
-            figures3d.save_training(
-                folder / train3d.TRAINING_FOLDER / "metrics.csv", self.stages.figure("train")
-            )
-
-    def _take_model(self, source: Path) -> None:
-        """Copy the network of an earlier run, or the one that is shipped."""
-
-        def compute(_: Stage) -> dict[str, Any]:
-            return {"metrics": train3d.copy_model(source, self.folder)}
-
-        self._stage("train", train3d.model_digest(source), compute)
-
     def _localizer(self, known: KnownPsf, extent: Extent) -> VolumeLocalizer:
         settings = self.settings
         finder = train3d.load_finder(self.folder, known, extent, settings.threshold, self.device)
-        fast = PsfRenderer.fast(known.model, *known.z_range_nm, size_px=extent.fit_px).psf
+        fast = known.over_field(extent.fit_px)
         if isinstance(fast, torch.nn.Module):
             fast.to(self.device)
         fitter = PsfFitter(
@@ -302,6 +258,7 @@ class _Run:
             self.camera,
             refine=settings.refine == "mle",
             calibrate_noise=not self.instrument.gain_known,
+            origin_px=(float(self.part.origin_px[1]), float(self.part.origin_px[0])),
         )
         return VolumeLocalizer(finder, fitter, settings.significance, settings.passes)
 

@@ -10,15 +10,19 @@ from typing import Any
 import numpy as np
 
 from autods.calibration.bead_calibration import calibrate_beads, z_positions
+from autods.calibration.field import calibrate_field
 from autods.calibration.focal_plane import with_focus
 from autods.calibration.report import save_figure, stack_figure, write_calibration
 from autods.core import OpticalSystem, UserError
 from autods.io.movie import open_movie
 from autods.optics import PSFModel, PupilPSF, SplinePSF, load_psf, save_psf, tabulate
+from autods.optics.field import FieldPSF, FieldVariation
+from autods.optics.storage import load_variation
 from autods.pipelines.inputs import Instrument
 from autods.pipelines.settings3d import PsfSettings
 from autods.pipelines.streaming import repair
 from autods.runs.provenance import digest_file
+from autods.simulation import PsfRenderer
 
 logger = logging.getLogger(__name__)
 
@@ -26,6 +30,9 @@ PSF_FILE = "psf.h5"
 CALIBRATION_FOLDER = "calibration"
 #: Side of the table of a formula.
 _TABLE_PX = 61
+
+#: Places along each side of the field that have a PSF of their own.
+_NODES = 4
 
 Range = tuple[float, float]
 
@@ -40,10 +47,19 @@ class KnownPsf:
         The PSF.
     z_range_nm
         Lowest and highest depth, nm from the coverslip.
+    variation
+        How a diffraction PSF changes over the field; None for not at all.
     """
 
     model: PSFModel
     z_range_nm: Range
+    variation: FieldVariation | None = None
+
+    def over_field(self, size_px: int) -> PSFModel:
+        """Return a fast PSF that follows the aberrations over the field, in a region of that side."""
+        if self.variation is None or not isinstance(self.model, PupilPSF):
+            return PsfRenderer.fast(self.model, *self.z_range_nm, size_px=size_px).psf
+        return FieldPSF(self.model, self.variation, _NODES, self.z_range_nm, size_px)
 
 
 def identify(settings: PsfSettings) -> object:
@@ -88,8 +104,9 @@ def calibrate(
     """
     results: dict[str, Any] = {"covered_nm": None, "warnings": []}
     optics = instrument.optics
+    variation = None
     if settings.beads is not None:
-        psf, found = _from_beads(settings, instrument, folder, command)
+        psf, found, variation = _from_beads(settings, instrument, folder, command)
         results.update(found)
     elif settings.formula is not None:
         results["source"] = settings.formula_text
@@ -98,11 +115,13 @@ def calibrate(
         path = settings.file or _run_psf(settings)
         assert path is not None
         psf, warnings = _from_file(path, optics)
+        variation = load_variation(path)
         results.update(source=str(path), warnings=warnings)
     low, high = depth_range(settings, results, optics)
     # A formula is kept as its table, for later runs that take this one's PSF.
     kept = psf if isinstance(psf, PupilPSF | SplinePSF) else tabulate(psf, low, high, size_px=_TABLE_PX)
-    save_psf(kept, folder / PSF_FILE, {"source": results["source"], "command": command})
+    provenance = {"source": results["source"], "command": command}
+    save_psf(kept, folder / PSF_FILE, provenance, variation)
     save_figure(stack_figure(psf, np.linspace(low, high, 9)), figure)
     return results
 
@@ -115,7 +134,9 @@ def known_psf(
         model = settings.formula(instrument.optics)
     else:
         model = load_psf(folder / PSF_FILE)
-    return KnownPsf(model, depth_range(settings, results, instrument.optics))
+    z_range = depth_range(settings, results, instrument.optics)
+    variation = load_variation(folder / PSF_FILE) if isinstance(model, PupilPSF) else None
+    return KnownPsf(model, z_range, variation)
 
 
 def depth_range(settings: PsfSettings, results: dict[str, Any], optics: OpticalSystem) -> Range:
@@ -155,7 +176,7 @@ def beyond_coverage(z_range_nm: Range, covered_nm: Range | None) -> list[str]:
 
 def _from_beads(
     settings: PsfSettings, instrument: Instrument, folder: Path, command: str
-) -> tuple[PSFModel, dict[str, Any]]:
+) -> tuple[PSFModel, dict[str, Any], FieldVariation | None]:
     assert settings.beads is not None
     _require_optics(instrument.optics)
     with open_movie(settings.beads) as movie:
@@ -166,14 +187,19 @@ def _from_beads(
     # Beads lie on the coverslip: their own focal plane is scanned, the movie's comes in afterwards.
     at_coverslip = replace(instrument.optics, nfp_nm=0.0)
     result = calibrate_beads(stack, z_nm, at_coverslip, settings.calibration)
+    variation = (
+        calibrate_field(stack, result, at_coverslip, settings.calibration)
+        if settings.calibration.over_field
+        else None
+    )
     source = {"source": str(settings.beads.resolve()), "command": command}
-    write_calibration(result, settings.calibration, folder / CALIBRATION_FOLDER, source)
+    write_calibration(result, settings.calibration, folder / CALIBRATION_FOLDER, source, variation)
     nfp = instrument.optics.nfp_nm
     if settings.origin == "given":
         # The focal plane at the position that the stack calls 0 is the origin, not the bead's focus.
         order = np.argsort(z_nm)
         nfp += float(np.interp(0.0, z_nm[order], result.nfp_nm[order]))
-    return with_focus(result.retrieved.psf, nfp), {
+    found = {
         "source": str(settings.beads),
         "correlation": float(result.correlation.mean()),
         "correlation_lowest": float(result.correlation.min()),
@@ -181,6 +207,7 @@ def _from_beads(
         # A molecule at z under focus f looks like a bead under focus f - z, nearly.
         "covered_nm": [nfp - float(result.nfp_nm.max()), nfp - float(result.nfp_nm.min())],
     }
+    return with_focus(result.retrieved.psf, nfp), found, variation
 
 
 def _from_file(path: Path, optics: OpticalSystem) -> tuple[PSFModel, list[str]]:

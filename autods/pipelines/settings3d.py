@@ -119,6 +119,9 @@ class TrainingSettings:
         Frames of that size in a batch; larger ones come fewer.
     batches_per_epoch, validation_batches
         See :class:`autods.training.SimulatedDataModule`.
+    adapt_minutes
+        Of the family ``universal``: how long the shipped network goes on learning for the PSF; 0 takes it as
+        it is.
     max_steps, max_minutes, patience
         See :func:`autods.training.fit.fit`.
     learning_rate
@@ -139,6 +142,7 @@ class TrainingSettings:
     max_steps: int = 1800
     max_minutes: float | None = 15.0
     patience: int | None = None
+    adapt_minutes: float = 0.0
     learning_rate: float = 1.5e-3
     warm_start: Path | None = None
     seed: int = 0
@@ -146,6 +150,8 @@ class TrainingSettings:
     def __post_init__(self) -> None:
         if self.family not in ("mixture", "voxels", "universal"):
             raise UserError(f"family={self.family}: use mixture, voxels or universal")
+        if self.adapt_minutes < 0:
+            raise UserError(f"training: adapt_minutes={self.adapt_minutes:g} must not be negative")
         for name in ("width", "n_slices", "size_px", "batch_size", "batches_per_epoch", "max_steps"):
             if getattr(self, name) < 1:
                 raise UserError(f"training: {name}={getattr(self, name)} must be at least 1")

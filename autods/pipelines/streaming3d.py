@@ -12,7 +12,7 @@ from scipy.spatial import cKDTree
 from torch import Tensor
 
 from autods.core.grid import px_to_nm
-from autods.inference import Found, Localizer, stitch, tile_field
+from autods.inference import Found, Localizer, Tile, stitch, tile_field
 from autods.inference.psf_fit import Emitters3D, PsfFit, PsfFitter
 from autods.representation import Detections
 
@@ -34,6 +34,10 @@ class Finder(Protocol):
         """Find emitters in photons without background (T, Y, X), of noise of that variance."""
         ...
 
+    def at(self, x_nm: float, y_nm: float) -> Finder:
+        """Return what finds emitters round a place of the full frame."""
+        ...
+
 
 class TrainedFinder:
     """A network trained for the PSF and noise of the movie, which it therefore is not told."""
@@ -45,6 +49,10 @@ class TrainedFinder:
     def find(self, frames: Tensor, variance: Tensor) -> Detections:  # noqa: ARG002
         """See `Finder`."""
         return self._localizer.localize(frames)
+
+    def at(self, x_nm: float, y_nm: float) -> TrainedFinder:  # noqa: ARG002
+        """See `Finder`."""
+        return self
 
 
 class VolumeLocalizer:
@@ -124,7 +132,8 @@ class VolumeLocalizer:
         parts = []
         for tile in tiles:
             y0, x0, y1, x1 = tile.window
-            found = self._finder.find(frames[:, y0:y1, x0:x1], variance[:, y0:y1, x0:x1])
+            finder = self._finder.at(*self._middle_nm(tile))
+            found = finder.find(frames[:, y0:y1, x0:x1], variance[:, y0:y1, x0:x1])
             assert found.z_nm is not None
             unknown = np.full(len(found), np.nan)
             std, std_z = found.uncertainty_px, found.uncertainty_z_nm
@@ -141,6 +150,12 @@ class VolumeLocalizer:
                 )
             )
         return stitch(Found.concatenate(parts), tiles, shape)
+
+    def _middle_nm(self, tile: Tile) -> tuple[float, float]:
+        """Return the middle of a tile's core, x and y, in the full frame."""
+        (left, top), pixel_nm = self.fitter.origin_px, self.fitter.psf.pixel_size_nm
+        y0, x0, y1, x1 = tile.core
+        return (left + 0.5 * (x0 + x1)) * pixel_nm, (top + 0.5 * (y0 + y1)) * pixel_nm
 
     def _columns(self, found: Found, fit: PsfFit, keep: NDArray[np.bool_], shape: torch.Size) -> Columns:
         pixel_nm = self.fitter.psf.pixel_size_nm

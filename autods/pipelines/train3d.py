@@ -180,7 +180,12 @@ def load_finder(
     card = read_card(folder / MODEL_FOLDER / CARD_FILE)
     if card.family == UNIVERSAL:
         return ToldPsfLocalizer.from_card(
-            card, known.model, known.z_range_nm, extent.render_px, threshold=threshold, device=device
+            card,
+            known.over_field(extent.render_px),
+            known.z_range_nm,
+            extent.render_px,
+            threshold=threshold,
+            device=device,
         )
     return TrainedFinder(Localizer.from_card(card, threshold=threshold, device=device))
 

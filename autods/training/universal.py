@@ -38,7 +38,6 @@ CANDIDATES: dict[str, dict[str, Any]] = {
 #: Weight of the rendered proposals' error.
 _EXPLAIN = 0.1
 _CLIP = 1.0
-_WARMUP_STEPS = 200
 #: Longest memory of the averaged weights, steps.
 _AVERAGE = 0.999
 
@@ -57,8 +56,8 @@ class UniversalTraining:
         Of a batch.
     bank, refresh, every
         PSFs at hand; how many of them are drawn anew, every so many steps.
-    learning_rate, weight_decay
-        AdamW's, the rate at its peak.
+    learning_rate, weight_decay, warmup_steps
+        AdamW's, the rate at its peak, to which it rises.
     ranges
         Of the frames.
     evaluations
@@ -81,6 +80,7 @@ class UniversalTraining:
     every: int = 8
     learning_rate: float = 2e-3
     weight_decay: float = 1e-4
+    warmup_steps: int = 200
     ranges: SceneRanges = field(default_factory=SceneRanges)
     evaluations: int = 4
     held_out: int = 16
@@ -147,7 +147,7 @@ class UniversalTrainer:
         # Another start draws other PSFs and frames.
         self._draws = torch.Generator().manual_seed(training.seed + 7919 * (self.step + 1))
         self._frames = torch.Generator(device).manual_seed(training.seed + 104729 * (self.step + 1))
-        self._draws_psfs = library is None
+        self._draws_psfs, self._is_continued = library is None, start is not None
         if library is None:
             self.library = draw_psfs(training.bank, self._draws, device)
             self.held_out = HeldOut.draw(
@@ -180,6 +180,8 @@ class UniversalTrainer:
         count = self.training.evaluations
         due = [(k + 1) / count for k in range(count) if (k + 1) / count > self.progress]
         last_save = last_line = time.monotonic()
+        if self._is_continued and not self.history:
+            told(self._evaluate())
         while self.progress < 1:
             self._train_step()
             now = time.monotonic()
@@ -239,7 +241,7 @@ class UniversalTrainer:
         return loss
 
     def _rate(self) -> float:
-        warm = min(1.0, (self.step + 1) / _WARMUP_STEPS)
+        warm = min(1.0, (self.step + 1) / self.training.warmup_steps)
         falling = 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * self.progress))
         return self.training.learning_rate * warm * falling
 

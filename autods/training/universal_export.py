@@ -15,7 +15,9 @@ from autods.zoo.card import CardOptics, Component, ModelCard, Span
 from autods.zoo.registry import save_model
 
 
-def export_universal(weights: Path, folder: Path, threshold: float | None = None) -> ModelCard:
+def export_universal(
+    weights: Path, folder: Path, name: str | None = None, threshold: float | None = None
+) -> ModelCard:
     """Write a model's folder, with convolutions in half precision.
 
     Parameters
@@ -23,7 +25,9 @@ def export_universal(weights: Path, folder: Path, threshold: float | None = None
     weights
         File of a training, see `UniversalTrainer`.
     folder
-        The model's folder, of its name.
+        The model's folder.
+    name
+        Of the model; None for the folder's.
     threshold
         Smallest confidence; None for the mean of the best on the held-out PSFs.
     """
@@ -37,7 +41,7 @@ def export_universal(weights: Path, folder: Path, threshold: float | None = None
     network = UniversalNet(**arguments)
     network.load_state_dict(state)
     card = ModelCard(
-        folder.name,
+        name or folder.name,
         "universal",
         Component("universal", arguments),
         Component(

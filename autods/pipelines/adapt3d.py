@@ -1,0 +1,98 @@
+"""The fourth stage of the 3D pipeline, shortened: the shipped network goes on learning for one PSF."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from autods.inference.told_psf import WIDEST_PX
+from autods.pipelines.measure3d import Extent
+from autods.pipelines.psf_source import KnownPsf
+from autods.pipelines.train3d import MODEL_FOLDER
+from autods.simulation import VolumeConditions
+from autods.simulation.psf_scenes import SceneRanges
+from autods.simulation.random_psfs import PsfLibrary, library_of
+from autods.training.universal import UniversalTrainer, UniversalTraining
+from autods.training.universal_export import export_universal
+from autods.zoo import ModelCard, load_model
+
+#: Frames of a batch, on a CPU and on a GPU, their side, and how fast the weights may change.
+_FRAMES = {"cpu": 8, "cuda": 64}
+_SIZE_PX, _LEARNING_RATE = 48, 5e-4
+
+
+def adapt(
+    card: ModelCard,
+    known: KnownPsf,
+    extent: Extent,
+    conditions: VolumeConditions,
+    minutes: float,
+    folder: Path,
+    key: str,
+    device: torch.device,
+    told: Callable[[str], None],
+) -> dict[str, Any]:
+    """Train the network for the PSF and conditions of a movie; keep what scores better on simulated frames.
+
+    Parameters
+    ----------
+    card
+        The network to start from.
+    known, extent, conditions
+        What is simulated.
+    minutes
+        Length.
+    folder
+        Run folder; the result goes to ``model/``, and an interrupted training goes on.
+    key
+        Identifies the training.
+    device
+        Where to train.
+    told
+        Gets a line now and then.
+    """
+    library = library_of(known.model, *known.z_range_nm, min(extent.render_px, WIDEST_PX))
+    network = load_model(card)
+    training = UniversalTraining(
+        network=card.network.args,
+        minutes=minutes,
+        psfs=1,
+        frames_per_psf=_FRAMES.get(device.type, _FRAMES["cpu"]),
+        size_px=_SIZE_PX,
+        learning_rate=_LEARNING_RATE,
+        warmup_steps=20,
+        ranges=scene_ranges(conditions, library),
+        evaluations=1,
+        held_out_frames=24,
+    )
+    out = folder / f"adapting_{key[:10]}"
+    trainer = UniversalTrainer(
+        training, out / "weights.safetensors", out / "state.pt", device, network.state_dict(), library
+    )
+    trainer.run(told)
+    first, last = (row["own"]["jaccard"] for row in (trainer.history[0], trainer.history[-1]))
+    if last <= first:
+        return {"jaccard": first, "jaccard_adapted": last, "kept": "as shipped"}
+    export_universal(out / "weights.safetensors", folder / MODEL_FOLDER, folder.resolve().name)
+    return {"jaccard": first, "jaccard_adapted": last, "kept": "adapted"}
+
+
+def scene_ranges(conditions: VolumeConditions, library: PsfLibrary) -> SceneRanges:
+    """Turn what a movie holds into significances and overlaps of its PSF."""
+    square = float(library.planes.kernels.square().sum((2, 3)).mean())
+    dimmest = conditions.dimmest_photons or conditions.photons[0]
+    low, high = (
+        photons * math.sqrt(square) / noise
+        for photons, noise in zip(
+            (dimmest, conditions.photons[1]), reversed(conditions.noise_std), strict=True
+        )
+    )
+    return SceneRanges(
+        significance=(max(low, 3.0), max(high, 10.0)),
+        overlap=(0.005, 1.5),
+        background=(0.5 * conditions.noise_std[0] ** 2, 1.5 * conditions.noise_std[1] ** 2),
+    )
