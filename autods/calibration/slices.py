@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 _log = logging.getLogger(__name__)
 
 #: A slice with less light over its background than this share of its neighbours' is a dropped frame.
-_DARK = 0.02
+_DARK = 0.1
 #: Neighbouring slices resemble each other more than those two apart; the reverse by this much is no chance.
 _REVERSED = 0.05
 #: Ranges that bead stacks cover, nm.
@@ -33,10 +33,7 @@ def recorded_slices(stack: NDArray[np.floating]) -> tuple[NDArray[np.bool_], lis
     flat = stack.reshape(len(stack), -1).astype(np.float64)
     finite: NDArray[np.bool_] = np.asarray(np.isfinite(flat).all(1))
     spread = np.where(finite, np.ptp(np.where(np.isfinite(flat), flat, 0.0), axis=1), 0.0)
-    light = np.where(
-        finite, np.nan_to_num(flat).mean(1) - np.percentile(np.nan_to_num(flat), 20, axis=1), 0.0
-    )
-    typical = float(np.median(light[finite])) if finite.any() else 0.0
+    light = _light(stack)
     keep = np.ones(len(stack), bool)
     reasons = []
     for i in range(len(stack)):
@@ -45,7 +42,7 @@ def recorded_slices(stack: NDArray[np.floating]) -> tuple[NDArray[np.bool_], lis
             reason = "holds values that are not finite"
         elif spread[i] == 0:
             reason = "is black or of one value"
-        elif light[i] < _DARK * typical and spread[i] < 0.1 * float(np.median(spread)):
+        elif light[i] < _DARK * float(np.median(light[max(i - 2, 0) : i + 3])):
             reason = "holds no light"
         elif i and keep[i - 1] and np.array_equal(flat[i], flat[i - 1]):
             reason = f"is a copy of slice {i - 1}"
@@ -53,6 +50,18 @@ def recorded_slices(stack: NDArray[np.floating]) -> tuple[NDArray[np.bool_], lis
             keep[i] = False
             reasons.append(f"slice {i} {reason}")
     return keep, reasons
+
+
+def _light(stack: NDArray[np.floating]) -> NDArray[np.float64]:
+    """How far the brightest hundredth of each slice's pixels lies over its median, beyond what noise does."""
+    values = np.nan_to_num(stack.astype(np.float64))
+    steps = np.diff(values, axis=2).reshape(len(stack), -1)
+    noise = 1.4826 * np.median(np.abs(steps), axis=1) / np.sqrt(2)
+    flat = np.sort(values.reshape(len(stack), -1), axis=1)
+    n_bright = max(flat.shape[1] // 100, 1)
+    # The mean of the highest hundredth of Gaussian noise lies 2.7 standard deviations up.
+    bright: NDArray[np.float64] = flat[:, -n_bright:].mean(1) - np.median(flat, axis=1) - 2.7 * noise
+    return np.maximum(bright, 0.0)
 
 
 def warn_about_positions(volume: NDArray[np.floating], z_nm: NDArray[np.float64]) -> None:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autods.core.errors import UserError
+from autods.io.foreign import read_by_library
 
 _log = logging.getLogger(__name__)
 
@@ -142,7 +143,8 @@ def read_header(path: Path) -> Header:
     else:
         n_lines += 1
     delimiter = separator[1] if separator else next((mark for mark in ("\t", ";", ",") if mark in line), None)
-    cells = next(csv.reader([line], delimiter=delimiter or " ", skipinitialspace=True), [])
+    with read_by_library(f"{path} is no localization table"):
+        cells = next(csv.reader([line], delimiter=delimiter or " ", skipinitialspace=True), [])
     names = [cell.strip().strip('"').strip() for cell in cells]
     while names and not names[-1]:
         names.pop()
@@ -202,8 +204,9 @@ def read_columns(
     """
     try:
         values = _read_clean(path, header)
-    except (ValueError, UnicodeError):
-        return _read_patient(path, header, set(header.names if wanted is None else wanted))
+    except Exception:  # noqa: BLE001 whatever is irregular is looked at row by row
+        with read_by_library(f"{path} is not a whole table of numbers"):
+            return _read_patient(path, header, set(header.names if wanted is None else wanted))
     return {name: np.ascontiguousarray(values[:, i]) for i, name in enumerate(header.names)}
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from tifffile import TiffFile
 
 from autods.core.errors import UserError
+from autods.io.foreign import quiet
 from autods.io.names import skeleton
 
 _SUFFIXES = (".tif", ".tiff", ".btf", ".tf8", ".nd2", ".npy", ".raw", ".zarr")
@@ -77,7 +78,7 @@ def numbered_images(folder: Path) -> list[Path]:
 
 def _is_single_image(path: Path) -> bool:
     try:
-        with TiffFile(path) as tif:
+        with quiet("tifffile"), TiffFile(path) as tif:
             return not tif.pages.is_multipage and int((tif.imagej_metadata or {}).get("images", 1)) == 1
     except Exception:  # noqa: BLE001 tifffile raises anything over damaged files, which are no images
         return False

@@ -14,14 +14,12 @@ from autods.core.errors import UserError
 from autods.core.grid import index_to_nm
 from autods.core.quantities import require_plausible
 from autods.core.table import LocalizationTable
-from autods.io.foreign import read_by_library
+from autods.io.foreign import read_by_library, require_room
 from autods.io.programs import plausible
 from autods.io.side_files import parse_yaml, read_yaml
 
 #: Key of the YAML file under which our writer names the columns of which nothing is known.
 UNKNOWN_COLUMNS = "Unknown columns"
-#: Bytes that one stored byte can stand for in a compressed dataset.
-_MAX_RATIO = 2000
 _Columns = dict[str, NDArray[np.float64]]
 
 
@@ -115,7 +113,7 @@ def _decode(path: Path, file: Any, pixel_size_nm: float | None) -> LocalizationT
 def _table(node: Any, path: Path) -> _Columns:
     """Read a compound dataset, or a group of one dataset a column or of one compound dataset."""
     if isinstance(node, h5py.Dataset):
-        _check_size(node, path)
+        _require_room(node, path)
         values = node[()]
         return {name: np.asarray(values[name], np.float64) for name in values.dtype.names or ()}
     columns: _Columns = {}
@@ -125,7 +123,7 @@ def _table(node: Any, path: Path) -> _Columns:
         if item.dtype.names and "frame" in item.dtype.names:
             return _table(item, path)
         if item.dtype.kind in "uif" and item.ndim:
-            _check_size(item, path)
+            _require_room(item, path)
             columns[str(name)] = np.asarray(item[()], np.float64)
     lengths = {len(values) for values in columns.values()}
     if len(lengths) > 1:
@@ -133,11 +131,8 @@ def _table(node: Any, path: Path) -> _Columns:
     return columns
 
 
-def _check_size(dataset: Any, path: Path) -> None:
-    """Refuse a dataset that claims far more rows than the file can hold."""
-    claimed = math.prod(dataset.shape) * dataset.dtype.itemsize
-    if claimed > 2**20 and claimed > _MAX_RATIO * path.stat().st_size:
-        raise UserError(f"{path} is damaged: it claims {claimed:,} bytes of localizations")
+def _require_room(dataset: Any, path: Path) -> None:
+    require_room(math.prod(dataset.shape) * dataset.dtype.itemsize, path, "localizations")
 
 
 def _picasso_info(path: Path, file: Any) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 from autods.core.errors import UserError
 from autods.core.table import LocalizationTable
 from autods.io.atomic import atomic_path
-from autods.io.foreign import read_by_library
+from autods.io.foreign import read_by_library, require_room
 from autods.io.programs import plausible
 
 #: First bytes of every Parquet file.
@@ -95,7 +94,8 @@ def read_parquet(path: str | Path) -> LocalizationTable:
     path = Path(path)
     known = {"frame", *LocalizationTable.empty(is_3d=True).columns()}
     with read_by_library(f"{path} is not a whole Parquet file"):
-        _check_size(path, parquet.ParquetFile(path).metadata)
+        stated = parquet.ParquetFile(path).metadata
+        require_room(8 * stated.num_rows * stated.num_columns, path, "localizations", _MAX_RATIO)
         content = parquet.read_table(path)
         columns = {
             name: np.asarray(content[name].to_numpy(), np.float64)
@@ -108,13 +108,6 @@ def read_parquet(path: str | Path) -> LocalizationTable:
     if "z_nm" not in columns:
         columns.pop("uncertainty_z_nm", None)
     return plausible(columns.pop("frame"), columns, path)
-
-
-def _check_size(path: Path, stated: Any) -> None:
-    """Refuse a file that claims far more values than it can hold."""
-    claimed = 8 * stated.num_rows * stated.num_columns
-    if claimed > 2**24 and claimed > _MAX_RATIO * path.stat().st_size:
-        raise UserError(f"{path} is damaged: it claims {stated.num_rows:,} rows")
 
 
 def read_provenance(path: str | Path) -> dict[str, object]:

@@ -30,6 +30,8 @@ def _numpy_scalar(loader: _PlainLoader, _suffix: str, node: yaml.Node) -> Any:
     """Read NumPy's scalars, ``numpy._core.multiarray.scalar`` of [dtype, bytes], without running anything."""
     import numpy as np
 
+    if isinstance(node, yaml.MappingNode):
+        return loader.construct_mapping(node, deep=True)
     parts = loader.construct_sequence(node, deep=True) if isinstance(node, yaml.SequenceNode) else []
     kind = parts[0] if parts else None
     if isinstance(kind, dict):  # numpy.dtype, with its arguments

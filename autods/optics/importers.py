@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 from scipy.io import loadmat
 
 from autods.core import UserError
-from autods.io.foreign import read_by_library
+from autods.io.foreign import read_by_library, require_room
 from autods.optics.spline import SplinePSF
 
 
@@ -30,16 +31,22 @@ def open_foreign(path: Path, pixel_size_nm: float | None = None) -> SplinePSF:
     UserError
         If the file is none of these or the pixel size is unknown.
     """
+    complaint = f"{path}: is no PSF file (psf.h5, *_3dcal.mat, uiPSF .h5)"
     if h5py.is_hdf5(path):
-        with h5py.File(path, "r") as file:
+        with read_by_library(complaint), h5py.File(path, "r") as file:
+            file.visititems(lambda _, node: _require_room(node, path))
             if "res" in file and "I_model" in file["res"]:
                 return _uipsf(file, path)
             if "SXY" in file or "cspline" in file:
                 return _smap(_hdf_to_dict(file), path, pixel_size_nm)
         raise UserError(f"{path}: is no PSF that autods knows: give psf.h5, a *_3dcal.mat or a uiPSF .h5")
-    with read_by_library(f"{path}: is no PSF file (psf.h5, *_3dcal.mat, uiPSF .h5)"):
-        content = loadmat(path, squeeze_me=True, simplify_cells=True)
-    return _smap(content, path, pixel_size_nm)
+    with read_by_library(complaint):
+        return _smap(loadmat(path, squeeze_me=True, simplify_cells=True), path, pixel_size_nm)
+
+
+def _require_room(node: Any, path: Path) -> None:
+    if isinstance(node, h5py.Dataset):
+        require_room(math.prod(node.shape) * node.dtype.itemsize, path, str(node.name))
 
 
 def _hdf_to_dict(node: Any) -> dict[str, Any]:

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-import tifffile
 import torch
 from scipy.io import loadmat
 from scipy.ndimage import map_coordinates
@@ -15,6 +14,7 @@ from torch import Tensor
 
 from autods.core import OpticalSystem, UserError
 from autods.io.foreign import read_by_library
+from autods.io.readers.tiff import open_tiff
 from autods.optics.pupil import Pupil, aperture_and_wavelength
 from autods.optics.zernike import zernike
 
@@ -161,11 +161,11 @@ def _read_array(path: Path) -> np.ndarray:
     complaint = f"{path}: cannot be read as a phase mask (.npy, .mat or TIFF)"
     with read_by_library(complaint):
         if path.suffix.lower() == ".npy":
-            variables = {"": np.load(path)}
+            variables = {"": np.array(np.load(path, mmap_mode="r"))}
         elif path.suffix.lower() == ".mat":
             variables = {k: v for k, v in loadmat(path).items() if not k.startswith("__") and v.ndim == 2}
         else:
-            variables = {"": tifffile.imread(path)}
+            variables = {"": open_tiff(path).read(0, 2)[0]}
     if len(variables) != 1:
         raise UserError(f"{path}: a mask file holds one 2D array, this one has {sorted(variables)}")
     with read_by_library(complaint):

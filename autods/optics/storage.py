@@ -13,6 +13,7 @@ import torch
 
 from autods.core import OpticalSystem, UserError
 from autods.io.atomic import atomic_path
+from autods.io.foreign import read_by_library, require_room
 from autods.optics.field import FieldVariation
 from autods.optics.importers import open_foreign
 from autods.optics.protocol import PSFModel
@@ -105,7 +106,7 @@ def load_variation(path: str | Path) -> FieldVariation | None:
     """Read how the PSF of a ``psf.h5`` changes over the field; None where it does not."""
     if not h5py.is_hdf5(path):
         return None
-    with h5py.File(path, "r") as file:
+    with read_by_library(f"{path}: is damaged, calibrate again"), h5py.File(path, "r") as file:
         if "field" not in file or file.attrs.get("format") != _FORMAT:
             return None
         waves = file["field"]
@@ -136,16 +137,16 @@ def load_psf(path: str | Path, nfp_nm: float | None = None, pixel_size_nm: float
         raise UserError(f"{path}: there is no such file")
     if not h5py.is_hdf5(path):
         return open_foreign(path, pixel_size_nm)
-    try:
-        with h5py.File(path, "r") as file:
-            if file.attrs.get("format") == _FORMAT:
-                return _read(file, nfp_nm)
-    except (KeyError, OSError, ValueError) as error:
-        raise UserError(f"{path}: is damaged ({error}): calibrate again") from error
+    with read_by_library(f"{path}: is damaged, calibrate again"), h5py.File(path, "r") as file:
+        if file.attrs.get("format") == _FORMAT:
+            return _read(file, nfp_nm)
     return open_foreign(path, pixel_size_nm)
 
 
 def _read(file: h5py.File, nfp_nm: float | None) -> PSFModel:
+    for node in file.values():
+        if isinstance(node, h5py.Dataset):
+            require_room(math.prod(node.shape) * node.dtype.itemsize, Path(file.filename), node.name)
     kind = str(file.attrs["kind"])
     if kind == "spline":
         table = file["coefficients"]

@@ -14,14 +14,14 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback, EarlyStopping, LearningRateMonitor, ModelCheckpoint
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities import rank_zero_only
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from autods.core import UserError
+from autods.io.foreign import read_by_library
 from autods.runs.record import NOTICE
 from autods.runs.steps import Step
-from autods.training.checkpoints import UNREADABLE, AtomicCheckpoints, read_checkpoint, readable_checkpoint
+from autods.training.checkpoints import AtomicCheckpoints, read_checkpoint, readable_checkpoint
 from autods.training.data import SimulatedDataModule
 from autods.training.examples import ExampleFigure
 from autods.training.history import HISTORY_FILE, TrainingHistory
@@ -252,10 +252,8 @@ def _at_input(weight: Tensor, like: Tensor, middle: int) -> Tensor:
 
 
 def _read_state(file: Path) -> dict[str, Any]:
-    try:
+    with read_by_library(f"{file} cannot be read as weights, give a model's folder or a checkpoint"):
         if file.suffix == ".safetensors":
             return dict(load_file(file))
-        state = read_checkpoint(file)["state_dict"]
-    except (SafetensorError, *UNREADABLE) as error:
-        raise UserError(f"{file} cannot be read as weights: give a model's folder or a checkpoint") from error
-    return {k.removeprefix("network."): v for k, v in state.items()}
+        state = read_checkpoint(file)["state_dict"].items()
+        return {k.removeprefix("network."): v for k, v in state if isinstance(v, Tensor)}

@@ -15,6 +15,7 @@ import yaml
 
 from autods.core import UserError
 from autods.io.atomic import atomic_path
+from autods.io.foreign import read_by_library
 
 #: Name of the card's file in a model's folder.
 CARD_FILE = "card.yaml"
@@ -168,15 +169,13 @@ def read_card(path: Path) -> ModelCard:
         If the file is missing, is not YAML, or does not describe a model.
     """
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_bytes()
     except OSError as error:
         raise UserError(
             f"{path}: cannot read the model card ({error.strerror}): give a model's folder"
         ) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        line = " ".join(str(error).split())
-        raise UserError(f"{path}: not a YAML file ({line}): restore the model's card") from error
-    card = card_from_dict(values, str(path))
+    with read_by_library(f"{path}: not a YAML file of a model, restore the model's card"):
+        card = card_from_dict(yaml.safe_load(text.decode("utf-8")), str(path))
     if not _SHA256.fullmatch(card.weights_sha256):
         raise UserError(f"{path}: weights_sha256 must be the 64 hex digits of the weights' SHA-256")
     return dataclasses.replace(card, folder=path.parent)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +12,7 @@ from tifffile import TiffFile, TiffPage
 from autods.core.errors import UserError
 from autods.io.base import BaseMovie, Choice, Contents, Frames, MovieMetadata
 from autods.io.folders import first_of_series
-from autods.io.foreign import read_by_library, short
+from autods.io.foreign import quiet, read_by_library, short
 from autods.io.readers.axes import axis_sizes, choose_planes
 from autods.io.readers.blocks import BlockMovie
 from autods.io.readers.tiff_layout import Layout, one_file_layout
@@ -47,7 +45,7 @@ def open_tiff(path: Path, choice: Choice | None = None) -> BaseMovie:
         If the file is damaged, in colour, holds something to choose from, or lacks a file of its series.
     """
     choice = choice or Choice()
-    with _quiet_tifffile():
+    with quiet("tifffile"):
         layout = _layout(path, choice)
         planes = choose_planes(layout.axes, layout.shape, path, choice, layout.names)
         file, page, notes = _present(layout, planes, path)
@@ -209,7 +207,7 @@ class PagedMovie(BaseMovie):
 
     def _read(self, start: int, stop: int) -> Frames:
         frames = np.empty((stop - start, *self.shape[1:]), self.dtype)
-        with _quiet_tifffile():
+        with quiet("tifffile"):
             for number in np.unique(self._file_index[start:stop]).tolist():
                 wanted = start + np.flatnonzero(self._file_index[start:stop] == number)
                 self._fill(self._files[number], wanted.tolist(), frames, start)
@@ -240,15 +238,3 @@ class PagedMovie(BaseMovie):
         return UserError(
             f"{self.path}: frame {frame} cannot be decoded ({short(error)}): copy or save it again"
         )
-
-
-@contextmanager
-def _quiet_tifffile() -> Iterator[None]:
-    """Keep tifffile's own log lines from the screen: what matters becomes our error."""
-    logger = logging.getLogger("tifffile")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL + 1)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)

@@ -192,6 +192,14 @@ def _recorded(
             notes.append(f"it is cut short: {last} of {n_frames} frames are there and read")
             n_frames, counts[axis] = last, last // int(blocks[axis])
     expected = int(np.prod(counts, dtype=object))
+    if axis is not None:
+        seen = len({place[axis] for place in there})
+        if seen < counts[axis]:
+            n_missing = (counts[axis] - seen) * int(blocks[axis])
+            raise UserError(
+                f"{path} lacks the chunks of {n_missing} of {n_frames} frames:"
+                " copy it again (or write the chunks of black frames too)"
+            )
     if len(there) < expected:
         notes.append(
             f"{expected - len(there)} of its {expected} chunks are not there: they are read as its fill value"
