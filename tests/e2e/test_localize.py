@@ -32,6 +32,7 @@ FILES = {
     "linked.hdf5",
     "linked.yaml",
     "localizations.parquet",
+    ".lock",
     "run.json",
     "log.txt",
 }
