@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from autods.cli.commands import COMMANDS, OPTIONS, Command
+from autods.cli.commands import COMMANDS, FLAGS, OPTIONS, Command
 
 _KEY = re.compile(r"[A-Za-z_][\w.]*(@[\w.]+)?")
 _SETTING = re.compile(_KEY.pattern + r"\s*=")
@@ -40,6 +40,8 @@ class Arguments:
         Folders of ``--data``, which may be given more than once.
     multirun
         Whether ``-m`` was given.
+    flags
+        Options without a value that were given.
     help
         Whether ``--help`` was given.
     """
@@ -50,6 +52,7 @@ class Arguments:
     options: dict[str, Path] = field(default_factory=dict)
     data: tuple[Path, ...] = ()
     multirun: bool = False
+    flags: tuple[str, ...] = ()
     help: bool = False
 
     @property
@@ -73,6 +76,7 @@ class Arguments:
         words = ["autods", self.command.name, *(str(path.resolve()) for path in paths or self.paths)]
         for name, value in options.items():
             words += [name, str(value.resolve())]
+        words += self.flags
         return shlex.join([*words, *self.overrides])
 
 
@@ -102,7 +106,8 @@ def parse(argv: Sequence[str]) -> Arguments:
     overrides: list[str] = []
     options: dict[str, Path] = {}
     data: list[Path] = []
-    flags: set[str] = set()
+    flags: list[str] = []
+    multirun = False
     words = iter(_joined(argv[1:]))
     for word in words:
         if word == "--":
@@ -110,7 +115,9 @@ def parse(argv: Sequence[str]) -> Arguments:
         elif word in {"-h", "--help"}:
             return Arguments(command, help=True)
         elif word in {"-m", "--multirun"}:
-            flags.add("multirun")
+            multirun = True
+        elif word in command.flags:
+            flags.append(word)
         elif word.startswith("-") and len(word) > 1 and not Path(word).exists():
             name, value = _option(command, word, words)
             if name == "--data":
@@ -121,11 +128,13 @@ def parse(argv: Sequence[str]) -> Arguments:
             overrides.append("=".join(part.strip() for part in word.split("=", 1)))
         else:
             paths.append(Path(word))
-    if flags and not command.is_swept:
+    if multirun and not command.is_swept:
         swept = ", ".join(name for name, other in COMMANDS.items() if other.is_swept)
         raise UsageError(f"-m is not for autods {command.name}: only {swept} can be swept")
     _check_count(command, paths)
-    return Arguments(command, tuple(paths), tuple(overrides), options, tuple(data), multirun=bool(flags))
+    return Arguments(
+        command, tuple(paths), tuple(overrides), options, tuple(data), multirun=multirun, flags=tuple(flags)
+    )
 
 
 def nearest(word: str, known: Sequence[str] | dict[str, Command] | dict[str, tuple[str, str]]) -> str:
@@ -153,8 +162,8 @@ def _is_setting(word: str) -> bool:
 def _option(command: Command, word: str, words: Iterator[str]) -> tuple[str, Path]:
     name, equals, value = word.partition("=")
     advice = f"see autods {command.name} --help"
-    if name not in OPTIONS:
-        raise UsageError(f"there is no option {name}{nearest(name, OPTIONS)}: {advice}")
+    if name not in {**OPTIONS, **FLAGS}:
+        raise UsageError(f"there is no option {name}{nearest(name, [*OPTIONS, *FLAGS])}: {advice}")
     if name not in command.options:
         raise UsageError(f"{name} is not an option of autods {command.name}: {advice}")
     if not equals:

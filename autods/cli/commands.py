@@ -25,6 +25,9 @@ OPTIONS = {
     "--port": ("N", "port to listen on (default: 8080)"),
 }
 
+#: Options without a value.
+FLAGS = {"--follow": "localize while the file grows, until nothing is added any more"}
+
 OPTICS_KEYS = (
     ("optics.pixel_size_nm", "camera pixel in the sample, nm"),
     ("optics.wavelength_nm", "emission wavelength, nm"),
@@ -41,6 +44,12 @@ MOVIE_KEYS = (
     ("channel", "of a file that holds several channels, from 0; position likewise, of stage positions"),
     ("frames", "START:STOP, counted from 0, STOP excluded"),
     ("roi", "Y0:X0:Y1:X1, pixels, Y1 and X1 excluded"),
+)
+FINISH_KEYS = (
+    ("filter", 'what to keep, such as "photons > 500 & uncertainty_xy < 20"'),
+    ("drift", "auto; fiducials; none; or the file of a drift"),
+    ("link.radius_nm", "farthest a molecule is from itself in consecutive frames, nm; null: by the errors"),
+    ("link.gap", "frames that it may be dark in between"),
 )
 
 
@@ -68,6 +77,8 @@ class Command:
         Main settings with units.
     details
         Further lines of its help.
+    flags
+        Options without a value that it takes.
     overrides_only
         Whether everything that is no option goes to Hydra as it is (research commands).
     is_swept
@@ -83,6 +94,7 @@ class Command:
     paths: tuple[int, int | None] = (0, 0)
     keys: tuple[tuple[str, str], ...] = ()
     details: str = ""
+    flags: tuple[str, ...] = ()
     overrides_only: bool = False
     is_swept: bool = False
 
@@ -113,11 +125,12 @@ COMMANDS = {
         Command(
             name="localize",
             summary="2D one-click: movie in, localizations, super-resolved image and report out",
-            usage="MOVIE... [-m] [--out DIR] [key=value ...]",
+            usage="MOVIE... [-m] [--out DIR] [--follow] [key=value ...]",
             entry="autods.cli.localize:run",
             is_swept=True,
             config="localize",
             options=("--out",),
+            flags=("--follow",),
             paths=(1, None),
             keys=(
                 *OPTICS_KEYS,
@@ -127,6 +140,8 @@ COMMANDS = {
                 ("tiling.patch_um", "side of a patch that gets its own model, um"),
                 ("rescale", "fit the movie to the model's optics: true or false"),
                 ("decode.threshold", "least confidence of a localization; null: the model's own"),
+                *FINISH_KEYS,
+                ("follow.idle_s", "with --follow: seconds without a new frame that mean the end"),
                 ("device", "auto, cpu, cuda, cuda:1, mps"),
                 ("trainer.devices", "processes that share the frames of a movie"),
             ),
@@ -362,6 +377,7 @@ def command_help(command: Command) -> str:
     if command.options:
         lines += ["", "Options:"]
         lines += [f"  {name} {OPTIONS[name][0]:<6} {OPTIONS[name][1]}" for name in command.options]
+        lines += [f"  {name:<12} {FLAGS[name]}" for name in command.flags]
     if command.keys:
         width = max(len(key) for key, _ in command.keys)
         lines += ["", "Main settings (key=value):"]

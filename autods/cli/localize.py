@@ -19,6 +19,7 @@ from autods.cli.sweeps import write_result
 from autods.core import UserError
 from autods.io.folders import find_movies
 from autods.pipelines.autods import localize
+from autods.pipelines.follow import follow
 from autods.pipelines.settings import LocalizeSettings
 
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ def run(arguments: Arguments) -> int:
     wanted = localize_settings(config)
     team = make_team(config.trainer.devices, config.trainer.num_nodes, config.device)
     codes: list[int] = []
+    if "--follow" in arguments.flags:
+        return _follow(arguments, wanted, config.follow.idle_s, team)
     rows: list[Row] = []
     movies = [movie for path in arguments.paths for movie in _find(path, codes)]
     is_batch = len(arguments.paths) > 1 or movies not in ([], [arguments.paths[0]])
@@ -49,6 +52,19 @@ def run(arguments: Arguments) -> int:
     if is_batch and speaks(team):
         print(f"{codes.count(faults.DONE)} of {len(codes)} done")
     return next((code for code in (faults.OUR_FAULT, faults.USER_ERROR) if code in codes), faults.DONE)
+
+
+def _follow(arguments: Arguments, wanted: LocalizeSettings, idle_s: float, team: Team | None) -> int:
+    """Localize one movie while it grows."""
+    if len(arguments.paths) != 1 or team is not None:
+        raise UserError("--follow takes one movie and one process")
+    movie = arguments.paths[0]
+    (folder,) = run_folders([movie], arguments.out, is_batch=False)
+    command = arguments.equivalent(out=folder)
+    with progress_bars(movie.name) as progress:
+        table = follow(movie.absolute(), wanted, folder, idle_s=idle_s, progress=progress, command=command)
+    print(f"{movie.name}: {len(table):,} localizations: {folder / 'report.html'}")
+    return faults.DONE
 
 
 def _find(path: Path, codes: list[int]) -> list[Path]:

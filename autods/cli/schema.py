@@ -116,6 +116,13 @@ class ResultConfig:
 
 
 @dataclass
+class FollowConfig:
+    """Localizing while the file grows."""
+
+    idle_s: float = MISSING
+
+
+@dataclass
 class LocalizeConfig(MovieConfig, ResultConfig):
     """``conf/localize.yaml``."""
 
@@ -123,6 +130,7 @@ class LocalizeConfig(MovieConfig, ResultConfig):
     tiling: TilingConfig = field(default_factory=TilingConfig)
     rescale: bool = MISSING
     trainer: ProcessesConfig = field(default_factory=ProcessesConfig)
+    follow: FollowConfig = field(default_factory=FollowConfig)
     zoo: str | None = MISSING
 
 

@@ -33,7 +33,7 @@ from autods.pipelines.plan import (
 )
 from autods.pipelines.report import SettingRow
 from autods.pipelines.settings import FinishSettings, LocalizeSettings, camera_inputs
-from autods.pipelines.streaming import BlockLocalizer, block_length
+from autods.pipelines.streaming import BlockLocalizer, block_length, tell_nobody
 from autods.runs.chunks import ChunkStore
 from autods.runs.provenance import FileDigest, digest_file
 from autods.runs.record import Progress, RunRecord, is_finished, no_progress
@@ -124,12 +124,12 @@ def localize(
         )
         # The blocks of an interrupted run serve another filter or drift too.
         store = ChunkStore(out or folder, step_key(*made_from))
-        run = _Run(record, whole, part, settings, instrument, cards, localizers, digest, store, team)
+        run = Run(record, whole, part, settings, instrument, cards, localizers, digest, store, team)
         return run.carry_out(write=out is not None)
 
 
 @dataclasses.dataclass(frozen=True)
-class _Run:
+class Run:
     """One run of the pipeline: what its stages share."""
 
     record: RunRecord
@@ -144,25 +144,11 @@ class _Run:
     team: Team | None
 
     def carry_out(self, *, write: bool) -> LocalizationTable:
+        """Measure, localize, finish and, if wanted, write the files."""
         record, part = self.record, self.part
         if self.digest is not None:
             record.add_input(self.whole.path, self.digest)
-        with record.stage("measure the movie"):
-            plan = make_plan(part, self.instrument.optics, self.settings, self.cards, self.localizers)
-        instrument = with_measured(self.instrument, plan.profile.camera)
-        for card in self.cards:
-            if card.name in self.localizers:
-                record.add_weights(card.name, card.weights_sha256)
-        camera = crop_camera(instrument.camera, self._roi)
-        localizer = BlockLocalizer(
-            plan,
-            self.localizers,
-            camera,
-            scope=self.settings.scope,
-            calibrate_noise=not instrument.gain_known,
-            min_significance=self.settings.min_significance,
-            refine=self.settings.refine,
-        )
+        plan, instrument, localizer = self.prepare()
         blocks = self._localize_blocks(localizer)
         if self.team is not None and not self.team.is_first:
             return LocalizationTable.empty()
@@ -180,6 +166,27 @@ class _Run:
         self.store.clear()
         return table
 
+    def prepare(self) -> tuple[Plan, Instrument, BlockLocalizer]:
+        """Measure the movie, choose the models, and make what localizes its blocks."""
+        record, part = self.record, self.part
+        with record.stage("measure the movie"):
+            plan = make_plan(part, self.instrument.optics, self.settings, self.cards, self.localizers)
+        instrument = with_measured(self.instrument, plan.profile.camera)
+        for card in self.cards:
+            if card.name in self.localizers:
+                record.add_weights(card.name, card.weights_sha256)
+        camera = crop_camera(instrument.camera, self._roi)
+        localizer = BlockLocalizer(
+            plan,
+            self.localizers,
+            camera,
+            scope=self.settings.scope,
+            calibrate_noise=not instrument.gain_known,
+            min_significance=self.settings.min_significance,
+            refine=self.settings.refine,
+        )
+        return plan, instrument, localizer
+
     @property
     def _roi(self) -> tuple[int, int, int, int]:
         y0, x0 = self.part.origin_px
@@ -189,12 +196,15 @@ class _Run:
         starts = range(0, self.part.shape[0], block_length(self.part.shape))
 
         def compute(start: int, tell: Tell) -> Columns:
-            stop = min(start + starts.step, starts.stop)
-            block = localizer(*self._read(start, stop, localizer.neighbours), tell)
-            block["frame"] = block["frame"] + start
-            return block
+            return self.block(localizer, start, min(start + starts.step, starts.stop), tell)
 
         return list(each_block(self.record, self.store, starts, compute, self.team))
+
+    def block(self, localizer: BlockLocalizer, start: int, stop: int, tell: Tell = tell_nobody) -> Columns:
+        """Localize frames [start, stop) of the part; positions are those within the part."""
+        block = localizer(*self._read(start, stop, localizer.neighbours), tell)
+        block["frame"] = block["frame"] + start
+        return block
 
     def _read(self, start: int, stop: int, neighbours: int) -> tuple[NDArray[Any], int, int]:
         """Return frames between their neighbours, which may lie outside the wanted range, and how many of

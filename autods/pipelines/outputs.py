@@ -105,11 +105,16 @@ def reconstruct(table: LocalizationTable, region: Region, pixel_size_nm: float) 
         (Y, X), and its pixel: larger than wanted where the image would be too large.
     """
     height, width = (px_to_nm(float(side), region.pixel_size_nm) for side in region.shape[1:])
-    pixel_size_nm = max(pixel_size_nm, math.sqrt(height * width / MAX_RENDER_PX))
+    pixel_size_nm = picture_pixel_nm((height, width), pixel_size_nm)
     y0, x0 = (px_to_nm(float(start), region.pixel_size_nm) for start in region.origin_px)
     sigma = spot_sigma_nm(table, pixel_size_nm)
     image = render_gaussian(table.x_nm - x0, table.y_nm - y0, sigma, (height, width), pixel_size_nm)
     return image, pixel_size_nm
+
+
+def picture_pixel_nm(shape_nm: tuple[float, float], wanted_nm: float) -> float:
+    """Return the pixel of a picture of a field (height, width), nm: larger where there would be too many."""
+    return max(wanted_nm, math.sqrt(shape_nm[0] * shape_nm[1] / MAX_RENDER_PX))
 
 
 def spot_sigma_nm(table: LocalizationTable, pixel_size_nm: float) -> NDArray[np.float64]:

@@ -78,7 +78,7 @@ def _known(predicted: NDArray[np.float64] | None, fitted: NDArray[np.float64]) -
     return fitted if predicted is None else np.where(np.isfinite(predicted), predicted, fitted)
 
 
-def _tell_nobody(share: float) -> None:
+def tell_nobody(share: float) -> None:
     """Ignore progress."""
 
 
@@ -128,7 +128,7 @@ class BlockLocalizer:
         return max(localizer.context // 2 for localizer in self._localizers.values())
 
     def __call__(
-        self, frames: NDArray[Any], before: int = 0, after: int = 0, tell: Tell = _tell_nobody
+        self, frames: NDArray[Any], before: int = 0, after: int = 0, tell: Tell = tell_nobody
     ) -> Columns:
         """Localize a block.
 
