@@ -147,6 +147,8 @@ class SimulateConfig:
     on_frames: float = MISSING
     gradient: float = MISSING
     blobs: float = MISSING
+    drift: str = MISSING
+    drift_nm: float = MISSING
     seed: int = MISSING
     psf: dict[str, Any] = field(default_factory=dict)
     optics: OpticsConfig = field(default_factory=OpticsConfig)

@@ -8,9 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from autods.core import Camera, OpticalSystem, UserError
+from autods.io.drift import write_drift
 from autods.io.images import MovieWriter
 from autods.io.tables import TruthWriter
 from autods.optics import PSFModel
@@ -26,9 +28,11 @@ from autods.simulation import (
     blink,
     simulate_movie,
 )
+from autods.simulation.drifting import DRIFTS, drift_curve
 
 MOVIE_FILE = "movie.tif"
 TRUTH_FILE = "truth.csv"
+DRIFT_FILE = "truth_drift.csv"
 _CHUNK_FRAMES = 50
 
 
@@ -58,6 +62,8 @@ class SimulationSettings:
         Mean time that a molecule stays on, frames.
     gradient, blobs
         Strength of the background's non-uniformity, 0 to 1.
+    drift, drift_nm
+        How the sample drifts (one of :data:`autods.simulation.drifting.DRIFTS`) and how far, nm.
     seed
         Of all random numbers.
     psf
@@ -82,6 +88,8 @@ class SimulationSettings:
     on_frames: float = 2.0
     gradient: float = 0.3
     blobs: float = 0.3
+    drift: str = "none"
+    drift_nm: float = 200.0
     seed: int = 0
     psf: Callable[[OpticalSystem], PSFModel] | None = None
     z_min_nm: float = -500.0
@@ -91,12 +99,14 @@ class SimulationSettings:
         known = [*STRUCTURES] if self.psf is None else [*STRUCTURES, *STRUCTURES_3D]
         if self.structure not in known:
             raise UserError(f"structure={self.structure} is not known: use one of {', '.join(known)}")
+        if self.drift not in DRIFTS:
+            raise UserError(f"drift={self.drift} is not known: use one of {', '.join(DRIFTS)}")
         if not self.z_max_nm > self.z_min_nm:
             raise UserError(f"psf.z_max_nm={self.z_max_nm:g} is not above psf.z_min_nm={self.z_min_nm:g}")
         for name in ("n_frames", "size_px", "photons", "on_frames"):
             if not getattr(self, name) > 0:
                 raise UserError(f"{name}={getattr(self, name)} is not possible: it must be greater than 0")
-        for name in ("density_per_um2", "background", "gradient", "blobs"):
+        for name in ("density_per_um2", "background", "gradient", "blobs", "drift_nm"):
             if not getattr(self, name) >= 0:
                 raise UserError(f"{name}={getattr(self, name)} is not possible: it must be at least 0")
         if self.optics.airy_sigma_nm is None:
@@ -113,7 +123,7 @@ def simulate_to_folder(
 ) -> Path:
     """Simulate a movie into a folder: ``movie.tif``, ``truth.csv``, ``run.json`` and ``log.txt``.
 
-    Frames are drawn and written piece by piece, so that the length of the movie needs no memory.
+    With drift, its curve goes to ``truth_drift.csv``. Frames are drawn and written piece by piece, so that the length of the movie needs no memory.
 
     Parameters
     ----------
@@ -155,6 +165,11 @@ def _write(settings: SimulationSettings, folder: Path, advance: Callable[[], Non
     blinks = blink(
         sample, settings.n_frames, per_frame, settings.photons, generator, on_frames=settings.on_frames
     )
+    curve = None
+    if settings.drift != "none":
+        rng, n_axes = np.random.default_rng(settings.seed), 2 if settings.psf is None else 3
+        curve = drift_curve(settings.drift, settings.n_frames, settings.drift_nm, rng, n_axes)
+        write_drift(folder / DRIFT_FILE, curve)
     simulator = Simulator([_renderer(settings)], [settings.camera], settings.gradient, settings.blobs)
     pieces = simulate_movie(
         sample,
@@ -167,6 +182,7 @@ def _write(settings: SimulationSettings, folder: Path, advance: Callable[[], Non
         psf_sigma_nm=sigma_nm,
         pixel_size_nm=optics.pixel_size_nm,
         chunk=_CHUNK_FRAMES,
+        drift_nm=None if curve is None else torch.from_numpy(curve),
     )
     n_emitters, n_bytes = 0, 2 * settings.n_frames * settings.size_px**2
     with (

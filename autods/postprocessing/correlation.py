@@ -17,6 +17,8 @@ PIXEL_NM, BLUR_PX = 25.0, 1.0
 _MAX_SIDE = 1024
 #: Drifts between two segments are looked for up to this, nm.
 _RANGE_NM = 1000.0
+#: Pixel of the images of two tables, nm.
+_PAIR_PIXEL_NM = 100.0
 #: Rounds of the robust fit, and the deviation from which a pair counts less, nm.
 _ROUNDS, _TOLERANCE_NM = 20, 30.0
 
@@ -53,6 +55,24 @@ def correlate_segments(xy_nm: Floats, segment: NDArray[np.int64], n_segments: in
     table = np.array(rows)
     first, second = table[:, 0].astype(int), table[:, 1].astype(int)
     return _solve(first, second, table[:, 2:4] * PIXEL_NM, np.maximum(table[:, 4] - 3.0, 1e-3), n_segments)
+
+
+def correlate_pair(first_nm: Floats, second_nm: Floats) -> Floats:
+    """Return the shift (2,), nm, that brings a first set of points (N, 2) onto a second one (M, 2).
+
+    The images are coarse, so that a rotation or a stretch between the two does not hide the peak.
+
+    Parameters
+    ----------
+    first_nm, second_nm
+        Positions, nm.
+    """
+    xy = np.concatenate([first_nm, second_nm]) * (PIXEL_NM / _PAIR_PIXEL_NM)
+    segment = np.repeat([0, 1], [len(first_nm), len(second_nm)])
+    spectra, side = _spectra(xy, segment, 2)
+    surface = fft.irfft2(spectra[1] * spectra[0].conj(), (side, side))
+    shift, _ = _peak(surface, side // 2 - 1)
+    return np.array(shift) * _PAIR_PIXEL_NM
 
 
 def _spectra(

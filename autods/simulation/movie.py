@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -26,6 +27,7 @@ def simulate_movie(
     psf_sigma_nm: float,
     pixel_size_nm: float,
     chunk: int = 100,
+    drift_nm: Tensor | None = None,
 ) -> Iterator[tuple[Tensor, EmitterBatch]]:
     """Expose the camera to a blinking sample.
 
@@ -49,6 +51,8 @@ def simulate_movie(
         Camera pixel, nm.
     chunk
         Frames at a time.
+    drift_nm
+        (T, 2) or (T, 3) position of the sample in each frame, nm; None: it does not move.
 
     Yields
     ------
@@ -59,6 +63,10 @@ def simulate_movie(
     still = simulator.background(torch.tensor([background]), shape_px, generator)
     for first in range(0, n_frames, chunk):
         emitters = blinks.during(sample, first, min(first + chunk, n_frames))
+        if drift_nm is not None:
+            moved = emitters.xyz_nm.clone()
+            moved[..., : drift_nm.shape[1]] += drift_nm[first : first + len(emitters), None].to(moved)
+            emitters = replace(emitters, xyz_nm=moved)
         level = torch.full((len(emitters),), background)
         sigma = torch.full((len(emitters),), psf_sigma_nm)
         frames = simulator(Scenes(emitters, level, sigma), shape_px, generator, still)
