@@ -111,16 +111,21 @@ COMMANDS = {
         Command(
             name="demo",
             summary="simulate a small movie with truth, localize it, print the score, write the report",
-            usage="[--out DIR] [key=value ...]",
+            usage="[two_targets] [--out DIR] [key=value ...]",
             entry="autods.cli.demo:run",
             config="demo",
             options=("--out",),
+            paths=(0, 1),
             keys=(
                 ("simulate.n_frames", "frames of the movie"),
                 ("simulate.seed", "of the simulation"),
                 ("device", "auto, cpu, cuda, cuda:1, mps"),
             ),
-            details="Without --out the results go to autods_demo/ in the current folder.",
+            details=(
+                "Without --out the results go to autods_demo/ in the current folder. two_targets shows two\n"
+                "structures in two channels, one of them distorted, with common beads: simulated, localized,\n"
+                "registered and drawn in one picture."
+            ),
         ),
         Command(
             name="localize",
@@ -151,6 +156,44 @@ COMMANDS = {
                 "folder); of a folder or several movies each gets its own folder there, and a movie that\n"
                 "fails does not stop the others. Repeating an interrupted command goes on where it stopped.\n"
                 "-m sweeps over comma-separated values: a folder for each combination, and results.csv."
+            ),
+        ),
+        Command(
+            name="combine",
+            summary="two targets or channels: registered tables and one picture in magenta and green",
+            usage="FIRST SECOND [--out DIR] [key=value ...]",
+            entry="autods.cli.combine:run",
+            config="combine",
+            options=("--out",),
+            paths=(2, 2),
+            keys=(
+                ("registration", "auto: from common beads, else structure; none; or a registration.json"),
+                ("render.pixel_size_nm", "pixel of the picture, nm"),
+            ),
+            details=(
+                "FIRST and SECOND are run folders of autods localize or tables of any program; two halves of a\n"
+                "frame or two channels of a file are localized with roi= or channel=. Without --out the\n"
+                "results go to FIRST_SECOND_combined/ in the current folder. The registration.json of bead\n"
+                "movies serves those of the sample too."
+            ),
+        ),
+        Command(
+            name="finish",
+            summary="filter, correct the drift of, link and export a table of any program",
+            usage="TABLE [--out DIR] [key=value ...]",
+            entry="autods.cli.finish:run",
+            config="finish",
+            options=("--out",),
+            paths=(1, 1),
+            keys=(
+                *FINISH_KEYS,
+                ("optics.pixel_size_nm", "camera pixel, nm, where the table does not state it"),
+                ("render.pixel_size_nm", "pixel of the picture, nm"),
+            ),
+            details=(
+                "TABLE is a run folder, whose drift is first put back, or a table. Writes the same files as\n"
+                "autods localize, and localizations_sml.mat for SMAP. Without --out the results go to\n"
+                "TABLE_finished/ in the current folder."
             ),
         ),
         Command(

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from autods.cli.schema import (
     CameraConfig,
+    FinishConfig,
     LocalizeConfig,
     OpticsConfig,
     ResultConfig,
@@ -63,7 +64,7 @@ def localize_settings(config: LocalizeConfig) -> LocalizeSettings:
     )
 
 
-def finish_settings(config: ResultConfig) -> FinishSettings:
+def finish_settings(config: ResultConfig | FinishConfig) -> FinishSettings:
     """Return what is to be done with the localizations.
 
     Raises

@@ -149,6 +149,7 @@ class SimulateConfig:
     blobs: float = MISSING
     drift: str = MISSING
     drift_nm: float = MISSING
+    beads: int = MISSING
     seed: int = MISSING
     psf: dict[str, Any] = field(default_factory=dict)
     optics: OpticsConfig = field(default_factory=OpticsConfig)
@@ -195,3 +196,22 @@ class WebConfig:
     host: str = MISSING
     port: int = MISSING
     max_upload_mb: float = MISSING
+
+
+@dataclass
+class CombineConfig:
+    """``conf/combine.yaml``."""
+
+    registration: str = MISSING
+    render: RenderConfig = field(default_factory=RenderConfig)
+
+
+@dataclass
+class FinishConfig:
+    """``conf/finish.yaml``."""
+
+    filter: str | None = MISSING
+    drift: str = MISSING
+    link: LinkConfig = field(default_factory=LinkConfig)
+    optics: TableOpticsConfig = field(default_factory=TableOpticsConfig)
+    render: RenderConfig = field(default_factory=RenderConfig)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from autods.core.errors import UserError
@@ -27,10 +29,12 @@ class GrowingMovie:
     ----------
     path
         The file or folder; it need not be there yet.
+    channel, position
+        Which channel and stage position of a file that holds several.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, channel: int | None = None, position: int | None = None) -> None:
+        self._path, self._channel, self._position = path, channel, position
         self._movie: Movie | None = None
         self._state: tuple[int, int] | None = None
         self._changed = self._opened = time.monotonic()
@@ -79,7 +83,8 @@ class GrowingMovie:
     def _open(self) -> None:
         start = time.monotonic()
         try:
-            movie = open_movie(self._path)
+            with _quiet():
+                movie = open_movie(self._path, channel=self._channel, position=self._position)
         except UserError as error:
             # A header that is half written; the next look sees more.
             logger.debug("%s cannot be opened yet: %s", self._path, error)
@@ -89,6 +94,18 @@ class GrowingMovie:
             self._whole = max(self._whole, _count_whole(movie, self._whole))
         self._opened = time.monotonic()
         self._open_s = self._opened - start
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep what is said of unfinished files from being said at every look."""
+    readers = logging.getLogger("autods.io")
+    level = readers.level
+    readers.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        readers.setLevel(level)
 
 
 def _count_whole(movie: Movie, known: int) -> int:

@@ -18,7 +18,9 @@ from autods.io.base import Frames
 _PLAIN_TIFF_BYTES = 3_900_000_000
 
 
-def write_image_tiff(image: NDArray[np.generic], path: str | Path, pixel_size_nm: float) -> None:
+def write_image_tiff(
+    image: NDArray[np.generic], path: str | Path, pixel_size_nm: float, axes: str = "ZYX"
+) -> None:
     """Write a float32 ImageJ TIFF with its pixel size.
 
     Parameters
@@ -29,6 +31,8 @@ def write_image_tiff(image: NDArray[np.generic], path: str | Path, pixel_size_nm
         File to write; replaced in one step.
     pixel_size_nm
         Side of a pixel of this image, nm.
+    axes
+        Of a stack: ``ZYX`` for depths, ``CYX`` for channels.
 
     Raises
     ------
@@ -39,7 +43,7 @@ def write_image_tiff(image: NDArray[np.generic], path: str | Path, pixel_size_nm
     if pixels.nbytes > _PLAIN_TIFF_BYTES:
         raise UserError(f"cannot write {path}: the image needs {pixels.nbytes >> 20} MB; use larger pixels")
     per_um = 1e3 / pixel_size_nm
-    metadata = {"unit": "um", "axes": "YX" if pixels.ndim == 2 else "ZYX"}
+    metadata = {"unit": "um", "axes": "YX" if pixels.ndim == 2 else axes}
     with atomic_path(path) as part:
         tifffile.imwrite(part, pixels, imagej=True, resolution=(per_um, per_um), metadata=metadata)
 

@@ -245,6 +245,7 @@ class Run:
             shape=self.part.shape,
             origin_px=self.part.origin_px,
             pixel_size_nm=instrument.optics.pixel_size_nm,
+            first_frame=self.part.first_frame,
         )
         rows = [*instrument.rows, *_setting_rows(self.settings, plan)]
         patches = patch_rows(plan, used, self.part.origin_px)

@@ -320,6 +320,7 @@ class _Run:
             shape=self.part.shape,
             origin_px=self.part.origin_px,
             pixel_size_nm=self.instrument.optics.pixel_size_nm,
+            first_frame=self.part.first_frame,
         )
         rows = [*self.instrument.rows, *outputs3d.setting_rows(self.settings, known.z_range_nm)]
         with record.stage("write tables"):

@@ -86,7 +86,7 @@ def follow(
         )
         stop_file = out / STOP_FILE
         stop_file.unlink(missing_ok=True)
-        growing = GrowingMovie(movie)
+        growing = GrowingMovie(movie, settings.channel, settings.position)
         stack.callback(growing.close)
         _Following(record, growing, movie, settings, idle_s, stop_file).carry_out()
         stop_file.unlink(missing_ok=True)

@@ -58,6 +58,8 @@ class Region:
         ``(y0, x0)`` of the part.
     pixel_size_nm
         Camera pixel, nm.
+    first_frame
+        Frame of the movie that the part begins with.
     """
 
     movie: Path
@@ -65,6 +67,7 @@ class Region:
     shape: tuple[int, int, int]
     origin_px: tuple[int, int]
     pixel_size_nm: float
+    first_frame: int = 0
 
 
 def write_tables(finished: Finished, region: Region, folder: Path) -> None:

@@ -29,6 +29,7 @@ from autods.simulation import (
     simulate_movie,
 )
 from autods.simulation.drifting import DRIFTS, drift_curve
+from autods.simulation.photophysics import with_beads
 
 MOVIE_FILE = "movie.tif"
 TRUTH_FILE = "truth.csv"
@@ -64,6 +65,11 @@ class SimulationSettings:
         Strength of the background's non-uniformity, 0 to 1.
     drift, drift_nm
         How the sample drifts (one of :data:`autods.simulation.drifting.DRIFTS`) and how far, nm.
+    beads, bead_seed
+        Beads that shine in every frame, ten times as bright as a molecule, and the seed of their places.
+    distortion
+        ``(xx, xy, yx, yy)`` about the centre of the field, then ``(x, y)`` in nm: how the image of the sample
+        is stretched and shifted; empty: not at all.
     seed
         Of all random numbers.
     psf
@@ -90,6 +96,9 @@ class SimulationSettings:
     blobs: float = 0.3
     drift: str = "none"
     drift_nm: float = 200.0
+    beads: int = 0
+    bead_seed: int = 0
+    distortion: tuple[float, ...] = ()
     seed: int = 0
     psf: Callable[[OpticalSystem], PSFModel] | None = None
     z_min_nm: float = -500.0
@@ -123,7 +132,8 @@ def simulate_to_folder(
 ) -> Path:
     """Simulate a movie into a folder: ``movie.tif``, ``truth.csv``, ``run.json`` and ``log.txt``.
 
-    With drift, its curve goes to ``truth_drift.csv``. Frames are drawn and written piece by piece, so that the length of the movie needs no memory.
+    With drift, its curve goes to ``truth_drift.csv``. Frames are drawn and written piece by piece, so that
+    the length of the movie needs no memory.
 
     Parameters
     ----------
@@ -170,6 +180,12 @@ def _write(settings: SimulationSettings, folder: Path, advance: Callable[[], Non
         rng, n_axes = np.random.default_rng(settings.seed), 2 if settings.psf is None else 3
         curve = drift_curve(settings.drift, settings.n_frames, settings.drift_nm, rng, n_axes)
         write_drift(folder / DRIFT_FILE, curve)
+    if settings.beads:
+        places = torch.rand((settings.beads, 3), generator=torch.Generator().manual_seed(settings.bead_seed))
+        xyz = (0.1 + 0.8 * places) * side_nm * torch.tensor([1.0, 1.0, 0.0])
+        sample, blinks = with_beads(sample, blinks, xyz, 10 * settings.photons, settings.n_frames)
+    if settings.distortion:
+        sample = dataclasses.replace(sample, xyz_nm=_distorted(sample.xyz_nm, settings))
     simulator = Simulator([_renderer(settings)], [settings.camera], settings.gradient, settings.blobs)
     pieces = simulate_movie(
         sample,
@@ -195,6 +211,14 @@ def _write(settings: SimulationSettings, folder: Path, advance: Callable[[], Non
             n_emitters += int(emitters.mask.sum())
             advance()
     return n_emitters
+
+
+def _distorted(xyz_nm: torch.Tensor, settings: SimulationSettings) -> torch.Tensor:
+    """Return positions (N, 3) as an imperfect second channel shows them."""
+    matrix = torch.tensor(settings.distortion[:4]).view(2, 2)
+    centre = settings.side_nm / 2
+    xy = (xyz_nm[:, :2] - centre) @ matrix.T + centre + torch.tensor(settings.distortion[4:])
+    return torch.cat([xy, xyz_nm[:, 2:]], 1)
 
 
 def _sample(settings: SimulationSettings, generator: torch.Generator) -> Sample:

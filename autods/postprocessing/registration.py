@@ -120,7 +120,7 @@ def register(first: Floats, second: Floats, *, seed: int = 0) -> Registration:
     fit = _fit(first, second, centre, start, _WIDTHS_NM, is_affine=is_affine)
     found = _result(fit, centre)
     tree = cKDTree(first)
-    distance, _ = tree.query(found.points(second))
+    distance = np.asarray(tree.query(found.points(second))[0], np.float64)
     matched = distance < 3 * _NARROWEST_NM
     reason = _insignificant(tree, found.points(second), rng)
     if matched.sum() < (LEAST_AFFINE if is_affine else LEAST_SHIFT) or reason:

@@ -1,6 +1,6 @@
 """Pictures of localizations: histogram, Gaussian, depth colour, previews."""
 
-from autods.rendering.color import depth_color, depth_palette, render_depth
+from autods.rendering.color import depth_color, depth_palette, render_depth, two_colors
 from autods.rendering.gaussian import render_gaussian
 from autods.rendering.histogram import render_histogram
 from autods.rendering.preview import round_length_nm, to_preview
@@ -15,4 +15,5 @@ __all__ = [
     "render_histogram",
     "round_length_nm",
     "to_preview",
+    "two_colors",
 ]

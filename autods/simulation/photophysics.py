@@ -98,6 +98,37 @@ def blink(
     return Blinks(molecule, start, start + duration, rate * sample.brightness[molecule])
 
 
+def with_beads(
+    sample: Sample, blinks: Blinks, xyz_nm: Tensor, photons: float, n_frames: int
+) -> tuple[Sample, Blinks]:
+    """Add beads that shine in every frame.
+
+    Parameters
+    ----------
+    sample, blinks
+        The molecules and their on-events.
+    xyz_nm
+        (K, 3) positions of the beads, nm.
+    photons
+        Photons of a bead in a frame.
+    n_frames
+        Length of the movie.
+    """
+    n, k = len(sample), len(xyz_nm)
+    one = torch.ones(k)
+    whole = Sample(
+        torch.cat([sample.xyz_nm, xyz_nm.to(sample.xyz_nm)]),
+        torch.cat([sample.activity, 0 * one]),
+        torch.cat([sample.brightness, one]),
+    )
+    return whole, Blinks(
+        torch.cat([torch.arange(n, n + k), blinks.molecule]),
+        torch.cat([torch.zeros(k, dtype=blinks.start.dtype), blinks.start]),
+        torch.cat([torch.full((k,), float(n_frames), dtype=blinks.stop.dtype), blinks.stop]),
+        torch.cat([(photons * one).to(blinks.rate), blinks.rate]),
+    )
+
+
 class SceneSampler(Protocol):
     """Draws what lies in front of the camera in independent frames, such as `ImagingConditions`."""
 

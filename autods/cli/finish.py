@@ -1,0 +1,35 @@
+"""``autods finish``: from a table to a finished picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from autods.cli.arguments import Arguments
+from autods.cli.compose import settings
+from autods.cli.convert import finish_settings
+from autods.cli.faults import DONE
+from autods.cli.progress import progress_bars
+from autods.cli.schema import FinishConfig
+from autods.pipelines.finish_table import finish_table
+
+
+def run(arguments: Arguments) -> int:
+    """Filter, correct, link, draw and export a table."""
+    config = settings(arguments, FinishConfig)
+    (path,) = arguments.paths
+    folder = arguments.out or Path(f"{path.stem}_finished")
+    with progress_bars(path.name) as progress:
+        finished = finish_table(
+            path,
+            finish_settings(config),
+            folder,
+            pixel_size_nm=config.optics.pixel_size_nm,
+            render_pixel_size_nm=config.render.pixel_size_nm,
+            progress=progress,
+            command=arguments.equivalent(out=folder),
+        )
+    dropped = f", {finished.n_dropped:,} dropped by the filter" if finished.n_dropped else ""
+    print(f"{len(finished.table):,} localizations{dropped}, {len(finished.linked):,} events")
+    print(f"drift: {finished.drift.note}")
+    print(f"Look at {folder / 'report.html'}")
+    return DONE
