@@ -123,8 +123,8 @@ COMMANDS = {
             ),
             details=(
                 "Without --out the results go to autods_demo/ in the current folder. two_targets shows two\n"
-                "structures in two channels, one of them distorted, with common beads: simulated, localized,\n"
-                "registered and drawn in one picture."
+                "structures in two channels, one of them distorted, with common beads: simulated,\n"
+                "localized, registered and drawn in one picture."
             ),
         ),
         Command(
@@ -171,10 +171,10 @@ COMMANDS = {
                 ("render.pixel_size_nm", "pixel of the picture, nm"),
             ),
             details=(
-                "FIRST and SECOND are run folders of autods localize or tables of any program; two halves of a\n"
-                "frame or two channels of a file are localized with roi= or channel=. Without --out the\n"
-                "results go to FIRST_SECOND_combined/ in the current folder. The registration.json of bead\n"
-                "movies serves those of the sample too."
+                "FIRST and SECOND are run folders of autods localize or tables of any program; two halves\n"
+                "of a frame or two channels of a file are localized with roi= or channel=. Without --out\n"
+                "the results go to FIRST_SECOND_combined/ in the current folder. The registration.json of\n"
+                "bead movies serves those of the sample too."
             ),
         ),
         Command(

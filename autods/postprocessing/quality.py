@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from autods.core import LocalizationTable
 from autods.metrics.decorrelation import decorrelation_resolution
-from autods.metrics.image import density_image
 from autods.metrics.resolution import frc_resolution, split_random
 from autods.postprocessing.drift import Drift
 from autods.postprocessing.linking import LinkedTable
 from autods.postprocessing.precision import nena_precision
+from autods.rendering import render_gaussian
 
 #: Field that resolutions are measured in at most, nm a side; the part with most events is taken.
 _FIELD_NM = 20_000.0
@@ -109,7 +109,7 @@ def _resolution(part: LocalizationTable, drift: Drift, seed: int) -> QualityRow:
 def _decorrelation(part: LocalizationTable) -> QualityRow:
     x, y = part.x_nm - part.x_nm.min(), part.y_nm - part.y_nm.min()
     shape = (max(float(y.max()), 500.0) + 1, max(float(x.max()), 500.0) + 1)
-    image = density_image(LocalizationTable.build(part.frame, x, y), shape, _PIXEL_NM)
+    image = render_gaussian(x, y, part.uncertainty_xy_nm, shape, _PIXEL_NM)
     found = decorrelation_resolution(image, _PIXEL_NM)
     if math.isnan(found.resolution_nm):
         return QualityRow("resolution (decorrelation)", "not known", "The image has no clear cut-off.")
