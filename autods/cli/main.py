@@ -14,7 +14,7 @@ from types import FrameType
 
 from autods.cli import faults
 from autods.cli.arguments import Arguments, parse
-from autods.cli.commands import command_help, overview
+from autods.cli.help import command_help, overview
 
 
 def main(argv: Sequence[str] | None = None) -> int:

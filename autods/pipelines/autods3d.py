@@ -107,8 +107,7 @@ def localize3d(
             RunRecord(own, "localize3d", command=command, key=key, progress=progress)
         )
         record.add_input(whole.path, digest)
-        # The blocks of an interrupted run serve another filter or drift too.
-        store = ChunkStore(out, step_key(*made_from))
+        store = ChunkStore(out, step_key(*made_from))  # its blocks serve another filter or drift too
         return _Run(
             record, whole, part, settings, instrument, device, digest.sha256, out, store, team
         ).carry_out()

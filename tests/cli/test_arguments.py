@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from autods.cli.arguments import UsageError, parse
-from autods.cli.commands import COMMANDS, command_help, overview
+from autods.cli.commands import COMMANDS
+from autods.cli.help import command_help, overview
 
 
 def test_words_are_sorted() -> None:

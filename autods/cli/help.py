@@ -1,0 +1,47 @@
+"""The texts of ``autods --help`` and ``autods COMMAND --help``."""
+
+from __future__ import annotations
+
+from autods.cli.commands import COMMANDS, EXIT_CODES, FLAGS, OPTIONS, RULE, Command
+
+
+def overview() -> str:
+    """Return the text of ``autods --help``."""
+    width = max(len(name) for name in COMMANDS)
+    lines = [f"  autods {name:<{width}}  {command.summary}" for name, command in COMMANDS.items()]
+    return "\n".join(
+        [
+            "Usage: autods COMMAND [paths] [--out DIR] [key=value ...]",
+            "",
+            "One-click deep-learning single-molecule localization microscopy.",
+            "",
+            *lines,
+            "",
+            "autods COMMAND --help shows the settings of a command; autods --version the version.",
+            "",
+            RULE,
+            "",
+            EXIT_CODES,
+        ]
+    )
+
+
+def command_help(command: Command) -> str:
+    """Return the text of ``autods COMMAND --help``."""
+    summary = f"{command.summary[0].upper()}{command.summary[1:]}."
+    lines = [f"Usage: autods {command.name} {command.usage}".rstrip(), "", summary]
+    if command.details:
+        lines += ["", command.details]
+    if command.options:
+        lines += ["", "Options:"]
+        lines += [f"  {name} {OPTIONS[name][0]:<6} {OPTIONS[name][1]}" for name in command.options]
+        lines += [f"  {name:<12} {FLAGS[name]}" for name in command.flags]
+    if command.keys:
+        width = max(len(key) for key, _ in command.keys)
+        lines += ["", "Main settings (key=value):"]
+        lines += [f"  {key:<{width}}  {text}" for key, text in command.keys]
+    if command.config:
+        lines += ["", f"All settings with their defaults: conf/{command.config}.yaml."]
+    if not command.overrides_only:
+        lines += ["", RULE]
+    return "\n".join([*lines, "", EXIT_CODES])
