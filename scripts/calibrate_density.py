@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from autods.benchmarks.estimators import calibrate
 from autods.estimation.correction import CORRECTION_FILE, write_correction
+from benchmarks.estimators import calibrate
 
 
 def main() -> None:

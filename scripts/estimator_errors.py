@@ -6,7 +6,7 @@ import argparse
 
 import numpy as np
 
-from autods.benchmarks.estimators import GRID_DENSITY_PER_UM2, GRID_SNR, estimator_errors
+from benchmarks.estimators import GRID_DENSITY_PER_UM2, GRID_SNR, estimator_errors
 
 
 def main() -> None:

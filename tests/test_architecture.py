@@ -32,7 +32,6 @@ LAYERS = {
     "training": 3,
     "inference": 3,
     "pipelines": 4,
-    "benchmarks": 4,
     "cli": 5,
     "web": 5,
 }
@@ -41,7 +40,7 @@ MAX_FUNCTION_LINES = 50
 
 #: Libraries that only some packages may import at all.
 LIBRARY_HOMES = {
-    "pytorch_lightning": {"training", "inference", "pipelines", "benchmarks", "cli", "web"},
+    "pytorch_lightning": {"training", "inference", "pipelines", "cli", "web"},
     "lightning": set[str](),
     "lightning_fabric": {"pipelines", "training"},
     "hydra": {"cli"},
@@ -53,7 +52,7 @@ LIBRARY_HOMES = {
     "uvicorn": {"web"},
 }
 #: Libraries slow to import or with global state: only inside functions, and only in these packages.
-FUNCTION_ONLY = {"matplotlib": {"rendering", "calibration", "training", "pipelines", "benchmarks", "cli"}}
+FUNCTION_ONLY = {"matplotlib": {"rendering", "calibration", "training", "pipelines", "cli"}}
 
 #: (relative path) -> reason, for files over MAX_FILE_LINES.
 LONG_FILES: dict[str, str] = {}
@@ -64,7 +63,7 @@ LONG_FUNCTIONS: dict[tuple[str, str], str] = {
 }
 
 MODULES = sorted(PACKAGE.rglob("*.py"))
-SCRIPTS = sorted((ROOT / "scripts").glob("*.py"))
+SCRIPTS = sorted([*(ROOT / "scripts").glob("*.py"), *(ROOT / "benchmarks").rglob("*.py")])
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
 
 
@@ -138,6 +137,14 @@ def test_imports_point_down_the_layers() -> None:
         elif upward := {name for name in imported_packages(path) if LAYERS[name] > LAYERS[own]}:
             wrong[relative(path)] = upward
     assert not wrong, f"these import from above: {wrong}"
+
+
+def test_the_package_does_not_know_the_benchmarks() -> None:
+    def used(path: Path) -> set[str]:
+        return {name.split(".")[0] for name in imports(tree(path), path)}
+
+    users = [relative(path) for path in MODULES if "benchmarks" in used(path)]
+    assert not users
 
 
 def remaining_cycle(graph: dict[str, set[str]]) -> dict[str, set[str]]:

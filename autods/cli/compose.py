@@ -11,6 +11,7 @@ import re
 import types
 import typing
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 from hydra import compose, initialize_config_dir
@@ -24,7 +25,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from autods.cli.arguments import Arguments
 from autods.core import UserError
-from autods.core.resources import conf_dir
+from autods.core.resources import config_dirs
 
 Schema = TypeVar("Schema")
 
@@ -98,15 +99,16 @@ def compose_checked(config: str, overrides: Sequence[str]) -> DictConfig:
     UserError
         If an override cannot be read, names no key (the nearest is told), or no choice of its group.
     """
+    homes = config_dirs(config)
     parsed = [_parse(word) for word in expand_shorthands(overrides)]
     for item in parsed:
         if item.is_sweep_override():
             raise UserError(f"{_line(item)} gives several values: give one, or quote it if it is a text")
     GlobalHydra.instance().clear()
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        groups = [item for item in parsed if _choices(item) is not None]
+    with initialize_config_dir(str(homes[0]), version_base="1.3"):
+        groups = [item for item in parsed if _choices(item, homes) is not None]
         for item in groups:
-            _check_choice(item)
+            _check_choice(item, _choices(item, homes) or [])
         known = [key for key, _ in leaves(_compose(config, [_line(item) for item in groups]))]
         for item in parsed:
             if item not in groups and not item.is_add():
@@ -116,7 +118,7 @@ def compose_checked(config: str, overrides: Sequence[str]) -> DictConfig:
 
 def _compose(config: str, lines: list[str]) -> DictConfig:
     try:
-        return compose(config, lines)
+        return compose(config, [*search_path(config), *lines])
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(f"the settings do not fit together: {error}") from error
 
@@ -153,16 +155,22 @@ def _line(item: Override) -> str:
     return item.input_line
 
 
-def _choices(item: Override) -> list[str] | None:
+def search_path(config: str) -> list[str]:
+    """Return the word that tells Hydra where else a configuration's groups lie."""
+    return [f"hydra.searchpath=[{','.join(f'file://{home}' for home in config_dirs(config)[1:])}]"]
+
+
+def _choices(item: Override, homes: Sequence[Path]) -> list[str] | None:
     """Return the choices of the group that an override names; None when it names no group."""
-    folder = conf_dir().joinpath(*item.key_or_group.split("/"))
-    if "." in item.key_or_group or not folder.is_dir():
+    folders = [home.joinpath(*item.key_or_group.split("/")) for home in homes]
+    if "." in item.key_or_group or not any(folder.is_dir() for folder in folders):
         return None
-    return sorted(str(path.relative_to(folder).with_suffix("")) for path in folder.rglob("*.yaml"))
+    return sorted(
+        str(path.relative_to(folder).with_suffix("")) for folder in folders for path in folder.rglob("*.yaml")
+    )
 
 
-def _check_choice(item: Override) -> None:
-    choices = _choices(item) or []
+def _check_choice(item: Override, choices: list[str]) -> None:
     value: Any = item.value()
     for choice in map(str, value if isinstance(value, list) else [value]):
         if choice not in choices:

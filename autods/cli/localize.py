@@ -23,7 +23,7 @@ from autods.pipelines.follow import follow
 from autods.pipelines.settings import LocalizeSettings
 
 if TYPE_CHECKING:
-    from autods.benchmarks.tables import Row
+    from autods.io.result_tables import Row
     from autods.pipelines.distributed import Team
 
 

@@ -17,11 +17,11 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from autods.cli.arguments import Arguments
-from autods.cli.compose import compose_checked, expand_shorthands
+from autods.cli.compose import compose_checked, expand_shorthands, search_path
 from autods.cli.faults import DONE
 from autods.cli.sweeps import GatherResults, run_job
 from autods.core import UserError
-from autods.core.resources import conf_dir
+from autods.core.resources import config_dirs
 
 
 def run_hydra(arguments: Arguments, function: Callable[[DictConfig], Any]) -> int:
@@ -96,14 +96,14 @@ def _run_app(arguments: Arguments, config: str, job: Callable[[DictConfig], Any]
             failures.append(error)
             return None
 
-    words = list(expand_shorthands(arguments.overrides))
+    words = [*search_path(config), *expand_shorthands(arguments.overrides)]
     if arguments.multirun:
         words.append(f"+hydra.callbacks.gather._target_={GatherResults.__module__}.GatherResults")
         if arguments.out is not None:
             words.append(f"hydra.sweep.dir={arguments.out.resolve()}")
         words.append("--multirun")
     GlobalHydra.instance().clear()
-    app = hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=config)(guarded)
+    app = hydra.main(version_base="1.3", config_path=str(config_dirs(config)[0]), config_name=config)(guarded)
     with _process_arguments([f"autods {arguments.command.name}", *words]), _errors_reach_us():
         try:
             app()

@@ -15,8 +15,8 @@ from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from autods.benchmarks.tables import Row, Table
 from autods.io.atomic import atomic_path
+from autods.io.result_tables import Row, Table
 
 #: What a job leaves in its folder: ``{"rows": [{column: value}, ...]}``.
 RESULT_FILE = "result.json"

@@ -17,6 +17,20 @@ def conf_dir() -> Path:
     return _shipped("conf")
 
 
+def benchmarks_dir() -> Path | None:
+    """Return the folder of the benchmarks, which only a checkout has."""
+    folder = _PACKAGE.parent / "benchmarks"
+    return folder if (folder / "conf" / "benchmark.yaml").is_file() else None
+
+
+def config_dirs(config: str) -> tuple[Path, ...]:
+    """Return where a configuration and the groups that it may choose from lie, its own folder first."""
+    benchmarks = benchmarks_dir()
+    if config == "benchmark" and benchmarks is not None:
+        return benchmarks / "conf", conf_dir()
+    return (conf_dir(),)
+
+
 def models_dir() -> Path:
     """Return the folder of the pre-trained zoo."""
     return _shipped("models")

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from autods.benchmarks.condition_fields import Conditions, condition_field, flat_counterparts
-from autods.benchmarks.condition_lines import EMCCD, all_lines, photons_for
-from autods.benchmarks.condition_scores import lateral_bounds, misses, score_field
 from autods.core import LocalizationTable
+from benchmarks.condition_fields import Conditions, condition_field, flat_counterparts
+from benchmarks.condition_lines import EMCCD, all_lines, photons_for
+from benchmarks.condition_scores import lateral_bounds, misses, score_field
 from tests.benchmarks.test_suites import run, zoo  # noqa: F401
 
 

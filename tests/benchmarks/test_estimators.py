@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from autods.benchmarks.estimators import (
+from autods.core import Camera
+from benchmarks.estimators import (
     CAMERAS,
     EstimatorErrors,
     PatchConditions,
@@ -12,7 +13,6 @@ from autods.benchmarks.estimators import (
     draw_conditions,
     simulate_patch,
 )
-from autods.core import Camera
 
 
 @pytest.mark.parametrize("camera", CAMERAS, ids=["ideal", "scmos", "scmos_gain", "emccd"])

@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy.spatial import cKDTree
 
-from autods.benchmarks.fields import (
+from benchmarks.fields import (
     CAMERA,
     HeterogeneousConditions,
     UniformConditions,

@@ -4,18 +4,18 @@ import numpy as np
 import pytest
 import torch
 
-from autods.benchmarks.contenders import Contender, available, settings_for, timed_localize, zoo_cards
-from autods.benchmarks.fields import HeterogeneousConditions, heterogeneous_field
-from autods.benchmarks.heterogeneous import (
+from autods.core import LocalizationTable, UserError
+from autods.zoo import load_model
+from autods.zoo.registry import save_model
+from benchmarks.contenders import Contender, available, settings_for, timed_localize, zoo_cards
+from benchmarks.fields import HeterogeneousConditions, heterogeneous_field
+from benchmarks.heterogeneous import (
     Heterogeneous,
     assemble,
     choose_oracle,
     choose_patches,
     common_fraction,
 )
-from autods.core import LocalizationTable, UserError
-from autods.zoo import load_model
-from autods.zoo.registry import save_model
 from tests.pipelines.models import write_zoo
 
 

@@ -6,12 +6,12 @@ import shutil
 import numpy as np
 import pytest
 
-from autods.benchmarks.contenders import zoo_cards
-from autods.benchmarks.density_snr import best_rows, everyone
-from autods.benchmarks.known_resolution import band_limited, frc_of_molecules
 from autods.cli.main import main
 from autods.core import LocalizationTable
 from autods.io.tables import write_thunderstorm
+from benchmarks.contenders import zoo_cards
+from benchmarks.density_snr import best_rows, everyone
+from benchmarks.known_resolution import band_limited, frc_of_molecules
 from tests.benchmarks.test_suites import rows_of, run
 from tests.pipelines.models import write_zoo
 

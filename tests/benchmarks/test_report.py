@@ -3,11 +3,11 @@ from dataclasses import dataclass
 
 import pytest
 
-from autods.benchmarks.page import write_page
-from autods.benchmarks.report import SuiteResult, commit, machine, run_suite
-from autods.benchmarks.style import grouped_bars, grouped_points, lines, panels
-from autods.benchmarks.tables import Table
 from autods.core import UserError
+from autods.io.result_tables import Table
+from benchmarks.page import write_page
+from benchmarks.report import SuiteResult, commit, machine, run_suite
+from benchmarks.style import grouped_bars, grouped_points, lines, panels
 
 
 @dataclass(frozen=True)

@@ -7,21 +7,21 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from autods.benchmarks.fields import UniformConditions, uniform_field
-from autods.benchmarks.measure import measured
-from autods.benchmarks.movies2d import Movies2d, movie_specs, peer_rows
-from autods.benchmarks.picasso import run_picasso
-from autods.benchmarks.uniform import Uniform, pull
 from autods.cli.benchmark import run as run_config
 from autods.cli.compose import compose_checked
 from autods.cli.main import main
 from autods.core import LocalizationTable, UserError
-from autods.core.resources import conf_dir
+from autods.core.resources import config_dirs
+from benchmarks.fields import UniformConditions, uniform_field
+from benchmarks.measure import measured
+from benchmarks.movies2d import Movies2d, movie_specs, peer_rows
+from benchmarks.picasso import run_picasso
+from benchmarks.uniform import Uniform, pull
 from tests.data import shared
 from tests.pipelines.models import write_zoo
 
-SUITES = sorted(path.stem for path in (conf_dir() / "suite").glob("*.yaml"))
-FAST = sorted(path.stem for path in (conf_dir() / "suite" / "fast").glob("*.yaml"))
+SUITES = sorted(path.stem for path in (config_dirs("benchmark")[0] / "suite").glob("*.yaml"))
+FAST = sorted(path.stem for path in (config_dirs("benchmark")[0] / "suite" / "fast").glob("*.yaml"))
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,7 @@ def test_every_suite_composes(name):
     suite = compose_checked("benchmark", [f"suite={name}", "zoo=somewhere"]).suite
     assert suite.name == name.removeprefix("fast/")
     for settings in suite.get("suites", {"": suite}).values():
-        assert settings._target_.startswith("autods.benchmarks.")
+        assert settings._target_.startswith("benchmarks.")
         assert settings.get("zoo", "somewhere") == "somewhere"
 
 

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from autods.benchmarks.tables import Table, mean_rows, number, read_rows
+from autods.io.result_tables import Table, mean_rows, number, read_rows
 
 
 def test_csv_keeps_the_digits_and_every_column():

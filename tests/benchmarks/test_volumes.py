@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from autods.benchmarks.volumes import Laboratory, Tested, Variant, VolumeTraining
 from autods.cli.main import main
 from autods.core import Camera, LocalizationTable, OpticalSystem, UserError
 from autods.optics.registry import astigmatic_gaussian_psf
 from autods.simulation import VolumeConditions
+from benchmarks.volumes import Laboratory, Tested, Variant, VolumeTraining
 from tests.benchmarks.test_suites import rows_of
 
 CONDITIONS = VolumeConditions(
@@ -96,7 +96,7 @@ def test_scores_of_a_group_count_its_frames_only():
 
 
 def test_unknown_networks_are_named():
-    from autods.benchmarks.ds3d_compare import Ds3dCompare
+    from benchmarks.ds3d_compare import Ds3dCompare
 
     with pytest.raises(UserError, match="'best' is not known: use AutoDS3D"):
         Ds3dCompare(laboratory().psf, CONDITIONS, TINY, variants=["best"]).run()

@@ -10,13 +10,11 @@ import pytest
 
 import autods
 from autods.cli.arguments import parse
-from autods.cli.commands import COMMANDS
-from autods.cli.compose import compose_checked, leaves, load
+from autods.cli.compose import compose_checked, load
 from autods.cli.convert import localize_settings
 from autods.cli.localize3d import localize3d_settings
 from autods.cli.schema import LocalizeConfig
 from autods.core import UserError
-from autods.core.resources import conf_dir
 from autods.pipelines.settings import LocalizeSettings
 from autods.pipelines.settings3d import Localize3DSettings, TrainingSettings
 from autods.web.fields import CAMERA, LOCALIZE, Field, defaults_of
@@ -58,16 +56,6 @@ def test_null_means_the_same_in_2d_and_3d(tmp_path: Path) -> None:
     assert [each.significance for each in found.values()] == [3.0, 0.0, 2.5]
     with pytest.raises(UserError, match="at least 0"):
         localize3d_settings(parse([*words, "decode.min_significance=-1"]))
-
-
-@pytest.mark.parametrize("name", [name for name, command in COMMANDS.items() if command.config])
-def test_the_help_names_settings_that_there_are(name: str) -> None:
-    config = COMMANDS[name].config
-    assert config is not None
-    groups = {path.name for path in conf_dir().iterdir() if path.is_dir()}
-    known = {key for key, _ in leaves(compose_checked(config, []))} | groups
-    missing = [key for key, _ in COMMANDS[name].keys if key not in known]
-    assert not missing
 
 
 @pytest.mark.parametrize(

@@ -54,3 +54,11 @@ def test_without_a_terminal_stages_are_lines(capsys: pytest.CaptureFixture[str])
         progress("report", 0, 1)
     lines = [line.partition(" ")[2] for line in capsys.readouterr().err.splitlines()]
     assert lines == ["movie.tif: localize", "movie.tif: report"]
+
+
+def test_a_bare_wheel_says_where_the_benchmarks_are(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("autods.cli.benchmark.benchmarks_dir", lambda: None)
+    assert main(["benchmark", "suite=uniform"]) == 2
+    assert "clone the source" in capsys.readouterr().err

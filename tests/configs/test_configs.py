@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from autods.cli import schema
 from autods.cli.commands import COMMANDS
 from autods.cli.compose import compose_checked, load
-from autods.core.resources import conf_dir
+from autods.core.resources import conf_dir, config_dirs
 
 SCHEMAS: dict[str, type] = {
     "localize": schema.LocalizeConfig,
@@ -30,8 +30,8 @@ EXPERIMENTS = sorted(
     for path in (conf_dir() / "experiment").rglob("*.yaml")
 )
 SUITES = sorted(
-    str(path.relative_to(conf_dir() / "suite").with_suffix(""))
-    for path in (conf_dir() / "suite").rglob("*.yaml")
+    str(path.relative_to(config_dirs("benchmark")[0] / "suite").with_suffix(""))
+    for path in (config_dirs("benchmark")[0] / "suite").rglob("*.yaml")
 )
 TOP_LEVEL = sorted(path.stem for path in conf_dir().glob("*.yaml"))
 WITH_SETTINGS = [command for command in COMMANDS.values() if command.config is not None]
@@ -45,11 +45,12 @@ def test_file_and_schema_agree(name: str) -> None:
 
 @pytest.mark.parametrize("command", WITH_SETTINGS, ids=lambda command: command.name)
 def test_the_main_settings_exist(command: Any) -> None:
-    assert (conf_dir() / f"{command.config}.yaml").is_file()
+    homes = config_dirs(command.config)
+    assert (homes[0] / f"{command.config}.yaml").is_file()
     composed = compose_checked(command.config, ())
     absent = object()
     for key, _ in command.keys:
-        if not (conf_dir() / key).is_dir():  # a group is chosen, not set
+        if not any((home / key).is_dir() for home in homes):  # a group is chosen, not set
             assert OmegaConf.select(composed, key, default=absent) is not absent, key
 
 

@@ -7,12 +7,12 @@ import pytest
 import torch
 from scipy.spatial import cKDTree
 
-from autods.benchmarks.fields import HeterogeneousConditions, heterogeneous_field
 from autods.estimation.patch import measure_patch
 from autods.inference import Localizer, Rescaling, tile_field
 from autods.io.movie import ArrayMovie
 from autods.pipelines.crowding import RADIUS_SIGMAS, with_crowding
 from autods.zoo import load_card
+from benchmarks.fields import HeterogeneousConditions, heterogeneous_field
 
 SIGMA_PX, PIXEL_NM = 1.15, 100.0
 

@@ -1,1 +1,0 @@
-"""Measurements of this program on simulated and reference data, made by scripts anyone can run."""

@@ -1,0 +1,1 @@
+"""Measurements of this program on simulated and reference data: suites, tables and figures."""
