@@ -298,7 +298,7 @@ COMMANDS = {
                 ("snr.max_pixel_value", "photons of the brightest pixel; null: measured"),
                 (
                     "preset",
-                    "instant (no training), cpu_quick, default (a GPU) or paper; by the device if not given",
+                    "instant (no training), cpu_quick, default (GPU) or paper; null: by the device",
                 ),
                 ("family", "mixture, or voxels as published"),
                 ("trainer.max_minutes", "stop training after so many minutes, keeping the best"),
@@ -349,6 +349,19 @@ COMMANDS = {
             ),
             details="Settings go to Hydra as they are, sweeps and +key=value included.",
             overrides_only=True,
+        ),
+        Command(
+            name="zoo",
+            summary="train the pre-trained models that are missing, or score those that are there",
+            usage="build|score [key=value ...]",
+            entry="autods.cli.zoo:run",
+            config="zoo",
+            paths=(1, 1),
+            keys=(
+                ("budget", "cpu: about three hours on a core; gpu: the shipped ones"),
+                ("models", "folder of the models"),
+                ("only", "names of some models, so that several processes share the work; null: all"),
+            ),
         ),
         Command(
             name="benchmark",

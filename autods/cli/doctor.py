@@ -110,7 +110,7 @@ def _models() -> Iterator[Finding]:
 
     names = list_models()
     if not names:
-        advice = "install autods again, or build the zoo: python scripts/build_zoo.py"
+        advice = "install autods again, or build the zoo: autods zoo build"
         yield Finding("models", f"none in {models_dir()}", advice)
     for name in names:
         try:

@@ -1,10 +1,9 @@
-"""``autods train``: any training that the configuration can compose, and the building of the zoo."""
+"""``autods train``: any training that the configuration can compose."""
 
 from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +13,9 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from autods.cli.arguments import Arguments, UsageError
-from autods.cli.compose import check_call, check_calls, compose_checked
+from autods.cli.compose import check_call, check_calls
 from autods.cli.research import run_hydra
 from autods.cli.sweeps import write_result
-from autods.core import UserError
 from autods.io.atomic import atomic_path
 from autods.runs.lock import own_folder
 from autods.runs.provenance import digest_file
@@ -182,67 +180,3 @@ def _plain(values: Any) -> Any:
     if "_target_" in values:
         plain = {"kind": values["_target_"].rpartition(".")[2], **plain}
     return plain
-
-
-def build_zoo(config: DictConfig) -> None:
-    """Train every model of the zoo that is not there yet; an interrupted training goes on.
-
-    Parameters
-    ----------
-    config
-        Composition of ``conf/zoo.yaml``.
-    """
-    from autods.zoo.registry import list_models, load_card
-
-    models = Path(config.models)
-    for name, train in _trainings(config):
-        if name in list_models(models) and load_card(name, models).training == training_of(train):
-            _LOG.info("%s: there already", name)
-            continue
-        _LOG.info("%s: training %d steps", name, train.trainer.max_steps)
-        _LOG.info("%s: Jaccard index %.3f on its test set", name, run(train))
-
-
-def _trainings(config: DictConfig) -> Iterator[tuple[str, DictConfig]]:
-    """Yield name and training configuration of each wanted model of the zoo."""
-    names = [entry.experiment.rpartition("/")[2] for entry in config.entries]
-    for name in config.only or ():
-        if name not in names:
-            raise UserError(f"only: {name!r} is no model of the zoo: use some of {', '.join(names)}")
-    for entry in config.entries:
-        name = entry.experiment.rpartition("/")[2]
-        if config.only is None or name in config.only:
-            yield name, compose_checked("train", _overrides(config, entry, name))
-
-
-def _overrides(config: DictConfig, entry: DictConfig, name: str) -> list[str]:
-    return [
-        f"experiment={entry.experiment}",
-        f"out={config.out}/{name}",
-        f"models={config.models}",
-        *config.overrides,
-        *entry.overrides,
-    ]
-
-
-def score_zoo(config: DictConfig) -> None:
-    """Measure threshold and metrics of every model on its fixed test set and write them into its card.
-
-    Parameters
-    ----------
-    config
-        Composition of ``conf/zoo.yaml``.
-    """
-    from autods.representation import build_representation
-    from autods.training.export import score_network, with_scores
-    from autods.zoo.card import CARD_FILE, write_card
-    from autods.zoo.registry import load_card, load_model
-
-    models = Path(config.models)
-    for name, train in _trainings(config):
-        card = load_card(name, models)
-        data = instantiate(train.data, _convert_="all")
-        representation = build_representation(card.representation.name, **card.representation.args)
-        best = score_network(load_model(card), representation, card.normalization, data)
-        write_card(with_scores(card, best), models / name / CARD_FILE)
-        _LOG.info("%s: %s", name, best)

@@ -6,13 +6,13 @@ Those of 3D training are in test_training3d.py, on small volumes.
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from hydra.utils import instantiate
 
 from autods.cli.compose import compose_checked
-from autods.cli.train import build_zoo, run
+from autods.cli.train import run
+from autods.cli.zoo import build_zoo
 from autods.core import UserError
 from autods.core.resources import conf_dir, models_dir
 from autods.zoo import list_models, load_card
@@ -55,9 +55,16 @@ def test_the_mixed_light_can_be_made():
 
 
 def test_a_sweep_runs_each_combination(tmp_path):
-    script = Path(__file__).parents[2] / "scripts" / "train.py"
     words = [*SMALL, "light=gaussian", "seed=1,2", f"out={tmp_path}/${{seed}}"]
-    command = [sys.executable, str(script), "-m", *words, f"hydra.sweep.dir={tmp_path}/sweep"]
+    command = [
+        sys.executable,
+        "-m",
+        "autods.cli.main",
+        "train",
+        "-m",
+        *words,
+        f"hydra.sweep.dir={tmp_path}/sweep",
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
     assert done.returncode == 0, done.stderr[-2000:]
     assert {path.parent.name for path in tmp_path.glob("*/config.yaml")} == {"1", "2"}

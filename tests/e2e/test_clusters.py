@@ -151,7 +151,7 @@ def test_a_sweep_is_submitted_as_an_array_with_the_resources_asked_for(
     small += ["trainer.fast_dev_run=true", "trainer.accelerator=cpu", "trainer.progress_bar=false"]
     asked = {"partition": "gpu", "gpus_per_node": 1, "cpus_per_task": 8, "mem_gb": 32, "timeout_min": 240}
     launcher = ["hydra/launcher=submitit_slurm", *(f"hydra.launcher.{k}={v}" for k, v in asked.items())]
-    command = [sys.executable, "scripts/train.py", "-m", *small, *launcher, "seed=1,2"]
+    command = [sys.executable, "-m", "autods.cli.main", "train", "-m", *small, *launcher, "seed=1,2"]
     done = subprocess.run(
         [*command, f"hydra.sweep.dir={tmp_path / 'sweep'}"],
         cwd=ROOT,
