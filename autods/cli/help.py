@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from autods.cli.commands import COMMANDS, EXIT_CODES, FLAGS, OPTIONS, RULE, Command
+from autods.cli.commands import COMMANDS, FLAGS, OPTIONS, Command
+
+RULE = """\
+An argument is an option when it starts with "-", a setting when it looks like key=value (a word, dots
+allowed, then "=") and no file of that name exists, and a path otherwise; a file whose name looks like a
+setting is therefore taken as a file. After "--" every argument is a path."""
+
+EXIT_CODES = (
+    "Exit codes: 0 done; 2 something to correct, told in one line; 1 a fault of autods; 130 interrupted."
+)
 
 
 def overview() -> str:
