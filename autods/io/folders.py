@@ -11,7 +11,21 @@ from autods.core.errors import UserError
 from autods.io.foreign import quiet
 from autods.io.names import skeleton
 
-_SUFFIXES = (".tif", ".tiff", ".btf", ".tf8", ".nd2", ".npy", ".raw", ".zarr")
+_SUFFIXES = (
+    ".tif",
+    ".tiff",
+    ".btf",
+    ".tf8",
+    ".nd2",
+    ".npy",
+    ".raw",
+    ".zarr",
+    ".czi",
+    ".lif",
+    ".sif",
+    ".ims",
+    ".stk",
+)
 _ZARR_FILES = ("zarr.json", ".zgroup", ".zarray")
 #: Second and further files of a Micro-Manager stack: NAME_MMStack_Pos0_1.ome.tif, NDTiffStack_1.tif.
 _CONTINUED = re.compile(

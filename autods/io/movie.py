@@ -11,10 +11,14 @@ import numpy as np
 from autods.core.errors import UserError
 from autods.io.base import BaseMovie, Choice, Contents, Frames, Movie, MovieMetadata
 from autods.io.folders import find_movies, is_zarr, numbered_images
+from autods.io.readers.czi import open_czi
+from autods.io.readers.imaris import open_imaris
+from autods.io.readers.lif import open_lif
 from autods.io.readers.nd2 import open_nd2
 from autods.io.readers.npy import open_npy
 from autods.io.readers.picasso_raw import open_picasso_raw
 from autods.io.readers.sequence import open_sequence
+from autods.io.readers.sif import open_sif
 from autods.io.readers.tiff import open_tiff
 from autods.io.readers.zarr import open_zarr
 
@@ -33,12 +37,16 @@ __all__ = [
 
 _log = logging.getLogger(__name__)
 
-_KINDS = "TIFF, ND2, Zarr, .npy and Picasso .raw"
+_KINDS = "TIFF, ND2, CZI, LIF, SIF, Imaris, Zarr, .npy and Picasso .raw"
 
 _READERS: list[tuple[bytes, Callable[[Path, Choice], BaseMovie]]] = [
     *((magic, open_tiff) for magic in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")),
     *((magic, open_nd2) for magic in (b"\xda\xce\xbe\x0a", b"\0\0\0\x0cjP  ")),
     (b"\x93NUMPY", open_npy),
+    (b"ZISRAWFI", open_czi),
+    (b"\x70\0\0\0", open_lif),
+    (b"Andor Te", open_sif),
+    (b"\x89HDF", open_imaris),
 ]
 
 _FOREIGN = {
@@ -46,7 +54,6 @@ _FOREIGN = {
     b"\xff\xd8\xff": "a JPEG picture",
     b"GIF8": "a GIF picture",
     b"BM": "a BMP picture",
-    b"\x89HDF": "an HDF5 file",
     b"PK\3\4": "a ZIP archive",
     b"SIMPLE": "a FITS file",
     b"RIFF": "an AVI video",

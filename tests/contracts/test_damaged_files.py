@@ -31,8 +31,10 @@ from autods.zoo.registry import list_models, load_card
 from tests.contracts.test_readers import FORMATS as MOVIES
 from tests.contracts.test_table_formats import FORMATS as TABLES
 from tests.io.test_programs import TEXTS
+from tests.io.writers import write_sif
 from tests.optics.test_storage import aberrated
 
+SIF_FRAMES = np.random.default_rng(4).integers(0, 999, (6, 8, 9)).astype(np.uint16)
 _SECONDS, _GIB = 10, 2**30
 
 
@@ -101,6 +103,7 @@ FORMATS: dict[str, Format] = {
         for name, write in (*TABLES.items(), ("parquet", _parquet))
     },
     **{f"table of {name}": (_text(text), lambda p: read_table(p, 100.0)) for name, text in TEXTS.items()},
+    "sif": (lambda folder: write_sif(folder / "movie.sif", SIF_FRAMES), _read_movie),
     "psf": (_psf, load_psf),
     "checkpoint": (_weights, _read_weights),
     "weights": (_safetensors, _read_weights),

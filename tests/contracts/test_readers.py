@@ -14,6 +14,7 @@ from autods.io.base import Movie
 from autods.io.images import MovieWriter, write_movie_tiff
 from autods.io.movie import ArrayMovie, CroppedMovie, open_movie
 from tests.io.mmstack import write_mmstack
+from tests.io.writers import write_imaris, write_lif
 
 MOVIE = np.random.default_rng(5).integers(0, 60_000, (23, 19, 14)).astype(np.uint16)
 
@@ -130,6 +131,24 @@ def _ome_zarr(folder: Path) -> Path:
     return folder / "movie.zarr"
 
 
+def _czi(folder: Path) -> Path:
+    czi = pytest.importorskip("pylibCZIrw.czi")
+    with czi.create_czi(str(folder / "movie.czi")) as writer:
+        for t, frame in enumerate(MOVIE):
+            writer.write(frame[..., None], plane={"T": t, "C": 0, "Z": 0})
+        writer.write_metadata(document_name="movie", scale_x=1e-7, scale_y=1e-7)
+    return folder / "movie.czi"
+
+
+def _lif(folder: Path) -> Path:
+    pytest.importorskip("liffile")
+    return write_lif(folder / "movie.lif", {"cell": MOVIE})
+
+
+def _imaris(folder: Path) -> Path:
+    return write_imaris(folder / "movie.ims", MOVIE[None])
+
+
 FORMATS: dict[str, Callable[[Path], Path]] = {
     "tiff": _tiff(metadata=None),
     "tiff shaped": _tiff(),
@@ -156,6 +175,9 @@ FORMATS: dict[str, Callable[[Path], Path]] = {
     "picasso": _picasso,
     "zarr": _zarr,
     "ome-zarr": _ome_zarr,
+    "czi": _czi,
+    "lif": _lif,
+    "imaris": _imaris,
     "array": lambda _: Path(),
     "cropped": lambda _: Path(),
 }

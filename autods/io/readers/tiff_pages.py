@@ -248,6 +248,8 @@ class _Walk:
     def _tags(self, offset: int) -> tuple[dict[int, tuple[int, int, bytes]], int] | None:
         """Read the tags of a page and where the next one is; None where the file ends or has no page yet."""
         layout = self.layout
+        if offset >= self.size:
+            return None
         self.file.seek(offset)
         head = self.file.read(_FIRST_READ)
         if len(head) < layout.count.size:
@@ -285,6 +287,8 @@ class _Walk:
             raise ValueError("its image has no place in the file")
         _, length, where = tags.get(_MICROMANAGER, (0, 0, b""))
         note = int(self.layout.offset.unpack(where)[0]) if length > self.layout.offset.size else 0
+        if note + length > self.size:
+            note, length = 0, 0
         stored, end = sum(counts), max(start + count for start, count in zip(starts, counts, strict=True))
         joined = not is_tiled and all(
             start + count == following

@@ -56,8 +56,6 @@ def _open_group(path: Path, group: Any, choice: Choice) -> BaseMovie:
         raise UserError(f"{path} is a Zarr group without an OME image: name the array inside it{found}")
     titles = {"P": [str(image.get("name", "")) for image, _, _ in places]}
     positions = choose_planes("P", (len(places),), path, Choice(position=choice.position), titles)
-    if len(positions) > 1:
-        raise UserError(f"{path} holds {len(places)} images: choose with position=0 (counted from 0)")
     image, node, folder = places[int(positions[0])]
     return _open_image(path, image, node, folder, Choice(channel=choice.channel), len(places))
 

@@ -64,14 +64,17 @@ def test_frames_and_metadata(movie_path, monkeypatch):
     _install(monkeypatch)
     with open_movie(movie_path) as movie:
         np.testing.assert_array_equal(movie.read(1, 5), FRAMES[1:5])
-        assert not movie._file.closed
         assert movie.metadata.known() == {"pixel_size_nm": 160.0, "wavelength_nm": 670.0, "na": 1.49}
 
 
-def test_channels_are_refused(movie_path, monkeypatch):
-    _install(monkeypatch, sizes={"T": 3, "C": 2, "Y": 5, "X": 4})
-    with pytest.raises(UserError, match="2 channels"):
+def test_channels_and_positions_are_chosen(movie_path, monkeypatch):
+    both = np.stack([FRAMES, FRAMES + 1], 1)  # the package reads the channels of a frame together
+    sizes = {"T": 3, "P": 2, "C": 2, "Y": 5, "X": 4}
+    _install(monkeypatch, sizes=sizes, read_frame=lambda _self, index: both[index])
+    with pytest.raises(UserError, match="2 stage positions and 2 channels: choose with position=0 channel=0"):
         open_movie(movie_path)
+    with open_movie(movie_path, channel=1, position=1) as movie:
+        np.testing.assert_array_equal(movie.read(0, 9), FRAMES[1::2] + 1)
 
 
 def test_a_stopped_recording_ends_where_it_was_stopped(movie_path, monkeypatch):
