@@ -1,24 +1,7 @@
-"""Independent references: a brute-force matcher and the stand-alone scorer beside the checkout."""
-
-import importlib.util
-from pathlib import Path
-from types import ModuleType
+"""Tables to compare with, and a brute-force matcher."""
 
 import numpy as np
-import pytest
 from scipy.optimize import linear_sum_assignment
-
-SCORER = Path(__file__).resolve().parents[3] / "shared" / "tools" / "score.py"
-
-
-def scorer() -> ModuleType:
-    """Load the independent scorer; skip the test where it is absent."""
-    if not SCORER.exists():
-        pytest.skip(f"{SCORER} is not on this machine")
-    spec = importlib.util.spec_from_file_location("independent_scorer", SCORER)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def random_tables(seed, n_frames=10, per_frame=30, side_nm=3000.0, jitter_nm=40.0, dims=2, shift=0.0):

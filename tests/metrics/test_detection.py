@@ -8,7 +8,8 @@ from scipy.spatial.distance import cdist
 from autods.core import LocalizationTable
 from autods.metrics.detection import detection_metrics, efficiency, error_sums, metrics_from_sums, rmsmd
 from tests.data import shared
-from tests.metrics.reference import random_tables, scorer
+from tests.metrics import scorer
+from tests.metrics.reference import random_tables
 
 
 def table(frame, xyz):
@@ -34,7 +35,7 @@ def degrade(frame, xyz, seed, jitter_nm=30.0, shift=(0.0, 0.0, 0.0)):
 
 
 def assert_agrees_with_scorer(tf, t, ff, f, radius):
-    ours, theirs = detection_metrics(table(tf, t), table(ff, f), radius), scorer().detection
+    ours, theirs = detection_metrics(table(tf, t), table(ff, f), radius), scorer.detection
     reference = theirs(np.c_[tf, t[:, :2]], np.c_[ff, f[:, :2]], radius)
     assert ours.jaccard == pytest.approx(reference["jaccard"], abs=6e-5)
     assert ours.precision == pytest.approx(reference["precision"], abs=6e-5)
@@ -68,7 +69,7 @@ def test_agrees_with_the_scorer_in_3d(tmp_path):
     for name, (f, p) in {"truth": (frame, xyz), "found": (frame_f, found)}.items():
         paths.append(tmp_path / f"{name}.csv")
         np.savetxt(paths[-1], np.c_[f, p], delimiter=",", header="frame,x_nm,y_nm,z_nm", comments="")
-    reference = scorer().report3d(*map(str, paths))
+    reference = scorer.report3d(*map(str, paths))
     ours = detection_metrics(table(frame, xyz), table(frame_f, found), 250.0, 500.0, remove_axial_offset=True)
     assert ours.axial_offset_nm == pytest.approx(reference["z_offset_nm"], abs=0.06)
     # The scorer pairs laterally and then drops pairs far apart in z; ours pairs in the cylinder, which can

@@ -4,7 +4,8 @@ from scipy.ndimage import correlate1d, gaussian_filter
 
 from autods.core import LocalizationTable
 from autods.metrics.image import compare_images, density_image, image_metrics, ms_ssim_scales, normalize_image
-from tests.metrics.reference import random_tables, scorer
+from tests.metrics import scorer
+from tests.metrics.reference import random_tables
 
 
 def tables(seed, side_nm=3200.0):
@@ -41,7 +42,7 @@ def reference_ms_ssim(a, b):
 def test_agrees_with_the_scorer(seed):
     truth, found = tables(seed)
     columns = [np.c_[table.frame, table.x_nm, table.y_nm] for table in (truth, found)]
-    reference = scorer().psnr(*columns, 3200.0)
+    reference = scorer.psnr(*columns, 3200.0)
     ours = image_metrics(truth, found, (3200.0, 3200.0))
     assert ours.psnr == pytest.approx(reference["psnr"], abs=6e-3)
     assert ours.nrmse == pytest.approx(reference["nrmse"], abs=6e-4)

@@ -4,7 +4,8 @@ import pytest
 from autods.core import LocalizationTable, UserError
 from autods.metrics import matching
 from autods.metrics.matching import match, match_arrays
-from tests.metrics.reference import dense_match, random_tables, scorer
+from tests.metrics import scorer
+from tests.metrics.reference import dense_match, random_tables
 
 
 def total(truth, found, pairs):
@@ -54,7 +55,7 @@ def test_pairs_come_before_distance(monkeypatch, cells):
 
 def test_agrees_with_the_independent_scorer():
     tf, t, ff, f = random_tables(7, n_frames=20)
-    expected = scorer().match(np.c_[tf, t], np.c_[ff, f], 200.0)
+    expected = scorer.match(np.c_[tf, t], np.c_[ff, f], 200.0)
     pairs = match_arrays(tf, t, ff, f, 200.0)
     assert set(map(tuple, expected)) == set(zip(*pairs, strict=True))
 

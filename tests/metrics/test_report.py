@@ -5,7 +5,8 @@ import pytest
 
 from autods.core import LocalizationTable
 from autods.metrics.report import evaluate, json_ready
-from tests.metrics.reference import random_tables, scorer
+from tests.metrics import scorer
+from tests.metrics.reference import random_tables
 
 
 def tables(seed=0, dims=2, **options):
@@ -24,7 +25,7 @@ def test_agrees_with_the_scorer_end_to_end(tmp_path):
         paths.append(str(tmp_path / f"{name}.csv"))
         rows = np.c_[table.frame, table.x_nm, table.y_nm]
         np.savetxt(paths[-1], rows, delimiter=",", header="frame,x_nm,y_nm", comments="")
-    reference = scorer().report(*paths, 100, 32)
+    reference = scorer.report(*paths, 100, 32)
     ours = evaluate(truth, found, shape_nm=(3200.0, 3200.0))
     assert ours["detection"]["jaccard"] == pytest.approx(reference["jaccard"], abs=6e-5)
     assert ours["detection"]["rmse_lateral_nm"] == pytest.approx(reference["rmse_nm"], abs=6e-3)
