@@ -95,9 +95,13 @@ COMMANDS = {
     for command in (
         Command(
             name="doctor",
-            summary="check the installation: versions, device, memory, models; says what to fix",
-            usage="",
+            summary="check the installation and say what to fix; with a movie, what is found in its file",
+            usage="[MOVIE] [channel=N] [position=N]",
             entry="autods.cli.doctor:run",
+            config="doctor",
+            paths=(0, 1),
+            keys=MOVIE_KEYS[:1],
+            details="MOVIE: its format, series, pixel size and source, camera, and what of it is not read.",
         ),
         Command(
             name="demo",

@@ -1,4 +1,4 @@
-"""``autods doctor``: is everything here, and what is to be fixed."""
+"""``autods doctor``: is everything here, and what is to be fixed; with a movie, what is found in its file."""
 
 from __future__ import annotations
 
@@ -16,6 +16,16 @@ from autods.cli.faults import DONE, USER_ERROR
 #: Free memory and disk below which a run of usual size may fail, GiB.
 _MIN_MEMORY_GIB = 3.0
 _MIN_DISK_GIB = 2.0
+#: Optional packages, and what they are for.
+_EXTRAS = {
+    "nd2": "ND2 movies",
+    "zarr": "Zarr movies",
+    "pylibCZIrw": "CZI movies",
+    "liffile": "LIF movies",
+    "sif_parser": "SIF movies",
+    "imagecodecs": "compressed TIFF",
+    "picasso": "comparison with Picasso",
+}
 
 
 @dataclass(frozen=True)
@@ -28,8 +38,9 @@ class Finding:
 
 
 def run(arguments: Arguments) -> int:
-    """Print the check-up; return 0 when nothing is to be fixed, else 2."""
-    del arguments
+    """Print the check-up; return 0 when nothing is to be fixed, else 2. With a movie print what it holds."""
+    if arguments.paths:
+        return _look_at(arguments)
     to_fix = []
     for finding in findings():
         mark = "FIX " if finding.advice else "ok  "
@@ -41,6 +52,20 @@ def run(arguments: Arguments) -> int:
     if not to_fix:
         print("All is well. Try: autods demo")
     return USER_ERROR if to_fix else DONE
+
+
+def _look_at(arguments: Arguments) -> int:
+    """Print what was found in a movie's file."""
+    from autods.cli.compose import settings
+    from autods.cli.schema import DoctorConfig
+    from autods.io.describe import describe_movie
+    from autods.io.movie import open_movie
+
+    config = settings(arguments, DoctorConfig)
+    with open_movie(arguments.paths[0], channel=config.channel, position=config.position) as movie:
+        lines = [("file", str(arguments.paths[0])), *describe_movie(movie)]
+    print("\n".join(f"{name:<14}{text}" for name, text in lines))
+    return DONE
 
 
 def findings() -> Iterator[Finding]:
@@ -61,9 +86,8 @@ def _software() -> Iterator[Finding]:
     yield Finding("autods", f"{autods.__version__} in {Path(autods.__file__).parent}")
     yield Finding("python", f"{platform.python_version()} on {platform.platform()}")
     yield Finding("torch, numpy", f"{torch.__version__}, {numpy.__version__}")
-    readers = {"nd2": "ND2 files", "zarr": "Zarr files", "picasso": "comparison with Picasso"}
-    there = [f"{name} ({use})" for name, use in readers.items() if importlib.util.find_spec(name)]
-    absent = [f"{name} ({use})" for name, use in readers.items() if not importlib.util.find_spec(name)]
+    there = [f"{name} ({use})" for name, use in _EXTRAS.items() if importlib.util.find_spec(name)]
+    absent = [f"{name} ({use})" for name, use in _EXTRAS.items() if not importlib.util.find_spec(name)]
     hint = f"; not installed: {', '.join(absent)}" if absent else ""
     yield Finding("extras", f"{', '.join(there) or 'none'}{hint}")
 

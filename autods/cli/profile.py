@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 from autods.cli.arguments import Arguments
@@ -16,10 +15,14 @@ from autods.core import OpticalSystem
 from autods.estimation.profile import MovieProfile, profile_movie
 from autods.inference.tiling import patch_size_px, tile_field
 from autods.io.atomic import atomic_path
+from autods.io.describe import describe_movie
 from autods.io.movie import CroppedMovie, check_frames, open_movie
 from autods.pipelines.inputs import resolve_instrument
 from autods.pipelines.settings import parse_frames, parse_roi
 from autods.runs.provenance import to_json
+
+#: What is said of the file itself, beside what was measured.
+_FILE_LINES = ("format", "series", "pixel size", "optics", "camera")
 
 
 def run(arguments: Arguments) -> int:
@@ -44,11 +47,12 @@ def run(arguments: Arguments) -> int:
     target = (arguments.out or default_folder(path)) / "profile.json"
     with atomic_path(target) as part:
         part.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    print("\n".join(_summary(profile, instrument.optics, target)))
+    found = [f"{name:<14}{text}" for name, text in describe_movie(whole) if name in _FILE_LINES]
+    print("\n".join([*_summary(profile, instrument.optics), *found, str(target)]))
     return DONE
 
 
-def _summary(profile: MovieProfile, optics: OpticalSystem, target: Path) -> list[str]:
+def _summary(profile: MovieProfile, optics: OpticalSystem) -> list[str]:
     whole, (n_frames, height, width) = profile.whole, profile.shape
     nm = optics.pixel_size_nm
     filled = [tile.profile for tile in profile.tiles if not tile.profile.is_empty]
@@ -65,5 +69,4 @@ def _summary(profile: MovieProfile, optics: OpticalSystem, target: Path) -> list
         snr = [patch.snr for patch in filled]
         spans = (min(density), max(density), min(snr), max(snr))
         lines.append("over patches  density {:.2f} to {:.2f}, SNR {:.1f} to {:.1f}".format(*spans))
-    lines += [f"note          {note}" for note in profile.notes]
-    return [*lines, str(target)]
+    return lines + [f"note          {note}" for note in profile.notes]

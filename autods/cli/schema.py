@@ -135,6 +135,14 @@ class LocalizeConfig(MovieConfig, ResultConfig):
 
 
 @dataclass
+class DoctorConfig:
+    """``conf/doctor.yaml``."""
+
+    channel: int | None = MISSING
+    position: int | None = MISSING
+
+
+@dataclass
 class SimulateConfig:
     """``conf/simulate.yaml``."""
 

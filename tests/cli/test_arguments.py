@@ -70,7 +70,7 @@ def test_a_path_may_start_with_a_dash_if_it_exists(tmp_path: Path, monkeypatch: 
         (["localize", "m", "optics.na:1.4"], "'optics.na:1.4' is no file"),
         (["localize", "m", "Optics.na", "1.4"], "'Optics.na' is no file"),
         (["evaluate", "a", "b", "--truth", "t"], "does not take the argument 'b'"),
-        (["doctor", "now"], "does not take the argument 'now'"),
+        (["doctor", "a.tif", "now"], "does not take the argument 'now'"),
     ],
 )
 def test_a_wrong_command_line_is_explained(words: list[str], said: str) -> None:
