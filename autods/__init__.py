@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-__version__ = version("autods")
+try:
+    __version__ = version("autods")
+except PackageNotFoundError:
+    # A checkout on the path that was never installed.
+    __version__ = "unknown"
 __all__ = ["__version__", "localize", "localize3d"]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import logging
+import math
 from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -281,7 +282,14 @@ class _Run:
             figures3d.save_test(simulated_example, real_example, pixel_nm, self.stages.figure("test"))
             return results
 
-        self._stage("test", depends, compute)
+        results = self._stage("test", depends, compute)
+        if not trial3d.is_explained(results["real"], results.get("simulated")):
+            self.record.warn(
+                "the PSF does not explain the movie's frames: where molecules were found,"
+                f" {100 * math.sqrt(results['real']['misplaced_light']):.0f} % of the light lies elsewhere;"
+                " look at the figure of the test, and check that beads and movie are of one microscope, the"
+                " order of the bead stack's slices, the depths and the focal plane"
+            )
 
     def _localize(self, localizer: VolumeLocalizer, known: KnownPsf) -> LocalizationTable:
         n_frames = self.part.shape[0]

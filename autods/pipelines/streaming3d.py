@@ -21,6 +21,11 @@ _TILE_PX = 128
 #: Estimates of one frame nearer than this in x and y (px) and in z (nm) are one molecule.
 _SAME_PX, _SAME_NM = 0.6, 150.0
 
+#: Error of a calibrated PSF, relative to itself, that a second pass allows for.
+_MISMATCH = 0.15
+#: Least confidence of what a second pass adds.
+_SURER = 0.6
+
 Columns = dict[str, NDArray[Any]]
 
 
@@ -93,7 +98,10 @@ class VolumeLocalizer:
         found, fit, keep = self._fit(frames, background, found)
         for _ in range(self._passes - 1):
             model = self.fitter.image(_kept(fit, keep), found.frame[keep], shape).to(frames.device)
-            more = self._find(frames - model, self.fitter.variance(background + model))
+            # A calibrated PSF is wrong by some part of itself: what it leaves there is no molecule.
+            variance = self.fitter.variance(background + model) + (_MISMATCH * model) ** 2
+            more = self._find(frames - model, variance)
+            more = more.select(more.confidence >= _SURER)
             if not len(more):
                 break
             # Those that are settled start from where they were fitted, and keep their errors as a prior.

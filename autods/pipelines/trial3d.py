@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from autods.core import Camera, LocalizationTable
 from autods.estimation.background import BackgroundRemovedMovie
@@ -17,13 +18,17 @@ from autods.optics import PSFModel, crlb
 from autods.pipelines import figures3d
 from autods.pipelines.measure3d import Extent, photon_simulator
 from autods.pipelines.psf_source import KnownPsf
-from autods.pipelines.streaming3d import VolumeLocalizer
+from autods.pipelines.streaming3d import Columns, VolumeLocalizer
 from autods.simulation import Scenes, VolumeConditions
 
 #: Simulated frames, their side, and frames of the movie that are looked at.
 _SIMULATED, _SIDE_PX, _REAL = 32, 64, 10
 _RADIUS_NM, _AXIAL_RADIUS_NM = 250.0, 500.0
 _SEED = 20_001
+#: Median of the squared standard normal variable.
+_MEDIAN_CHI2 = 0.4549
+#: Misplaced light from which a PSF is not believed, absolute and over that of simulated frames.
+_MISPLACED, _MISPLACED_RATIO = 0.1, 4.0
 
 
 def try_simulated(
@@ -72,6 +77,7 @@ def try_simulated(
         "rmse_axial_nm": scores.rmse_axial_nm,
         "lateral_error_over_bound": lateral,
         "axial_error_over_bound": axial,
+        "misplaced_light": _of_block(localizer, frames, noise, columns)[1],
     }
     return results, figures3d.SimulatedExample.choose(
         frames.cpu().numpy(), truth, found, conditions.pixel_size_nm
@@ -87,7 +93,8 @@ def try_real(
     -------
     results, example
         ``explained_variance``: 1 minus the squared residual over the squared signal, both about the frames'
-        background and less what noise alone gives; and a frame to draw.
+        background and less what noise alone gives; ``misplaced_light``: see `misplaced_light`; and a frame to
+        draw.
     """
     n_frames = movie.shape[0]
     chosen = np.unique(np.linspace(0, n_frames - 1, min(_REAL, n_frames)).round().astype(int)).tolist()
@@ -95,17 +102,63 @@ def try_real(
     background = np.concatenate([movie.background(t, t + 1) for t in chosen])
     tensors = [torch.from_numpy(values).to(device) for values in (frames, background)]
     columns = localizer(*tensors)
-    model = localizer.image(columns, frames.shape).cpu().numpy()
-    rest = frames - model
-    floor = np.median(rest, axis=(1, 2), keepdims=True)
-    noise = localizer.fitter.variance(torch.from_numpy(background + model)).numpy()
-    explained = _explained(frames - floor, rest - floor, noise)
+    explained, misplaced, signal, model = _of_block(localizer, tensors[0], tensors[1], columns)
     results = {
         "frames": chosen,
         "localizations": len(columns["frame"]),
         "explained_variance": explained,
+        "misplaced_light": misplaced,
     }
-    return results, figures3d.RealExample.choose(frames - floor, model, columns, chosen)
+    return results, figures3d.RealExample.choose(signal, model, columns, chosen)
+
+
+def _of_block(
+    localizer: VolumeLocalizer, frames: Tensor, background: Tensor, columns: Columns
+) -> tuple[float, float, NDArray[np.float32], NDArray[np.float32]]:
+    """Return explained variance, misplaced light, the signal and the model of a block of frames."""
+    shape = (int(frames.shape[0]), int(frames.shape[1]), int(frames.shape[2]))
+    model = localizer.image(columns, shape).to(frames.device)
+    noise = localizer.fitter.variance(background + model).cpu().numpy()
+    signal, rendered = frames.cpu().numpy(), model.cpu().numpy()
+    floor = np.median(signal - rendered, axis=(1, 2), keepdims=True)
+    signal = signal - floor
+    rest = signal - rendered
+    return _explained(signal, rest, noise), misplaced_light(rest, rendered, noise), signal, rendered
+
+
+def misplaced_light(
+    residual: NDArray[np.float32], model: NDArray[np.float32], noise: NDArray[np.float32]
+) -> float:
+    """Squared light that a PSF does not put where it is, over the squared light of the found emitters.
+
+    Looks at the pixels in which emitters make a signal of two standard deviations or more; those without
+    tell how large the noise really is. With the true PSF what is left is the errors of positions and
+    emitters that were missed.
+
+    Parameters
+    ----------
+    residual, model
+        (T, Y, X) frames without background and model, and the model.
+    noise
+        (T, Y, X) variance that is expected.
+    """
+    bright = model > 2 * np.sqrt(noise)
+    dark = model < 0.2 * np.sqrt(noise)
+    if not bright.any():
+        return math.nan
+    scale = float(np.median(residual[dark] ** 2 / noise[dark])) / _MEDIAN_CHI2 if dark.any() else 1.0
+    left = float((residual[bright] ** 2 - scale * noise[bright]).sum())
+    return max(left, 0.0) / float((model[bright] ** 2).sum())
+
+
+def is_explained(real: dict[str, Any], simulated: dict[str, Any] | None) -> bool:
+    """Tell whether the PSF explains the movie's frames, from the results of both trials.
+
+    Frames simulated with the PSF tell how much light is misplaced for other reasons.
+    """
+    usual = 0.0 if simulated is None else simulated["misplaced_light"]
+    misplaced = real["misplaced_light"]
+    return not misplaced > max(_MISPLACED, _MISPLACED_RATIO * usual)
 
 
 def _explained(
