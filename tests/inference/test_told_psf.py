@@ -6,8 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-from autods.benchmarks.held_out_psfs import HeldOutPsf
-from autods.benchmarks.instant3d import Crowd, Instant3D
 from autods.core import LocalizationTable, OpticalSystem
 from autods.core.resources import models_dir
 from autods.inference.told_psf import ToldPsfLocalizer, told_scene
@@ -15,6 +13,8 @@ from autods.metrics.detection import detection_metrics
 from autods.optics import PSF_MODELS, tabulate
 from autods.optics.extent import region_size_px
 from autods.zoo import load_card
+from benchmarks.held_out_psfs import HeldOutPsf
+from benchmarks.instant3d import Crowd, Instant3D
 
 
 @pytest.mark.parametrize(("name", "reach"), [("astigmatism", 500.0), ("double_helix", 600.0)])
