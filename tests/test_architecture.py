@@ -34,6 +34,7 @@ LAYERS = {
     "pipelines": 4,
     "cli": 5,
     "web": 5,
+    "plugins": 5,
 }
 MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 50
