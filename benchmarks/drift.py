@@ -14,14 +14,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmarks.report import SuiteResult
-from autods.io.result_tables import Row, Table
 from autods.core import LocalizationTable
+from autods.io.result_tables import Row, Table
 from autods.io.tables import write_picasso
 from autods.postprocessing.drift import estimate_drift
 from autods.postprocessing.linking import LinkedTable, link
 from autods.simulation import STRUCTURES, STRUCTURES_3D, Sample
 from autods.simulation.drifting import drift_curve, drifting_table
+from benchmarks.report import SuiteResult
 
 logger = logging.getLogger(__name__)
 

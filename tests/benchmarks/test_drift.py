@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.drift import left_nm
 from autods.cli.main import main
+from benchmarks.drift import left_nm
 
 
 def test_what_is_left_does_not_count_what_is_constant() -> None:
