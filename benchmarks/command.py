@@ -20,7 +20,7 @@ from autods.cli.research import sweep
 from autods.cli.sweeps import write_result
 from autods.core import UserError
 from benchmarks.page import write_page
-from benchmarks.report import SuiteResult, run_suite
+from benchmarks.suite import SuiteResult, run_suite
 
 
 def command(arguments: Arguments) -> int:

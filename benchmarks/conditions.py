@@ -24,7 +24,7 @@ from benchmarks.condition_fields import (
 from benchmarks.condition_lines import Line, all_lines
 from benchmarks.condition_scores import Score
 from benchmarks.contenders import timed_localize
-from benchmarks.report import SuiteResult
+from benchmarks.suite import SuiteResult
 
 logger = logging.getLogger(__name__)
 

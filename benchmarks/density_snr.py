@@ -14,9 +14,9 @@ import torch
 from autods.io.result_tables import Row, Table, mean_rows
 from benchmarks.contenders import available, by_family, settings_for, timed_localize, zoo_cards
 from benchmarks.fields import HeterogeneousConditions, SimulatedField, heterogeneous_field
-from benchmarks.report import SuiteResult
 from benchmarks.scores import SCORES, field_scores
 from benchmarks.style import panels
+from benchmarks.suite import SuiteResult
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

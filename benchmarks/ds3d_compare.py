@@ -18,9 +18,9 @@ from autods.inference import pick_device
 from autods.io.result_tables import Cell, Row, Table
 from autods.optics import PSFModel
 from autods.simulation import VolumeConditions
-from benchmarks.report import SuiteResult
 from benchmarks.style import COLOURS, panels
-from benchmarks.volumes import VARIANTS, Laboratory, Tested, Trained, VolumeTraining
+from benchmarks.suite import SuiteResult
+from benchmarks.volumes import VARIANTS, Tested, Trained, VolumeComparison, VolumeTraining
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -86,7 +86,7 @@ class Ds3dCompare:
         unknown = [name for name in self.variants if name not in VARIANTS]
         if unknown:
             raise UserError(f"suite.variants: {unknown[0]!r} is not known: use {', '.join(VARIANTS)}")
-        laboratory = Laboratory(
+        comparison = VolumeComparison(
             self.psf,
             self.conditions,
             self.training,
@@ -100,9 +100,9 @@ class Ds3dCompare:
         with TemporaryDirectory(prefix="autods-ds3d-") as temporary:
             folder = Path(temporary) if self.folder is None else Path(self.folder)
             for name in self.variants:
-                trained = laboratory.train(VARIANTS[name], folder)
+                trained = comparison.train(VARIANTS[name], folder)
                 places = list(itertools.product(self.brightness, self.emitters))
-                tests = {place: self._test(laboratory, trained, *place) for place in places}
+                tests = {place: self._test(comparison, trained, *place) for place in places}
                 for (snr, n), tested in tests.items():
                     density = self._density(n)
                     place: Row = {"network": name, "snr": snr, "emitters": n, "density_per_um2": density}
@@ -133,12 +133,12 @@ class Ds3dCompare:
         side_um = (self.test_size_px - 2 * edge_px) * self.conditions.pixel_size_nm * 1e-3
         return emitters / side_um**2
 
-    def _test(self, laboratory: Laboratory, trained: Trained, snr: str, emitters: int) -> Tested:
+    def _test(self, comparison: VolumeComparison, trained: Trained, snr: str, emitters: int) -> Tested:
         low, high = self.brightness[snr]
         conditions = dataclasses.replace(
             self.conditions, n_emitters=(emitters, emitters), photons=(low, high)
         )
-        return laboratory.test(trained, conditions, self.test_frames, self.test_size_px, Camera())
+        return comparison.test(trained, conditions, self.test_frames, self.test_size_px, Camera())
 
     def _scores(self, tested: Tested, frames: tuple[int, int] | None) -> dict[str, Cell]:
         scores = tested.score(self.radius_nm, self.axial_radius_nm, frames)

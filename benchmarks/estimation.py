@@ -9,8 +9,8 @@ import numpy as np
 
 from autods.io.result_tables import Table
 from benchmarks.estimators import GRID_DENSITY_PER_UM2, GRID_SNR, EstimatorErrors, estimator_errors
-from benchmarks.report import SuiteResult
 from benchmarks.style import panels
+from benchmarks.suite import SuiteResult
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

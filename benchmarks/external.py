@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 from autods.core import Camera, LocalizationTable, UserError
 from autods.io.result_tables import Row, Table
 from autods.io.tables import read_table
-from autods.metrics.report import evaluate
+from autods.metrics.evaluation import evaluate
 from benchmarks.contenders import available, settings_for, timed_localize
-from benchmarks.report import SuiteResult
 from benchmarks.style import grouped_bars, panels
+from benchmarks.suite import SuiteResult
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -34,8 +34,8 @@ from benchmarks.contenders import (
 )
 from benchmarks.field_figures import reconstructions, rule_points
 from benchmarks.fields import HeterogeneousConditions, SimulatedField, heterogeneous_field
-from benchmarks.report import SuiteResult
 from benchmarks.scores import RESOLUTIONS, SCORES, field_scores, resolutions
+from benchmarks.suite import SuiteResult
 
 logger = logging.getLogger(__name__)
 

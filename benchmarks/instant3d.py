@@ -29,8 +29,8 @@ from autods.pipelines.trial3d import errors_over_bounds
 from autods.simulation import PsfRenderer, Scenes
 from autods.zoo.card import CARD_FILE, read_card
 from benchmarks.held_out_psfs import HeldOutPsf, bead_psfs, drawn_psfs, foreign_psfs
-from benchmarks.report import SuiteResult
 from benchmarks.style import panels
+from benchmarks.suite import SuiteResult
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -15,8 +15,8 @@ from autods.core import LocalizationTable
 from autods.io.result_tables import Row, Table, mean_rows
 from autods.metrics.decorrelation import decorrelation_resolution
 from autods.metrics.resolution import frc_resolution, split_random
-from benchmarks.report import SuiteResult
 from benchmarks.style import COLOURS, panels
+from benchmarks.suite import SuiteResult
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

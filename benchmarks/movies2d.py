@@ -15,8 +15,8 @@ from autods.io.tables import read_table
 from autods.metrics.detection import detection_metrics
 from autods.metrics.image import image_metrics
 from benchmarks.contenders import Contender, available, settings_for, timed_localize
-from benchmarks.report import SuiteResult
 from benchmarks.style import grouped_bars, panels
+from benchmarks.suite import SuiteResult
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

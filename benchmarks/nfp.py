@@ -12,8 +12,8 @@ import torch
 from autods.calibration.focal_plane import nfp_study
 from autods.io.result_tables import Row, Table
 from autods.optics import PupilPSF
-from benchmarks.report import SuiteResult
 from benchmarks.style import lines, panels
+from benchmarks.suite import SuiteResult
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -26,8 +26,8 @@ from autods.pipelines.simulate import MOVIE_FILE, TRUTH_FILE, SimulationSettings
 from autods.pipelines.trial3d import errors_over_bounds
 from autods.simulation import PsfRenderer
 from benchmarks.measure import measured
-from benchmarks.report import SuiteResult
 from benchmarks.style import panels
+from benchmarks.suite import SuiteResult
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

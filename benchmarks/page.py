@@ -15,7 +15,7 @@ from jinja2 import Environment
 from autods.core import UserError
 from autods.io.atomic import atomic_path
 from autods.io.result_tables import Cell, Table, read_rows
-from benchmarks.report import SUITE_FILE
+from benchmarks.suite import SUITE_FILE
 
 #: Name of the page.
 PAGE_FILE = "report.html"

@@ -14,9 +14,9 @@ import torch
 from autods.io.result_tables import Row, Table, mean_rows
 from benchmarks.contenders import available, settings_for, timed_localize
 from benchmarks.fields import HeterogeneousConditions, heterogeneous_field
-from benchmarks.report import SuiteResult
 from benchmarks.scores import SCORES, field_scores
 from benchmarks.style import lines, panels
+from benchmarks.suite import SuiteResult
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

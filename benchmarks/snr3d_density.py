@@ -14,8 +14,8 @@ from autods.io.result_tables import Row, Table
 from autods.optics import PSFModel
 from autods.simulation import VolumeConditions
 from benchmarks.density_snr import grid_maps
-from benchmarks.report import SuiteResult
-from benchmarks.volumes import VARIANTS, Laboratory, Trained, VolumeTraining
+from benchmarks.suite import SuiteResult
+from benchmarks.volumes import VARIANTS, Trained, VolumeComparison, VolumeTraining
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Snr3dDensity:
         unknown = [name for name in self.variants if name not in VARIANTS]
         if unknown:
             raise UserError(f"suite.variants: {unknown[0]!r} is not known: use {', '.join(VARIANTS)}")
-        laboratory = Laboratory(
+        comparison = VolumeComparison(
             self.psf,
             self.conditions,
             self.training,
@@ -78,9 +78,9 @@ class Snr3dDensity:
         with TemporaryDirectory(prefix="autods-3d-") as temporary:
             folder = Path(temporary) if self.folder is None else Path(self.folder)
             for name in self.variants:
-                trained = laboratory.train(VARIANTS[name], folder)
+                trained = comparison.train(VARIANTS[name], folder)
                 rows += [
-                    self._point(laboratory, trained, name, n, photons)
+                    self._point(comparison, trained, name, n, photons)
                     for n in self.emitters
                     for photons in self.photons
                 ]
@@ -97,10 +97,12 @@ class Snr3dDensity:
         title = "3D: quality against density and signal"
         return SuiteResult(title, [Table("results", title, rows)], figures, notes)
 
-    def _point(self, laboratory: Laboratory, trained: Trained, name: str, n: int, photons: float) -> Row:
+    def _point(
+        self, comparison: VolumeComparison, trained: Trained, name: str, n: int, photons: float
+    ) -> Row:
         """Test a network at one point of the grid."""
         conditions = dataclasses.replace(self.conditions, n_emitters=(n, n), photons=(photons, photons))
-        tested = laboratory.test(trained, conditions, self.test_frames, self.test_size_px, Camera())
+        tested = comparison.test(trained, conditions, self.test_frames, self.test_size_px, Camera())
         scores = tested.score(self.radius_nm, self.axial_radius_nm)
         density = conditions.density_per_um2(self.test_size_px).centre
         return {

@@ -25,7 +25,7 @@ from autods.zoo.registry import save_model
 from benchmarks.contenders import Contender, Family, settings_for, zoo_cards
 from benchmarks.fields import CAMERA
 from benchmarks.measure import Measured, measured
-from benchmarks.report import SuiteResult
+from benchmarks.suite import SuiteResult
 
 logger = logging.getLogger(__name__)
 

@@ -23,9 +23,9 @@ from autods.zoo import ModelCard
 from autods.zoo.card import CARD_FILE, write_card
 from benchmarks.contenders import Contender, settings_for, timed_localize, zoo_cards
 from benchmarks.fields import HeterogeneousConditions, SimulatedField, heterogeneous_field
-from benchmarks.report import SuiteResult
 from benchmarks.scores import field_scores
 from benchmarks.style import COLOURS, panels
+from benchmarks.suite import SuiteResult
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

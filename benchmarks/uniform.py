@@ -22,8 +22,8 @@ from autods.optics.gaussian import GaussianPSF
 from benchmarks.contenders import Contender, available, settings_for, timed_localize
 from benchmarks.fields import SimulatedField, UniformConditions, uniform_field
 from benchmarks.picasso import best_picasso
-from benchmarks.report import SuiteResult
 from benchmarks.style import lines, panels
+from benchmarks.suite import SuiteResult
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

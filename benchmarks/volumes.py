@@ -146,7 +146,7 @@ class Tested:
 
 
 @dataclass(frozen=True)
-class Laboratory:
+class VolumeComparison:
     """The conditions that all networks of a comparison share.
 
     Parameters

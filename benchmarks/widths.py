@@ -16,8 +16,8 @@ from autods.networks import build_network, normalize
 from autods.representation import build_representation
 from autods.zoo.card import ModelCard
 from benchmarks.contenders import zoo_cards
-from benchmarks.report import SuiteResult
 from benchmarks.style import lines, panels
+from benchmarks.suite import SuiteResult
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

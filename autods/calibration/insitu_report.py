@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from autods.calibration.bead_report import new_figure, pupil_figure, save_figure, stack_figure, zernike_rows
 from autods.calibration.insitu import InsituCalibration
-from autods.calibration.report import new_figure, pupil_figure, save_figure, stack_figure, zernike_rows
 from autods.io.atomic import atomic_path
 from autods.io.images import write_image_tiff
 from autods.optics.storage import save_psf

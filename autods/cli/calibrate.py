@@ -113,8 +113,8 @@ def _run_beads(
     arguments: Arguments,
 ) -> int:
     from autods.calibration.bead_calibration import calibrate_beads, z_positions
+    from autods.calibration.bead_report import write_calibration
     from autods.calibration.field import calibrate_field
-    from autods.calibration.report import write_calibration
 
     path, wanted = arguments.paths[0], config.calibration
     chosen = bead_settings(wanted, None if config.mask.file is None else MASK_PUPIL_PX)
@@ -196,7 +196,7 @@ def provenance(path: Path, command: str) -> dict[str, str]:
 
 
 def _summary(result: BeadCalibration, chosen: BeadSettings, folder: Path) -> list[str]:
-    from autods.calibration.report import summary
+    from autods.calibration.bead_report import summary
 
     numbers = summary(result, chosen)["correlation"]
     used = len(result.beads.accepted)

@@ -17,7 +17,7 @@ from autods.cli.schema import DemoConfig
 from autods.core import LocalizationTable, UserError
 from autods.io.atomic import atomic_path
 from autods.io.tables import read_table
-from autods.metrics.report import evaluate
+from autods.metrics.evaluation import evaluate
 from autods.pipelines.autods import localize
 from autods.pipelines.settings import CameraSettings, LocalizeSettings, OpticsSettings
 from autods.pipelines.simulate import TRUTH_FILE, SimulationSettings, simulate_to_folder

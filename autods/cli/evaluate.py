@@ -46,7 +46,7 @@ def score_files(found_path: Path, truth_path: Path, config: EvaluateConfig) -> d
     UserError
         If a table cannot be read or a setting is out of range.
     """
-    from autods.metrics.report import evaluate
+    from autods.metrics.evaluation import evaluate
 
     if not config.radius_nm > 0:
         raise UserError(f"radius_nm is {config.radius_nm}: it must be greater than 0")

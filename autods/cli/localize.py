@@ -11,7 +11,7 @@ from autods.cli.arguments import Arguments
 from autods.cli.compose import settings
 from autods.cli.convert import localize_settings
 from autods.cli.folders import run_folders
-from autods.cli.processes import first_speaks, make_team, speaks
+from autods.cli.process_group import is_first, make_process_group, quiet_unless_first
 from autods.cli.progress import progress_bars
 from autods.cli.research import sweep
 from autods.cli.schema import LocalizeConfig
@@ -24,7 +24,7 @@ from autods.pipelines.settings import LocalizeSettings
 
 if TYPE_CHECKING:
     from autods.io.result_tables import Row
-    from autods.pipelines.distributed import Team
+    from autods.pipelines.distributed import ProcessGroup
 
 
 def run(arguments: Arguments) -> int:
@@ -39,24 +39,24 @@ def run(arguments: Arguments) -> int:
         return sweep(arguments, run)
     config = settings(arguments, LocalizeConfig)
     wanted = localize_settings(config)
-    team = make_team(config.trainer.devices, config.trainer.num_nodes, config.device)
+    group = make_process_group(config.trainer.devices, config.trainer.num_nodes, config.device)
     codes: list[int] = []
     if "--follow" in arguments.flags:
-        return _follow(arguments, wanted, config.follow.idle_s, team)
+        return _follow(arguments, wanted, config.follow.idle_s, group)
     rows: list[Row] = []
     movies = [movie for path in arguments.paths for movie in _find(path, codes)]
     is_batch = len(arguments.paths) > 1 or movies not in ([], [arguments.paths[0]])
     for movie, folder in zip(movies, run_folders(movies, arguments.out, is_batch=is_batch), strict=True):
-        codes.append(_attempt(movie, folder, wanted, arguments, team, rows))
+        codes.append(_attempt(movie, folder, wanted, arguments, group, rows))
     write_result(rows)
-    if is_batch and speaks(team):
+    if is_batch and is_first(group):
         print(f"{codes.count(faults.DONE)} of {len(codes)} done")
     return next((code for code in (faults.OUR_FAULT, faults.USER_ERROR) if code in codes), faults.DONE)
 
 
-def _follow(arguments: Arguments, wanted: LocalizeSettings, idle_s: float, team: Team | None) -> int:
+def _follow(arguments: Arguments, wanted: LocalizeSettings, idle_s: float, group: ProcessGroup | None) -> int:
     """Localize one movie while it grows."""
-    if len(arguments.paths) != 1 or team is not None:
+    if len(arguments.paths) != 1 or group is not None:
         raise UserError("--follow takes one movie and one process")
     movie = arguments.paths[0]
     (folder,) = run_folders([movie], arguments.out, is_batch=False)
@@ -81,29 +81,29 @@ def _attempt(
     folder: Path,
     wanted: LocalizeSettings,
     arguments: Arguments,
-    team: Team | None,
+    group: ProcessGroup | None,
     rows: list[Row],
 ) -> int:
     """Localize a movie, explain what fails, and return the exit code; Ctrl-C ends the batch."""
     try:
-        with first_speaks(team):
-            found = _localize_one(movie, folder, wanted, arguments, team)
+        with quiet_unless_first(group):
+            found = _localize_one(movie, folder, wanted, arguments, group)
             rows.append({"movie": movie.name, "localizations": found, "out": str(folder)})
     except Exception as error:  # noqa: BLE001 the other movies of the batch go on
-        return faults.explain(error, folder) if speaks(team) else faults.DONE
+        return faults.explain(error, folder) if is_first(group) else faults.DONE
     return faults.DONE
 
 
 def _localize_one(
-    movie: Path, folder: Path, wanted: LocalizeSettings, arguments: Arguments, team: Team | None
+    movie: Path, folder: Path, wanted: LocalizeSettings, arguments: Arguments, group: ProcessGroup | None
 ) -> int:
     """Localize a movie, tell how many localizations there are, and return their number."""
     start = time.perf_counter()
     command = arguments.equivalent(paths=[movie], out=folder)
-    if not speaks(team):
-        return len(localize(movie.absolute(), wanted, folder, team=team))
+    if not is_first(group):
+        return len(localize(movie.absolute(), wanted, folder, group=group))
     with progress_bars(movie.name) as progress:
-        table = localize(movie.absolute(), wanted, folder, progress=progress, command=command, team=team)
+        table = localize(movie.absolute(), wanted, folder, progress=progress, command=command, group=group)
     seconds = time.perf_counter() - start
     print(f"{movie.name}: {len(table):,} localizations, {seconds:.1f} s: {folder / 'report.html'}")
     return len(table)

@@ -14,7 +14,7 @@ from autods.cli.calibrate import CalibrationConfig, bead_settings
 from autods.cli.compose import load
 from autods.cli.convert import camera_settings, finish_settings, optics_settings, psf_formula
 from autods.cli.faults import DONE
-from autods.cli.processes import first_speaks, make_team, speaks
+from autods.cli.process_group import is_first, make_process_group, quiet_unless_first
 from autods.cli.progress import progress_bars
 from autods.cli.schema import MovieConfig, ProcessesConfig, ResultConfig
 from autods.core import UserError
@@ -30,7 +30,7 @@ from autods.pipelines.settings3d import (
 )
 
 if TYPE_CHECKING:
-    from autods.pipelines.distributed import Team
+    from autods.pipelines.distributed import ProcessGroup
 
 
 @dataclass
@@ -117,27 +117,29 @@ def run(arguments: Arguments) -> int:
     settings = _settings(config, arguments)
     movie = arguments.paths[0]
     folder = arguments.out or Path(f"{movie.stem}_autods3d")
-    team = make_team(config.trainer.devices, config.trainer.num_nodes, config.device)
+    group = make_process_group(config.trainer.devices, config.trainer.num_nodes, config.device)
     try:
-        with first_speaks(team):
-            _localize(movie, settings, folder, arguments, team)
+        with quiet_unless_first(group):
+            _localize(movie, settings, folder, arguments, group)
     except Exception:
         # The first process explains.
-        if speaks(team):
+        if is_first(group):
             raise
     return DONE
 
 
 def _localize(
-    movie: Path, settings: Localize3DSettings, folder: Path, arguments: Arguments, team: Team | None
+    movie: Path, settings: Localize3DSettings, folder: Path, arguments: Arguments, group: ProcessGroup | None
 ) -> None:
     start = time.perf_counter()
     command = arguments.equivalent(out=folder)
-    if not speaks(team):
-        localize3d(movie.absolute(), settings, folder, team=team)
+    if not is_first(group):
+        localize3d(movie.absolute(), settings, folder, group=group)
         return
     with progress_bars(movie.name) as progress:
-        table = localize3d(movie.absolute(), settings, folder, progress=progress, command=command, team=team)
+        table = localize3d(
+            movie.absolute(), settings, folder, progress=progress, command=command, group=group
+        )
     seconds = time.perf_counter() - start
     if table is None:
         print(f"{movie.name}: done up to {settings.until}, {seconds:.1f} s: {folder}")

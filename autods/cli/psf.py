@@ -42,7 +42,7 @@ class PsfConfig:
 
 def run(arguments: Arguments) -> int:
     """Render a PSF's z-stack to ``NAME_psf.png`` (in ``--out`` or the current folder)."""
-    from autods.calibration.report import save_figure, stack_figure
+    from autods.calibration.bead_report import save_figure, stack_figure
     from autods.optics.storage import load_psf
 
     config = settings(arguments, PsfConfig)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from autods.core import Camera
-from autods.inference.linear_fit import hats, scatter, solve
+from autods.inference.linear_fit import scatter, solve, tents
 from autods.optics.gaussian import pixel_integrals
 
 #: Distance of the background's nodes in units of the PSF's standard deviation, and at least, px.
@@ -161,7 +161,10 @@ def _fit_block(
 ) -> NDArray[np.float64]:
     """Fit one block; return the columns of `Amplitudes` (5, N)."""
     psf = spots.psf()
-    axes = (hats(frames.shape[1], node_px, frames), hats(frames.shape[2], node_px, frames))
+    axes = (
+        tents(frames.shape[1], node_px, frames),
+        tents(frames.shape[2], node_px, frames),
+    )
     read_variance = torch.as_tensor(camera.read_noise_photons, dtype=torch.float32, device=frames.device) ** 2
     shot = camera.excess_noise_factor / camera.qe
     level = frames.flatten(1).median(1).values[:, None, None].expand_as(frames)

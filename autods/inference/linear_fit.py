@@ -17,7 +17,7 @@ _MAX_ITERATIONS, _TOLERANCE = 80, 1e-3
 Pair = tuple[Tensor, Tensor]
 
 
-def hats(length: int, node_px: float, like: Tensor) -> Tensor:
+def tents(length: int, node_px: float, like: Tensor) -> Tensor:
     """(length, nodes) values at the pixels' centres of the linear interpolation between even nodes."""
     nodes = max(2, round(length / node_px) + 1)
     position = (torch.arange(length, device=like.device) + 0.5) / length * (nodes - 1)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from autods.core import Camera
-from autods.inference.linear_fit import hats, scatter, solve
+from autods.inference.linear_fit import scatter, solve, tents
 from autods.inference.psf_windows import PsfWindows
 from autods.optics import PSFModel
 
@@ -198,7 +198,10 @@ class _Fit:
         self.precision = torch.nan_to_num(precision, nan=0.0, posinf=0.0)
         node_px = max(float(fitter.size_px), 10.0)
         height, width = windows.frames.shape[1:]
-        self.axes = hats(height, node_px, windows.frames), hats(width, node_px, windows.frames)
+        self.axes = (
+            tents(height, node_px, windows.frames),
+            tents(width, node_px, windows.frames),
+        )
         self.smooth = torch.zeros_like(windows.frames)
         self.photons = torch.zeros(len(rows), device=device)
         self.scale = 1.0

@@ -19,8 +19,9 @@ from autods.inference import Localizer, pick_device
 from autods.io.movie import ArrayMovie, CroppedMovie, Movie, check_frames, open_movie
 from autods.io.tables import read_table
 from autods.pipelines import outputs
-from autods.pipelines.blocks import Columns, Tell, each_block, merge
+from autods.pipelines.blocks import Columns, OnShare, each_block, merge
 from autods.pipelines.finish import Finished, drift_digest, finish, finish_rows
+from autods.pipelines.html_report import SettingRow
 from autods.pipelines.inputs import Instrument, crop_camera, resolve_instrument, with_measured
 from autods.pipelines.plan import (
     MIN_SIDE_PX,
@@ -31,9 +32,8 @@ from autods.pipelines.plan import (
     patch_rows,
     plan_to_dict,
 )
-from autods.pipelines.report import SettingRow
 from autods.pipelines.settings import FinishSettings, LocalizeSettings, camera_inputs
-from autods.pipelines.streaming import BlockLocalizer, block_length, tell_nobody
+from autods.pipelines.streaming import BlockLocalizer, block_length, ignore_share
 from autods.runs.chunks import ChunkStore
 from autods.runs.provenance import FileDigest, digest_file
 from autods.runs.record import Progress, RunRecord, is_finished, no_progress
@@ -42,7 +42,7 @@ from autods.zoo import ModelCard
 
 if TYPE_CHECKING:
     # Lightning takes seconds to import; most runs are of one process.
-    from autods.pipelines.distributed import Team
+    from autods.pipelines.distributed import ProcessGroup
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ def localize(
     *,
     progress: Progress = no_progress,
     command: str = "",
-    team: Team | None = None,
+    group: ProcessGroup | None = None,
 ) -> LocalizationTable:
     """Localize one movie.
 
@@ -74,14 +74,14 @@ def localize(
         Told of each finished step.
     command
         The command line that repeats the run, for the record.
-    team
+    group
         Processes that share the frames; each of them makes this call. None for this process alone.
 
     Returns
     -------
     LocalizationTable
         In coordinates of the full frame and of the whole movie, ordered by frame, y, x; empty in processes of
-        a team other than the first.
+        a group other than the first.
 
     Raises
     ------
@@ -90,7 +90,7 @@ def localize(
         folder cannot be written.
     """
     settings = settings or LocalizeSettings()
-    if team is not None and out is None:
+    if group is not None and out is None:
         raise UserError("several processes share a run folder: name it")
     with ExitStack() as stack:
         whole = stack.enter_context(_open(movie, settings))
@@ -98,7 +98,7 @@ def localize(
         _check(part)
         instrument = resolve_instrument(whole, settings.optics, settings.camera)
         cards = family_cards(settings)
-        device = pick_device(settings.device) if team is None else team.device
+        device = pick_device(settings.device) if group is None else group.device
         digest = digest_file(whole.path) if whole.path.exists() else None
         made_from = (
             digest.sha256 if digest else _digest_frames(whole),
@@ -115,7 +115,7 @@ def localize(
         if out is not None and is_finished(out, key, outputs.OUTPUT_FILES):
             return read_table(out)
         localizers = load_localizers(cards, settings, device)
-        is_keeper = team is None or team.is_first
+        is_keeper = group is None or group.is_first
         folder = (out if is_keeper else None) or Path(
             stack.enter_context(TemporaryDirectory(prefix="autods-"))
         )
@@ -124,7 +124,7 @@ def localize(
         )
         # The blocks of an interrupted run serve another filter or drift too.
         store = ChunkStore(out or folder, step_key(*made_from))
-        run = Run(record, whole, part, settings, instrument, cards, localizers, digest, store, team)
+        run = Run(record, whole, part, settings, instrument, cards, localizers, digest, store, group)
         return run.carry_out(write=out is not None)
 
 
@@ -141,7 +141,7 @@ class Run:
     localizers: dict[str, Localizer]
     digest: FileDigest | None
     store: ChunkStore
-    team: Team | None
+    group: ProcessGroup | None
 
     def carry_out(self, *, write: bool) -> LocalizationTable:
         """Measure, localize, finish and, if wanted, write the files."""
@@ -150,7 +150,7 @@ class Run:
             record.add_input(self.whole.path, self.digest)
         plan, instrument, localizer = self.prepare()
         blocks = self._localize_blocks(localizer)
-        if self.team is not None and not self.team.is_first:
+        if self.group is not None and not self.group.is_first:
             return LocalizationTable.empty()
         used = _count_used(plan, blocks)
         pixel_nm = self.instrument.optics.pixel_size_nm
@@ -195,12 +195,14 @@ class Run:
     def _localize_blocks(self, localizer: BlockLocalizer) -> list[Columns]:
         starts = range(0, self.part.shape[0], block_length(self.part.shape))
 
-        def compute(start: int, tell: Tell) -> Columns:
+        def compute(start: int, tell: OnShare) -> Columns:
             return self.block(localizer, start, min(start + starts.step, starts.stop), tell)
 
-        return list(each_block(self.record, self.store, starts, compute, self.team))
+        return list(each_block(self.record, self.store, starts, compute, self.group))
 
-    def block(self, localizer: BlockLocalizer, start: int, stop: int, tell: Tell = tell_nobody) -> Columns:
+    def block(
+        self, localizer: BlockLocalizer, start: int, stop: int, tell: OnShare = ignore_share
+    ) -> Columns:
         """Localize frames [start, stop) of the part; positions are those within the part."""
         block = localizer(*self._read(start, stop, localizer.neighbours), tell)
         block["frame"] = block["frame"] + start

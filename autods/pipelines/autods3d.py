@@ -22,7 +22,7 @@ from autods.inference.psf_fit import PsfFitter
 from autods.io.movie import CroppedMovie, Movie, check_frames, open_movie
 from autods.io.tables import read_table
 from autods.pipelines import figures3d, measure3d, outputs, outputs3d, psf_source, train3d, trial3d
-from autods.pipelines.blocks import Columns, Tell, each_block, merge
+from autods.pipelines.blocks import Columns, OnShare, each_block, merge
 from autods.pipelines.finish import Finished, drift_digest, finish
 from autods.pipelines.inputs import Instrument, crop_camera, resolve_instrument, with_measured
 from autods.pipelines.measure3d import Extent
@@ -40,7 +40,7 @@ from autods.runs.stages import Stages
 from autods.runs.steps import step_key
 
 if TYPE_CHECKING:
-    from autods.pipelines.distributed import Team
+    from autods.pipelines.distributed import ProcessGroup
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ def localize3d(
     *,
     progress: Progress = no_progress,
     command: str = "",
-    team: Team | None = None,
+    group: ProcessGroup | None = None,
 ) -> LocalizationTable | None:
     """Localize one movie in depth.
 
@@ -74,7 +74,7 @@ def localize3d(
         Told of each finished step.
     command
         The command line that repeats the run, for the record.
-    team
+    group
         Processes that share the frames; each of them makes this call, and the first one calibrates, measures
         and trains while the others wait. None for this process alone.
 
@@ -82,7 +82,7 @@ def localize3d(
     -------
     LocalizationTable or None
         In coordinates of the full frame and of the whole movie, ordered by frame, y, x; empty in processes of
-        a team other than the first. None when ``settings.until`` ends the run before.
+        a group other than the first. None when ``settings.until`` ends the run before.
 
     Raises
     ------
@@ -94,7 +94,7 @@ def localize3d(
         part = CroppedMovie(whole, settings.frames, settings.roi)
         _check(part)
         instrument = resolve_instrument(whole, settings.optics, settings.camera)
-        device = pick_device(settings.device) if team is None else team.device
+        device = pick_device(settings.device) if group is None else group.device
         digest = digest_file(whole.path)
         plain = to_json(dataclasses.replace(_hashable(settings), finish=FinishSettings()))
         made_from = (digest.sha256, plain, psf_source.identify(settings.psf))
@@ -102,7 +102,7 @@ def localize3d(
         if is_finished(out, key, outputs3d.OUTPUT_FILES) and settings.reaches("localize"):
             return read_table(out)
         own = out
-        if team is not None and not team.is_first:
+        if group is not None and not group.is_first:
             own = Path(stack.enter_context(TemporaryDirectory(prefix="autods-")))
         record = stack.enter_context(
             RunRecord(own, "localize3d", command=command, key=key, progress=progress)
@@ -110,7 +110,7 @@ def localize3d(
         record.add_input(whole.path, digest)
         store = ChunkStore(out, step_key(*made_from))  # its blocks serve another filter or drift too
         return _Run(
-            record, whole, part, settings, instrument, device, digest.sha256, out, store, team
+            record, whole, part, settings, instrument, device, digest.sha256, out, store, group
         ).carry_out()
 
 
@@ -140,11 +140,11 @@ class _Run:
         movie_sha256: str,
         folder: Path,
         store: ChunkStore,
-        team: Team | None,
+        group: ProcessGroup | None,
     ) -> None:
         self.record, self.whole, self.part, self.settings = record, whole, part, settings
-        self.device, self.folder, self.store, self.team = device, folder, store, team
-        self.is_keeper = team is None or team.is_first
+        self.device, self.folder, self.store, self.group = device, folder, store, group
+        self.is_keeper = group is None or group.is_first
         self.stages = Stages(record, None if self.is_keeper else folder)
         self.instrument = self._measured(instrument)
         y0, x0 = part.origin_px
@@ -169,7 +169,7 @@ class _Run:
 
     def carry_out(self) -> LocalizationTable | None:
         """Carry out the stages up to the one wanted."""
-        with nullcontext() if self.team is None else self.team.first_goes_ahead():
+        with nullcontext() if self.group is None else self.group.first_goes_ahead():
             prepared = self._prepare()
         return None if prepared is None else self._localize(*prepared)
 
@@ -295,7 +295,7 @@ class _Run:
         n_frames = self.part.shape[0]
         starts = range(0, n_frames, min(block_length(self.part.shape), _BLOCK_FRAMES))
         compute = functools.partial(self._localize_block, localizer, starts)
-        blocks = list(each_block(self.record, self.store, starts, compute, self.team))
+        blocks = list(each_block(self.record, self.store, starts, compute, self.group))
         if not self.is_keeper:
             return LocalizationTable.empty()
         pixel_nm = self.instrument.optics.pixel_size_nm
@@ -309,7 +309,7 @@ class _Run:
         self.store.clear()
         return finished.table
 
-    def _localize_block(self, localizer: VolumeLocalizer, starts: range, start: int, _: Tell) -> Columns:
+    def _localize_block(self, localizer: VolumeLocalizer, starts: range, start: int, _: OnShare) -> Columns:
         stop = min(start + starts.step, starts.stop)
         frames, background = (
             measure3d.as_tensor(values, self.device)

@@ -16,19 +16,19 @@ from autods.runs.record import RunRecord
 
 if TYPE_CHECKING:
     # Lightning takes seconds to import; most runs are of one process.
-    from autods.pipelines.distributed import Team
+    from autods.pipelines.distributed import ProcessGroup
 
 Columns = dict[str, NDArray[Any]]
 #: Called with the share of a block that is done, 0 to 1.
-Tell = Callable[[float], None]
+OnShare = Callable[[float], None]
 
 
 def each_block(
     record: RunRecord,
     store: ChunkStore,
     starts: range,
-    compute: Callable[[int, Tell], Columns],
-    team: Team | None,
+    compute: Callable[[int, OnShare], Columns],
+    group: ProcessGroup | None,
 ) -> Iterator[Columns]:
     """Yield all blocks in order; those that the store lacks are computed and put there.
 
@@ -37,16 +37,16 @@ def each_block(
     record
         The run.
     store
-        Finished blocks, seen by all processes of the team.
+        Finished blocks, seen by all processes of the group.
     starts
         First frames of the blocks; its end is the number of frames.
     compute
         Makes the block of a first frame, and may tell how much of it is done.
-    team
+    group
         Processes that share the work. The first one yields the blocks, the others none.
     """
 
-    def get(start: int, tell: Tell) -> Columns:
+    def get(start: int, tell: OnShare) -> Columns:
         name = f"block_{start:09d}"
         block = store.load(name)
         if block is None:
@@ -55,10 +55,10 @@ def each_block(
         tell(1.0)
         return block
 
-    if team is not None:
-        with record.stage(f"localize, {team.size} processes", starts.stop) as stage:
-            team.share(starts, get, stage)
-        if not team.is_first:
+    if group is not None:
+        with record.stage(f"localize, {group.size} processes", starts.stop) as stage:
+            group.share(starts, get, stage)
+        if not group.is_first:
             return
     with record.stage("localize", starts.stop) as stage:
         for start in starts:

@@ -23,7 +23,7 @@ from lightning_fabric import Fabric
 from lightning_fabric.strategies.ddp import DDPStrategy
 
 from autods.core import Interrupted, UserError
-from autods.pipelines.blocks import Tell
+from autods.pipelines.blocks import OnShare
 from autods.runs.record import Stage
 
 logger = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 _PATIENCE = timedelta(days=30)
 
 
-class Team:
+class ProcessGroup:
     """The processes that share the work; making it starts those that do not run yet.
 
     Under SLURM (or another launcher that Lightning knows) the processes are there already; elsewhere
@@ -92,7 +92,7 @@ class Team:
         """Where this process computes."""
         return self._fabric.device
 
-    def share(self, starts: range, work: Callable[[int, Tell], object], stage: Stage) -> None:
+    def share(self, starts: range, work: Callable[[int, OnShare], object], stage: Stage) -> None:
         """Do this process's part of the blocks; return once every process has done its own.
 
         Parameters
@@ -138,7 +138,7 @@ class Team:
 
     @contextmanager
     def _all_threads(self) -> Iterator[None]:
-        """Compute with as many threads as a process without a team: Lightning gives each its share."""
+        """Compute with as many threads as a process without a group: Lightning gives each its share."""
         share = torch.get_num_threads()
         torch.set_num_threads(self._threads)
         try:
@@ -166,7 +166,7 @@ class Team:
             raise failures[0].explain(self.size)
 
     def _exchange(self, own: _Failure | None) -> list[_Failure | None]:
-        """Tell all how it went, and return how it went in each, in order."""
+        """OnShare all how it went, and return how it went in each, in order."""
         heard: list[_Failure | None] = [None] * self.size
         try:
             torch.distributed.all_gather_object(heard, own)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from autods.calibration.report import new_figure, save_figure
+from autods.calibration.bead_report import new_figure, save_figure
 from autods.core import LocalizationTable
 from autods.core.grid import nm_to_px
 from autods.estimation.background import BackgroundRemovedMovie

@@ -12,7 +12,7 @@ from autods.core import Camera, OpticalSystem, UserError
 from autods.core.quantities import is_plausible, require_plausible
 from autods.estimation.camera import CameraEstimate
 from autods.io.movie import Movie, MovieMetadata
-from autods.pipelines.report import SettingRow
+from autods.pipelines.html_report import SettingRow
 from autods.pipelines.settings import CameraSettings, OpticsSettings
 
 _UNITS = {

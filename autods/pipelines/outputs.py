@@ -20,7 +20,7 @@ from autods.io.atomic import atomic_path
 from autods.io.images import write_image_tiff, write_png
 from autods.io.tables import write_picasso, write_thunderstorm
 from autods.pipelines.finish import FINISH_FILES, Finished, write_finished
-from autods.pipelines.report import PatchRow, ReportContent, SettingRow, render_report
+from autods.pipelines.html_report import PatchRow, ReportContent, SettingRow, render_report
 from autods.rendering import render_gaussian, to_preview
 from autods.runs.record import RunRecord
 

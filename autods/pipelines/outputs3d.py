@@ -14,7 +14,7 @@ from autods.core.grid import px_to_nm
 from autods.io.images import write_png
 from autods.pipelines import outputs
 from autods.pipelines.finish import FINISH_FILES, Finished, finish_rows
-from autods.pipelines.report import ReportContent, Section, SettingRow, render_report
+from autods.pipelines.html_report import ReportContent, Section, SettingRow, render_report
 from autods.pipelines.settings3d import Localize3DSettings
 from autods.rendering import render_cross_section, render_depth, to_preview
 from autods.runs.record import RunRecord

@@ -17,7 +17,7 @@ from autods.estimation.profile import MovieProfile, profile_movie
 from autods.inference import Localizer, Rescaling, Tile, patch_size_px, plan_rescaling, tile_field
 from autods.io.movie import Movie
 from autods.pipelines.crowding import with_crowding
-from autods.pipelines.report import PatchRow
+from autods.pipelines.html_report import PatchRow
 from autods.pipelines.settings import LocalizeSettings, rows_to_plan
 from autods.zoo import Choice, ModelCard, find_rule, load_cards
 from autods.zoo.selection import Rule, eligible

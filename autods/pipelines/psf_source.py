@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from autods.calibration.bead_calibration import calibrate_beads, z_positions
+from autods.calibration.bead_report import save_figure, stack_figure, write_calibration
 from autods.calibration.field import calibrate_field
 from autods.calibration.focal_plane import with_focus
-from autods.calibration.report import save_figure, stack_figure, write_calibration
 from autods.core import OpticalSystem, UserError
 from autods.io.movie import open_movie
 from autods.optics import PSFModel, PupilPSF, SplinePSF, load_psf, save_psf, tabulate

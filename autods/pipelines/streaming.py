@@ -18,7 +18,7 @@ from autods.estimation.patch import summarize
 from autods.estimation.spots import matched_filter
 from autods.estimation.statistics import FrameStatistics, frame_statistics
 from autods.inference import Found, Localizer, fit_amplitudes, refine_positions, required_significance, stitch
-from autods.pipelines.blocks import Columns, Tell
+from autods.pipelines.blocks import Columns, OnShare
 from autods.pipelines.plan import MIN_SIDE_PX, PatchPlan, Plan
 from autods.pipelines.settings import Refine, Scope
 
@@ -78,7 +78,7 @@ def _known(predicted: NDArray[np.float64] | None, fitted: NDArray[np.float64]) -
     return fitted if predicted is None else np.where(np.isfinite(predicted), predicted, fitted)
 
 
-def tell_nobody(share: float) -> None:
+def ignore_share(share: float) -> None:
     """Ignore progress."""
 
 
@@ -128,7 +128,7 @@ class BlockLocalizer:
         return max(localizer.context // 2 for localizer in self._localizers.values())
 
     def __call__(
-        self, frames: NDArray[Any], before: int = 0, after: int = 0, tell: Tell = tell_nobody
+        self, frames: NDArray[Any], before: int = 0, after: int = 0, tell: OnShare = ignore_share
     ) -> Columns:
         """Localize a block.
 

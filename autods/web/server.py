@@ -63,7 +63,7 @@ def build(site: Site, access: Access) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        site.quick.clean()
+        site.short_commands.clean()
         task = asyncio.create_task(_advance_queue(site))
         yield
         task.cancel()

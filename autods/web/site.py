@@ -15,9 +15,9 @@ from autods.web.jobs import Job, JobStore, JobView, view
 from autods.web.movies import Movies
 from autods.web.presets import Presets
 from autods.web.queue import Queue
-from autods.web.quick import FOLDER as QUICK_FOLDER
-from autods.web.quick import Quick
 from autods.web.roots import Roots
+from autods.web.short_commands import FOLDER as SHORT_FOLDER
+from autods.web.short_commands import ShortCommands
 from autods.web.tensorboard import TensorBoard
 
 Value = TypeVar("Value")
@@ -46,7 +46,7 @@ class Site:
     store: JobStore = field(init=False)
     queue: Queue = field(init=False)
     presets: Presets = field(init=False)
-    quick: Quick = field(init=False)
+    short_commands: ShortCommands = field(init=False)
     tensorboard: TensorBoard | None = field(init=False)
     movies: Movies = field(default_factory=Movies)
     _kept: dict[object, tuple[float, Any]] = field(default_factory=dict)
@@ -55,7 +55,7 @@ class Site:
         self.store = JobStore(self.roots)
         self.queue = Queue(self.store)
         self.presets = Presets(self.store.folder / "presets.json")
-        self.quick = Quick(self.store.folder / QUICK_FOLDER)
+        self.short_commands = ShortCommands(self.store.folder / SHORT_FOLDER)
         self.tensorboard = TensorBoard(self.store.folder) if self.is_local else None
 
     @property

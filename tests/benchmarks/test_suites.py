@@ -7,11 +7,11 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from autods.cli.benchmark import run as run_config
 from autods.cli.compose import compose_checked
 from autods.cli.main import main
 from autods.core import LocalizationTable, UserError
 from autods.core.resources import config_dirs
+from benchmarks.command import run as run_config
 from benchmarks.fields import UniformConditions, uniform_field
 from benchmarks.measure import measured
 from benchmarks.movies2d import Movies2d, movie_specs, peer_rows

@@ -11,7 +11,7 @@ from autods.cli.main import main
 from autods.core import Camera, LocalizationTable, OpticalSystem, UserError
 from autods.optics.registry import astigmatic_gaussian_psf
 from autods.simulation import VolumeConditions
-from benchmarks.volumes import Laboratory, Tested, Variant, VolumeTraining
+from benchmarks.volumes import Tested, Variant, VolumeComparison, VolumeTraining
 from tests.benchmarks.test_suites import rows_of
 
 CONDITIONS = VolumeConditions(
@@ -22,10 +22,10 @@ TINY = VolumeTraining(
 )
 
 
-def laboratory(**training):
+def comparison(**training):
     psf = astigmatic_gaussian_psf(OpticalSystem(100.0))
     length = dataclasses.replace(TINY, **training)
-    return Laboratory(psf, CONDITIONS, length, 100.0, 500.0, torch.device("cpu"))
+    return VolumeComparison(psf, CONDITIONS, length, 100.0, 500.0, torch.device("cpu"))
 
 
 def run(out, suite, *settings):
@@ -66,13 +66,13 @@ def test_another_focal_plane_shifts_the_depths_and_its_own_does_not(tmp_path):
 
 
 def test_tests_are_the_same_for_every_network_and_trainings_go_on(tmp_path):
-    lab = laboratory()
+    lab = comparison()
     one = lab.train(Variant("binary_voxels"), tmp_path)
     again = lab.train(Variant("binary_voxels"), tmp_path)
     assert one.steps == again.steps == 2
     assert again.generation_s + again.training_s > one.training_s  # the seconds of both calls
     assert len(list(tmp_path.iterdir())) == 1
-    other = laboratory(steps=3).train(Variant("binary_voxels"), tmp_path)
+    other = comparison(steps=3).train(Variant("binary_voxels"), tmp_path)
     assert other.steps == 3
     assert len(list(tmp_path.iterdir())) == 2
     tests = [lab.test(trained, CONDITIONS, 5, 24, Camera()) for trained in (one, other)]
@@ -99,4 +99,4 @@ def test_unknown_networks_are_named():
     from benchmarks.ds3d_compare import Ds3dCompare
 
     with pytest.raises(UserError, match="'best' is not known: use AutoDS3D"):
-        Ds3dCompare(laboratory().psf, CONDITIONS, TINY, variants=["best"]).run()
+        Ds3dCompare(comparison().psf, CONDITIONS, TINY, variants=["best"]).run()

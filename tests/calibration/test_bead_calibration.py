@@ -6,8 +6,8 @@ import tifffile
 import torch
 
 from autods.calibration.bead_calibration import BeadSettings, calibrate_beads, z_positions
+from autods.calibration.bead_report import write_calibration
 from autods.calibration.quality import compare_pupils, slice_correlation
-from autods.calibration.report import write_calibration
 from autods.calibration.retrieval import RetrievalSettings
 from autods.core import OpticalSystem, UserError
 from autods.optics import ScalarPSF, load_psf

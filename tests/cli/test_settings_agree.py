@@ -18,7 +18,7 @@ from autods.core import UserError
 from autods.pipelines.settings import LocalizeSettings
 from autods.pipelines.settings3d import Localize3DSettings, TrainingSettings
 from autods.web.fields import CAMERA, LOCALIZE, Field, defaults_of
-from autods.web.steps import STEPS
+from autods.web.steps3d import STEPS
 
 STEP_FIELDS = [field for step in STEPS for field in step.fields]
 

@@ -13,7 +13,7 @@ import tifffile
 from autods.core import UserError
 from autods.io.tables import read_hdf5_table
 from autods.pipelines.autods import localize
-from autods.pipelines.distributed import Team
+from autods.pipelines.distributed import ProcessGroup
 from autods.pipelines.settings import LocalizeSettings
 from autods.pipelines.streaming import BLOCK_FRAMES
 from autods.runs.chunks import PARTIAL_FOLDER
@@ -122,8 +122,8 @@ def test_a_killed_process_leaves_a_run_that_is_interrupted_and_goes_on(place, al
 
 def test_what_cannot_be_shared_is_told(place):
     with pytest.raises(UserError, match="at least 1"):
-        Team(0)
+        ProcessGroup(0)
     with pytest.raises(UserError, match="cuda:1 is one device"):
-        Team(2, device="cuda:1")
+        ProcessGroup(2, device="cuda:1")
     with pytest.raises(UserError, match="share a run folder"):
-        localize(np.zeros((3, 9, 9)), LocalizeSettings(), team=object())
+        localize(np.zeros((3, 9, 9)), LocalizeSettings(), group=object())

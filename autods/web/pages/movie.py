@@ -9,11 +9,11 @@ from autods.web.fields import ADVANCED, CAMERA, FRAMES, LOCALIZE, OPTICS, ROI, d
 from autods.web.movies import MovieFacts
 from autods.web.pages.preview import Preview
 from autods.web.site import Site, device_key, read_json
-from autods.web.steps import Progress3D, save_progress
+from autods.web.steps3d import Progress3D, save_progress
 from autods.web.widgets.form import Form, Suggestion, suggestion
 from autods.web.widgets.frames import FrameViewer
 from autods.web.widgets.layout import duration_text, error_page, number_text, page, panel, problem
-from autods.web.widgets.presets import preset_line
+from autods.web.widgets.preset_line import preset_line
 
 _NEEDED = "optics.pixel_size_nm"
 
@@ -159,7 +159,7 @@ class MoviePage:
         with self._measured:
             waiting = ui.label("Measuring ...").classes("soft")
         try:
-            folder = await self._site.quick.run("profile", self._facts.path, words)
+            folder = await self._site.short_commands.run("profile", self._facts.path, words)
         except UserError as error:
             waiting.delete()
             with self._measured:

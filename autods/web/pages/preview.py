@@ -94,9 +94,9 @@ class Preview:
             self._spinner.set_visibility(False)
 
     async def _localize(self, words: list[str]) -> None:
-        quick = self._site.quick
+        short = self._site.short_commands
         # Every candidate down to a low threshold, so that the slider needs no second run.
-        folder = await quick.run("localize", self._facts.path, [*words, f"decode.threshold={_LOW}"])
+        folder = await short.run("localize", self._facts.path, [*words, f"decode.threshold={_LOW}"])
         table = await run.io_bound(read_table, folder)
         region = read_json(folder / "run.json")["results"]["region"]
         assert table is not None

@@ -14,12 +14,12 @@ from autods.pipelines.settings3d import STAGES
 from autods.web.jobs import JobView
 from autods.web.pages.movie import box_of, suggestions_from_file
 from autods.web.site import Site, device_key
-from autods.web.steps import DEVICE, HEADINGS, STEPS, Progress3D, arguments, load_progress, save_progress
-from autods.web.steps import Step as StepText
+from autods.web.steps3d import DEVICE, HEADINGS, STEPS, Progress3D, arguments, load_progress, save_progress
+from autods.web.steps3d import Step as StepText
 from autods.web.widgets.form import Form, Suggestion
 from autods.web.widgets.frames import FrameViewer
 from autods.web.widgets.layout import chip, panel, problem
-from autods.web.widgets.presets import preset_line
+from autods.web.widgets.preset_line import preset_line
 from autods.web.widgets.source import SourceEntry
 from autods.web.widgets.step_result import StepResult
 from autods.web.widgets.viewer import Box

@@ -9,7 +9,7 @@ from nicegui import ui
 
 from autods.core import UserError
 from autods.web.site import Site
-from autods.web.steps import SOURCE, SOURCE_PATH, SOURCES, named_psfs
+from autods.web.steps3d import SOURCE, SOURCE_PATH, SOURCES, named_psfs
 from autods.web.widgets.files import FileChooser, uploader
 from autods.web.widgets.layout import problem
 

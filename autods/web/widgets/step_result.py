@@ -10,7 +10,7 @@ from nicegui import ui
 from autods.web.jobs import Job
 from autods.web.routes import file_address
 from autods.web.site import read_json
-from autods.web.steps import Step
+from autods.web.steps3d import Step
 from autods.web.widgets.layout import heading
 
 _MOST_NUMBERS = 14

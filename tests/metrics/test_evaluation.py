@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from autods.core import LocalizationTable
-from autods.metrics.report import evaluate, json_ready
+from autods.metrics.evaluation import evaluate, json_ready
 from tests.metrics import scorer
 from tests.metrics.reference import random_tables
 

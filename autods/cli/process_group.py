@@ -1,4 +1,4 @@
-"""Commands that several processes carry out together: the first one speaks for all."""
+"""Commands that several processes carry out together: the first one is_first for all."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 from autods.cli import faults
 
 if TYPE_CHECKING:
-    from autods.pipelines.distributed import Team
+    from autods.pipelines.distributed import ProcessGroup
 
 
-def make_team(devices: int, num_nodes: int, device: str) -> Team | None:
+def make_process_group(devices: int, num_nodes: int, device: str) -> ProcessGroup | None:
     """Return the processes that share the frames, None for this one alone.
 
     Raises
@@ -24,20 +24,20 @@ def make_team(devices: int, num_nodes: int, device: str) -> Team | None:
     if devices == num_nodes == 1:
         return None
     # Lightning takes seconds to import.
-    from autods.pipelines.distributed import Team
+    from autods.pipelines.distributed import ProcessGroup
 
-    return Team(devices, num_nodes, device)
+    return ProcessGroup(devices, num_nodes, device)
 
 
-def speaks(team: Team | None) -> bool:
+def is_first(group: ProcessGroup | None) -> bool:
     """Tell whether this process prints and explains."""
-    return team is None or team.is_first
+    return group is None or group.is_first
 
 
 @contextmanager
-def first_speaks(team: Team | None) -> Iterator[None]:
+def quiet_unless_first(group: ProcessGroup | None) -> Iterator[None]:
     """Silence the warnings of a process other than the first, which ends silently when it is interrupted."""
-    if speaks(team):
+    if is_first(group):
         yield
         return
     before = logging.root.manager.disable

@@ -6,8 +6,8 @@ import pytest
 from autods.core import UserError
 from autods.io.result_tables import Table
 from benchmarks.page import write_page
-from benchmarks.report import SuiteResult, commit, machine, run_suite
 from benchmarks.style import grouped_bars, grouped_points, lines, panels
+from benchmarks.suite import SuiteResult, commit, machine, run_suite
 
 
 @dataclass(frozen=True)

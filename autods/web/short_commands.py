@@ -16,14 +16,14 @@ from autods.core import UserError
 from autods.web.jobs import CONSOLE_FILE, last_line
 from autods.web.queue import SECRET_VARIABLES
 
-FOLDER = ".quick"
+FOLDER = ".short_commands"
 _DONE = ".done"
 _LONGEST_S = 600.0
 _AT_ONCE = 2
 _KEPT_S = 7 * 86400.0
 
 
-class Quick:
+class ShortCommands:
     """Runs short commands outside of the queue, each once: a result that is there is taken.
 
     Parameters

@@ -14,7 +14,7 @@ from PIL import Image
 
 from autods.core import LocalizationTable
 from autods.pipelines.finish import Finished
-from autods.pipelines.report import PatchRow, ReportContent, SettingRow, lattice_bias, render_report
+from autods.pipelines.html_report import PatchRow, ReportContent, SettingRow, lattice_bias, render_report
 from autods.postprocessing.drift import Drift
 from autods.postprocessing.linking import link
 

@@ -13,7 +13,7 @@ from autods.cli.localize3d import localize3d_settings
 from autods.core import UserError
 from autods.web.jobs import Job, JobView, Status
 from autods.web.roots import Roots
-from autods.web.steps import STEPS, Progress3D, arguments, load_progress, named_psfs, save_progress
+from autods.web.steps3d import STEPS, Progress3D, arguments, load_progress, named_psfs, save_progress
 
 
 def view(folder: Path, status: Status, *, stage: str = "", done: tuple[str, ...] = ()) -> JobView:
