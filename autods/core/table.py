@@ -9,6 +9,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 
+def _numbers(name: str, column: object) -> NDArray[np.float64]:
+    """Return a column as numbers.
+
+    Raises
+    ------
+    TypeError
+        If it holds anything else; the message names the column.
+    """
+    try:
+        return np.asarray(column, np.float64)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"{name} holds {column!r:.60}, not one number a row ({error})") from error
+
+
 @dataclass(frozen=True)
 class LocalizationTable:
     """Localizations as one float64 array a column (frame: int64), all of length N.
@@ -88,10 +102,8 @@ class LocalizationTable:
         values = {name: np.full(len(frame), np.nan) for name in known if not name.endswith("z_nm")}
         values.update({name: column for name, column in columns.items() if column is not None})
         values.update(x_nm=x_nm, y_nm=y_nm)
-        converted = {
-            name: np.asarray(column, np.float64) for name, column in values.items() if name != "frame"
-        }
-        return cls(frame=np.asarray(frame, np.int64), **converted)
+        converted = {name: _numbers(name, column) for name, column in values.items() if name != "frame"}
+        return cls(frame=_numbers("frame", frame).astype(np.int64), **converted)
 
     @classmethod
     def empty(cls, *, is_3d: bool = False) -> LocalizationTable:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from types import TracebackType
@@ -102,6 +102,22 @@ class Choice:
 
     channel: int | None = None
     position: int | None = None
+
+
+class ChoiceError(UserError):
+    """A file holds several channels or positions, and none is chosen.
+
+    Parameters
+    ----------
+    message
+        One line.
+    choices
+        What can be chosen: for ``channel`` and ``position`` the names of the items, in their order.
+    """
+
+    def __init__(self, message: str, choices: Mapping[str, Sequence[str]]) -> None:
+        super().__init__(message)
+        self.choices = choices
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
-from autods.core.errors import UserError
-from autods.io.base import BaseMovie, Choice, Contents, Frames, Movie, MovieMetadata
+from autods.core.errors import UserError, require_type
+from autods.io.base import BaseMovie, Choice, ChoiceError, Contents, Frames, Movie, MovieMetadata
 from autods.io.folders import find_movies, is_zarr, numbered_images
 from autods.io.readers.czi import open_czi
 from autods.io.readers.imaris import open_imaris
@@ -25,6 +26,7 @@ from autods.io.readers.zarr import open_zarr
 __all__ = [
     "ArrayMovie",
     "Choice",
+    "ChoiceError",
     "Contents",
     "CroppedMovie",
     "Frames",
@@ -82,6 +84,7 @@ class ArrayMovie(BaseMovie):
     def __init__(
         self, array: Frames, metadata: MovieMetadata | None = None, path: str | Path = "array"
     ) -> None:
+        require_type("array", array, np.ndarray)
         if array.ndim not in (2, 3):
             raise UserError(f"{path} has {array.ndim} axes: a movie has 3 (frame, row, column), an image 2")
         frames = array if array.ndim == 3 else array[None]
@@ -204,6 +207,9 @@ def open_movie(path: str | Path, *, channel: int | None = None, position: int | 
     UserError
         If there is no readable movie; the message says why.
     """
+    require_type("path", path, str, os.PathLike)
+    require_type("channel", channel, int, np.integer, type(None))
+    require_type("position", position, int, np.integer, type(None))
     path = Path(path)
     choice = Choice(channel, position)
     try:

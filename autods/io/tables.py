@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
-from autods.core.errors import UserError
+import numpy as np
+
+from autods.core.errors import UserError, require_type
 from autods.core.table import LocalizationTable
 from autods.io.hdf5_tables import read_hdf5_table
 from autods.io.parquet import MAGIC, read_parquet, write_parquet
@@ -49,6 +52,8 @@ def read_table(path: str | Path, pixel_size_nm: float | None = None) -> Localiza
     UserError
         If the file is missing or of none of these kinds.
     """
+    require_type("path", path, str, os.PathLike)
+    require_type("pixel_size_nm", pixel_size_nm, float, int, np.number, type(None))
     path = Path(path)
     if path.is_dir():
         path = path / "localizations.csv"

@@ -17,12 +17,14 @@ from typing import Any, Literal
 import yaml
 
 from autods.core import UserError
+from autods.core.quantities import QUANTITIES
 from autods.core.resources import conf_dir
 from autods.inference.tiling import MIN_PATCH_UM
 from autods.pipelines.settings import parse_frames, parse_roi
 from autods.postprocessing.filtering import check_filter
 
 FieldKind = Literal["number", "whole", "choice", "frames", "roi", "range", "region", "filter"]
+_PIXEL = QUANTITIES["pixel_size_nm"]
 _CORNERS = ("auto", "top-left", "top-right", "bottom-left", "bottom-right")
 _DEVICE = re.compile(r"auto|cpu|cuda(:\d{1,2})?|mps")
 
@@ -200,7 +202,7 @@ def _hinted(field: Field, default: object) -> Field:
 YES_NO = (("true", "yes"), ("false", "no"))
 
 OPTICS = (
-    Field("optics.pixel_size_nm", "Pixel size in the sample", "nm", low=5, high=5000),
+    Field("optics.pixel_size_nm", "Pixel size in the sample", "nm", low=_PIXEL.low, high=_PIXEL.high),
     Field("optics.wavelength_nm", "Emission wavelength", "nm", low=200, high=2000, usual="not known"),
     Field("optics.na", "Numerical aperture", low=0.1, high=1.75, usual="not known"),
 )
@@ -227,8 +229,13 @@ FINISH = (
     ),
     Field("render.pixel_size_nm", "Pixel of the picture", "nm", low=0.5, high=1000),
 )
+CHANNEL = Field("channel", "Channel", "from 0", kind="whole", low=0, high=1000, usual="the only one")
+POSITION = Field(
+    "position", "Stage position", "from 0", kind="whole", low=0, high=100000, usual="the only one"
+)
 FRAMES = Field("frames", "Frames", "START:STOP, from 0", kind="frames", usual="all")
 ROI = Field("roi", "Region", "Y0:X0:Y1:X1, px", kind="roi", usual="whole field")
+PART = (CHANNEL, POSITION, FRAMES, ROI)
 _SELECTION = {
     "average": "average of density and SNR (the paper's)",
     "density": "by density",
@@ -270,7 +277,7 @@ _ADVANCED = (
     *FINISH,
 )
 ADVANCED = hinted(_ADVANCED, "localize")
-LOCALIZE = (*OPTICS, *CAMERA, FRAMES, ROI, *ADVANCED)
+LOCALIZE = (*OPTICS, *CAMERA, *PART, *ADVANCED)
 
 
 def device_word(device: str) -> str:

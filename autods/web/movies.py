@@ -9,10 +9,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from autods.io.movie import Movie, open_movie
+from autods.io.movie import Choice, Movie, open_movie
 from autods.pipelines.view import contrast_limits
 
 _KEPT = 4
+_ANY = Choice()
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,8 @@ class MovieFacts:
         Where they come from.
     limits
         Grey values for black and white.
+    choice
+        Channel and position of the file that are looked at.
     """
 
     path: Path
@@ -41,6 +44,7 @@ class MovieFacts:
     known: dict[str, float]
     source: str
     limits: tuple[float, float]
+    choice: Choice = _ANY
 
 
 @dataclass
@@ -54,10 +58,10 @@ class Movies:
     """A few open movies."""
 
     def __init__(self) -> None:
-        self._opened: OrderedDict[tuple[Path, int], _Opened] = OrderedDict()
+        self._opened: OrderedDict[tuple[Path, int, Choice], _Opened] = OrderedDict()
         self._lock = threading.Lock()
 
-    def facts(self, path: Path) -> MovieFacts:
+    def facts(self, path: Path, choice: Choice = _ANY) -> MovieFacts:
         """Tell what a movie is.
 
         Raises
@@ -65,11 +69,11 @@ class Movies:
         UserError
             If it cannot be read.
         """
-        with self.reading(path) as (_, facts):
+        with self.reading(path, choice) as (_, facts):
             return facts
 
     @contextmanager
-    def reading(self, path: Path) -> Iterator[tuple[Movie, MovieFacts]]:
+    def reading(self, path: Path, choice: Choice = _ANY) -> Iterator[tuple[Movie, MovieFacts]]:
         """Lend a movie for reading.
 
         Raises
@@ -77,16 +81,16 @@ class Movies:
         UserError
             If it cannot be read.
         """
-        opened = self._open(path)
+        opened = self._open(path, choice)
         with opened.lock:
             yield opened.movie, opened.facts
 
-    def _open(self, path: Path) -> _Opened:
-        key = (path, path.stat().st_mtime_ns if path.exists() else 0)
+    def _open(self, path: Path, choice: Choice) -> _Opened:
+        key = (path, path.stat().st_mtime_ns if path.exists() else 0, choice)
         with self._lock:
             found = self._opened.pop(key, None)
             if found is None:
-                movie = open_movie(path)
+                movie = open_movie(path, channel=choice.channel, position=choice.position)
                 facts = MovieFacts(
                     path,
                     movie.shape,
@@ -94,6 +98,7 @@ class Movies:
                     dict(movie.metadata.known()),
                     movie.metadata.source,
                     contrast_limits(movie),
+                    choice,
                 )
                 found = _Opened(movie, facts, threading.Lock())
             self._opened[key] = found

@@ -13,8 +13,10 @@ from fastapi import FastAPI, HTTPException
 from fastapi.responses import FileResponse, Response
 
 from autods.core import UserError
+from autods.io.movie import Choice
 from autods.pipelines.view import Filters, RunView, Style, frame_picture, open_view, png_bytes
 from autods.web.jobs import Job
+from autods.web.movies import MovieFacts
 from autods.web.site import Site
 
 COLORS = ("inferno", "viridis", "magma", "gray", "depth")
@@ -90,10 +92,18 @@ def add_routes(app: FastAPI, site: Site, pictures: Pictures) -> None:
     """Add the addresses of pictures and files to the server."""
 
     @app.get("/api/frame")
-    def frame(path: str, t: int, low: float, high: float, n: int = 1) -> Response:
+    def frame(
+        path: str,
+        t: int,
+        low: float,
+        high: float,
+        n: int = 1,
+        channel: int | None = None,
+        position: int | None = None,
+    ) -> Response:
         def draw() -> bytes:
             movie = site.roots.movie(path)
-            with site.movies.reading(movie) as (opened, _):
+            with site.movies.reading(movie, Choice(channel, position)) as (opened, _):
                 return png_bytes(frame_picture(opened, t, (low, high), projected=max(1, min(n, 200))))
 
         return _png(draw)
@@ -139,10 +149,21 @@ def add_routes(app: FastAPI, site: Site, pictures: Pictures) -> None:
         return FileResponse(path, filename=path.name if download else None, headers=headers)
 
 
-def frame_address(path: Path, t: int, limits: tuple[float, float], n: int = 1) -> str:
+def frame_address(facts: MovieFacts, t: int, limits: tuple[float, float], n: int = 1) -> str:
     """Return the address of a frame's picture."""
-    query = urlencode({"path": str(path), "t": t, "low": f"{limits[0]:g}", "high": f"{limits[1]:g}", "n": n})
-    return f"/api/frame?{query}"
+    query = {"path": str(facts.path), "t": t, "low": f"{limits[0]:g}", "high": f"{limits[1]:g}", "n": n}
+    return f"/api/frame?{urlencode(query | chosen(facts.choice))}"
+
+
+def chosen(choice: Choice) -> dict[str, int]:
+    """Return what was chosen of a file, by the keys of addresses and commands."""
+    found = {"channel": choice.channel, "position": choice.position}
+    return {key: value for key, value in found.items() if value is not None}
+
+
+def movie_address(path: Path | str, **choice: int) -> str:
+    """Return the address of the page of a movie."""
+    return f"/movie?{urlencode({'path': str(path), **choice})}"
 
 
 def picture_address(job: Job, version: float, **query: object) -> str:

@@ -15,10 +15,9 @@ from autods.pipelines.settings3d import STAGES
 from autods.web.fields import (
     CAMERA,
     FINISH,
-    FRAMES,
     INDICES,
     OPTICS,
-    ROI,
+    PART,
     Field,
     choices_of,
     device_word,
@@ -93,8 +92,7 @@ _STEPS = (
             *OPTICS,
             *INDICES,
             *CAMERA,
-            FRAMES,
-            ROI,
+            *PART,
         ),
     ),
     Step(
@@ -202,7 +200,7 @@ HEADINGS = {
     "psf.z_min_nm": "Depths to localize in",
     OPTICS[0].key: "Microscope",
     CAMERA[0].key: "Camera",
-    FRAMES.key: "Part of the movie",
+    PART[0].key: "Part of the movie",
 }
 
 Values = dict[str, str]

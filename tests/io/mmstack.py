@@ -29,6 +29,30 @@ def write_mmstack(path: Path, frames: np.ndarray, first: int, total: int, **sett
     path.write_bytes(header + head + b"".join(pages) + index)
 
 
+def write_ndtiff(folder: Path, images: list[tuple[dict[str, int | str], np.ndarray]], files: int = 1) -> Path:
+    """Write an NDTiff data set of several files with its index; return the first file."""
+    index, names = b"", ["NDTiffStack.tif", *(f"NDTiffStack_{i}.tif" for i in range(1, files))]
+    summary = json.dumps({"PixelSizeUm": 0.108}).encode()
+    for number, name in enumerate(names):
+        part = images[number::files]
+        header = struct.pack("<2sHI", b"II", 42, 28 + len(summary))
+        header += struct.pack("<5I", 483729, 3, 3, 2355492, len(summary)) + summary
+        position, pages = len(header), []
+        for i, (axes, frame) in enumerate(part):
+            note = json.dumps({"Axes": axes}).encode()
+            following = position + 162 + frame.nbytes + 16 + len(note) if i + 1 < len(part) else 0
+            pages.append(_page(frame, position, following, note))
+            text, label = json.dumps(axes).encode(), name.encode()
+            index += struct.pack("<I", len(text)) + text + struct.pack("<I", len(label)) + label
+            meta = position + 162 + frame.nbytes + 16
+            height, width = frame.shape
+            index += struct.pack("<IiiiiIii", position + 162, width, height, 1, 0, meta, len(note), 0)
+            position += len(pages[-1])
+        (folder / name).write_bytes(header + b"".join(pages))
+    (folder / "NDTiff.index").write_bytes(index)
+    return folder / names[0]
+
+
 def _page(frame: np.ndarray, position: int, following: int, notes: bytes) -> bytes:
     height, width = frame.shape
     data = position + 162

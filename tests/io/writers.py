@@ -87,3 +87,19 @@ def write_imaris(path: Path, channels: np.ndarray, pixel_um: float = 0.1) -> Pat
         for name, value in stated.items():
             attributes[name] = text(value)
     return path
+
+
+def write_stk(path: Path, frames: np.ndarray) -> Path:
+    """Write MetaMorph's stack: one page, all planes (T, Y, X) of uint16 in a row, and a tag with their number."""
+    n_planes, height, width = frames.shape
+    data = 8 + 2 + 12 * 11 + 4
+    planes = data + frames.nbytes
+    tags = [
+        *((256, 4, 1, width), (257, 4, 1, height), (258, 3, 1, 16), (259, 3, 1, 1), (262, 3, 1, 1)),
+        *((273, 4, 1, data), (277, 3, 1, 1), (278, 3, 1, height), (279, 4, 1, 2 * height * width)),
+        *((33628, 4, 0, 0), (33629, 5, n_planes, planes)),
+    ]
+    head = struct.pack("<2sHIH", b"II", 42, 8, len(tags))
+    head += b"".join(struct.pack("<HHII", *tag) for tag in tags) + struct.pack("<I", 0)
+    path.write_bytes(head + frames.astype("<u2").tobytes() + struct.pack("<6I", 0, 1, 0, 0, 0, 0) * n_planes)
+    return path

@@ -179,7 +179,7 @@ def test_a_wrong_number_is_told_while_typing(browser: Browser, server: Server) -
     with visit(browser, server.url(f"/movie?path={server.data / 'movie.tif'}")) as page:
         size = page.locator('[data-key="optics.pixel_size_nm"]')
         size.fill("-3")
-        page.get_by_text("must be from 5 to 5000 nm").first.wait_for()
+        page.get_by_text("must be from 10 to 1000 nm").first.wait_for()
         expect(page.get_by_role("button", name="Reconstruct", exact=True)).to_be_disabled()
 
 

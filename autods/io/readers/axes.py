@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autods.core.errors import UserError
-from autods.io.base import Choice
+from autods.io.base import Choice, ChoiceError
 
 #: A lone channel axis longer than this holds frames that were saved under the wrong name.
 MAX_CHANNELS = 7
@@ -71,7 +71,8 @@ def choose_planes(
     if missing:
         found = " and ".join(_described(axis, n, names) for axis, _, n in missing)
         keys = " ".join(f"{key}=0" for _, key, _ in missing)
-        raise UserError(f"{path} holds {found}: choose with {keys} (counted from 0)")
+        message = f"{path} holds {found}: choose with {keys} (counted from 0)"
+        raise ChoiceError(message, {key: _item_names(axis, n, names) for axis, key, n in missing})
     long = [(axis, n) for axis, n in zip(left, planes.shape, strict=True) if n > 1]
     if len(long) > 1:
         described = " x ".join(f"{n} {axis_name(axis)}" for axis, n in long)
@@ -127,6 +128,11 @@ def _check_choice(
         f"{key}={wanted} does not exist: {path} holds {_described(axis, n_items, names)}, from 0 to"
         f" {n_items - 1}"
     )
+
+
+def _item_names(axis: str, n_items: int, names: Mapping[str, Sequence[str]] | None) -> list[str]:
+    given = list((names or {}).get(axis, ()))
+    return [given[i] if i < len(given) and given[i] else str(i) for i in range(n_items)]
 
 
 def _described(axis: str, n_items: int, names: Mapping[str, Sequence[str]] | None) -> str:

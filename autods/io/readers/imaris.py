@@ -27,7 +27,7 @@ def open_imaris(path: Path, choice: Choice | None = None) -> PlaneMovie:
     UserError
         If the file is of another kind, damaged or holds something to choose from.
     """
-    with read_by_library(f"{path} is not a whole Imaris file, copy or save it again"):
+    with read_by_library(f"{path} is no whole HDF5 file of Imaris, copy or save it again"):
         file = h5py.File(path, "r")
         try:
             return _movie(path, file, choice or Choice())

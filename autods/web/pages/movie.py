@@ -5,9 +5,11 @@ from __future__ import annotations
 from nicegui import run, ui
 
 from autods.core import UserError
-from autods.web.fields import ADVANCED, CAMERA, FRAMES, LOCALIZE, OPTICS, ROI, device_word
+from autods.io.movie import Choice, ChoiceError
+from autods.web.fields import ADVANCED, CAMERA, LOCALIZE, OPTICS, PART, ROI, device_word
 from autods.web.movies import MovieFacts
 from autods.web.pages.preview import Preview
+from autods.web.routes import chosen, movie_address
 from autods.web.site import Site, device_key, read_json
 from autods.web.steps3d import Progress3D, save_progress
 from autods.web.widgets.form import Form, Suggestion, suggestion
@@ -22,16 +24,31 @@ def add_pages(site: Site) -> None:
     """Add the page to the server."""
 
     @ui.page("/movie")
-    async def movie(path: str = "") -> None:
+    async def movie(path: str = "", channel: int | None = None, position: int | None = None) -> None:
+        choice = Choice(channel, position)
         try:
-            real = site.roots.movie(path)
-            facts = await run.io_bound(site.movies.facts, real)
+            facts = await run.io_bound(site.movies.facts, site.roots.movie(path), choice)
+        except ChoiceError as error:
+            error_page("What of this file?", str(error), _ways_on(path, choice, error))
+            return
         except UserError as error:
             error_page("This movie cannot be opened", str(error))
             return
         assert facts is not None
         with page(facts.path.name, "/"):
             await MoviePage(site, facts).draw()
+
+
+def _ways_on(path: str, choice: Choice, error: ChoiceError) -> dict[str, str]:
+    """Return the addresses that choose the first thing that is left open, by what they choose."""
+    key, names = next(iter(error.choices.items()))
+    word = {"channel": "Channel", "position": "Stage position"}[key]
+    return {
+        f"{word} {number}" + (f": {name}" if name != str(number) else ""): movie_address(
+            path, **chosen(choice), **{key: number}
+        )
+        for number, name in enumerate(names[:50])
+    }
 
 
 class MoviePage:
@@ -80,7 +97,8 @@ class MoviePage:
         with panel("Part of the movie"):
             ui.label("Empty takes everything; a region can be drawn on the picture.").classes("soft")
             with ui.element("div").classes("entries"):
-                self._part = Form((FRAMES, ROI), on_change=self._changed)
+                self._part = Form(PART, on_change=self._changed)
+                self._part.set({key: str(value) for key, value in chosen(self._facts.choice).items()})
         with panel(), ui.expansion("Advanced").classes("w-full"), ui.element("div").classes("entries"):
             self._advanced = Form(ADVANCED, on_change=self._changed)
             self._device = ui.select(["auto", "cpu", "cuda", "mps"], value="auto", label="Device")
@@ -156,6 +174,7 @@ class MoviePage:
         fields = [field for field in LOCALIZE if field.key.startswith(("optics.", "camera."))]
         known = self._optics.values() | self._camera.values()
         words = [word for field in fields if (word := field.word(known.get(field.key, "")))]
+        words += [f"{key}={value}" for key, value in chosen(self._facts.choice).items()]
         with self._measured:
             waiting = ui.label("Measuring ...").classes("soft")
         try:

@@ -10,7 +10,9 @@ from pathlib import Path
 from nicegui import run, ui
 
 from autods.core import UserError
+from autods.io.movie import Choice
 from autods.pipelines.settings3d import STAGES
+from autods.web.fields import CHANNEL, POSITION
 from autods.web.jobs import JobView
 from autods.web.pages.movie import box_of, suggestions_from_file
 from autods.web.site import Site, device_key
@@ -56,7 +58,8 @@ class Stepper:
     async def draw(self) -> None:
         """Show everything."""
         try:
-            facts = await run.io_bound(self._site.movies.facts, self._site.roots.movie(self._movie))
+            movie = self._site.roots.movie(self._movie)
+            facts = await run.io_bound(self._site.movies.facts, movie, self._choice())
         except UserError as error:
             problem(str(error))
             return
@@ -90,6 +93,11 @@ class Stepper:
         self._choose(STAGES[0])
         self._changed()
         self._is_dirty = False
+
+    def _choice(self) -> Choice:
+        """Return the channel and position that were entered."""
+        entered = (self._state.values.get(field.key, "") for field in (CHANNEL, POSITION))
+        return Choice(*(int(text) if text.strip().isdigit() else None for text in entered))
 
     def _step_button(self, step: StepText) -> None:
         with ui.element("button").props(f'type="button" data-step="{step.name}"') as button:

@@ -78,4 +78,4 @@ class FrameViewer:
     def _draw(self) -> None:
         limits = self._contrast.value
         n = _PROJECTED if self._brightest.value else 1
-        self.viewer.show(frame_address(self._facts.path, self.frame, (limits["min"], limits["max"]), n))
+        self.viewer.show(frame_address(self._facts, self.frame, (limits["min"], limits["max"]), n))

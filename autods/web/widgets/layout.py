@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -63,10 +63,12 @@ def problem(text: str) -> ui.label:
     return ui.label(text).classes("problem").props('role="alert"')
 
 
-def error_page(title: str, text: str) -> None:
-    """Show a page that only says what is wrong and leads back."""
+def error_page(title: str, text: str, ways_on: Mapping[str, str] | None = None) -> None:
+    """Show a page that only says what is wrong and leads back, or on to further addresses by their names."""
     with page(title), panel():
         ui.label(text).classes("notice bad").props('role="alert"')
+        for name, address in (ways_on or {}).items():
+            ui.link(name, address).classes("choice")
         ui.link("Back to the start page", "/")
 
 

@@ -12,7 +12,7 @@ import tifffile
 from autods.core import UserError
 from autods.io.movie import open_movie
 from autods.io.readers.tiff_pages import scan_pages
-from tests.io.mmstack import write_mmstack
+from tests.io.mmstack import write_mmstack, write_ndtiff
 
 FRAMES = np.random.default_rng(2).integers(0, 999, (12, 16, 20)).astype(np.uint16)
 SMALL = np.ones((8, 8), np.uint16)
@@ -180,6 +180,30 @@ def test_any_file_of_a_micromanager_series_is_the_series(tmp_path):
     for name, start, stop in (("a_MMStack.ome.tif", 0, 7), ("a_MMStack_1.ome.tif", 7, 12)):
         write_mmstack(tmp_path / name, FRAMES[start:stop], start, 12)
     np.testing.assert_array_equal(open_movie(tmp_path / "a_MMStack_1.ome.tif").read(0, 99), FRAMES)
+
+
+@pytest.mark.parametrize("has_index", [True, False])
+@pytest.mark.parametrize("files", [1, 3])
+def test_ndtiff_with_and_without_its_index(tmp_path, files, has_index):
+    images = [
+        ({"time": t, "channel": ("Cy5", "DAPI")[c]}, FRAMES[2 * t + c]) for t in range(6) for c in (0, 1)
+    ]
+    path = write_ndtiff(tmp_path, images, files)
+    if not has_index:
+        (tmp_path / "NDTiff.index").unlink()
+    for name in (tmp_path, path, tmp_path / f"NDTiffStack{'_2' if files > 1 else ''}.tif"):
+        with pytest.raises(UserError, match=r"2 channels \(Cy5, DAPI\)"):
+            open_movie(name)
+        with open_movie(name, channel=1) as movie:
+            np.testing.assert_array_equal(movie.read(0, 99), FRAMES[1::2])
+            assert movie.metadata.pixel_size_nm == pytest.approx(108)
+
+
+def test_ndtiff_that_lacks_a_file(tmp_path):
+    path = write_ndtiff(tmp_path, [({"time": t}, FRAMES[t]) for t in range(12)], 2)
+    (tmp_path / "NDTiffStack_1.tif").unlink()
+    with pytest.raises(UserError, match=r"NDTiffStack_1\.tif is missing"):
+        open_movie(path)
 
 
 def test_a_chain_that_runs_in_a_circle(tmp_path):

@@ -7,7 +7,7 @@ import pytest
 
 from autods.core import UserError
 from autods.io.movie import open_movie
-from tests.io.writers import write_imaris, write_lif, write_sif
+from tests.io.writers import write_imaris, write_lif, write_sif, write_stk
 
 FRAMES = np.random.default_rng(5).integers(0, 60_000, (6, 19, 14)).astype(np.uint16)
 
@@ -87,3 +87,9 @@ def test_without_a_package_its_extra_is_named(tmp_path, monkeypatch, package, ex
     (tmp_path / "m.bin").write_bytes(start + bytes(100))
     with pytest.raises(UserError, match=rf"pip install autods\[{extra}\]"):
         open_movie(tmp_path / "m.bin")
+
+
+def test_metamorph_stack_has_all_planes(tmp_path):
+    with open_movie(write_stk(tmp_path / "m.stk", FRAMES)) as movie:
+        np.testing.assert_array_equal(movie.read(0, 9), FRAMES)
+        assert movie.contents.kind == "MetaMorph stack"
