@@ -143,7 +143,7 @@ COMMANDS = {
                 *FINISH_KEYS,
                 ("follow.idle_s", "with --follow: seconds without a new frame that mean the end"),
                 ("device", "auto, cpu, cuda, cuda:1, mps"),
-                ("trainer.devices", "processes that share the frames of a movie"),
+                ("processes.per_machine", "processes that share the frames of a movie"),
             ),
             details=(
                 "What is not given is read from the file, else measured from the movie, else has a default;\n"
@@ -297,7 +297,7 @@ COMMANDS = {
                 ),
                 ("family", "mixture, or voxels as published"),
                 ("trainer.max_minutes", "stop training after so many minutes, keeping the best"),
-                ("trainer.devices", "processes that share the frames once the network is trained"),
+                ("processes.per_machine", "processes that share the frames once the network is trained"),
                 ("refine", "mle: refine positions with the PSF; none: as the network gives them"),
                 ("decode.threshold", "least confidence of a localization; null: best on simulated frames"),
                 ("until", "last stage: calibrate, background, snr, train, test, localize"),

@@ -29,6 +29,8 @@ from autods.core.resources import config_dirs
 
 Schema = TypeVar("Schema")
 
+#: Keys of `localize` and `localize3d` that had another name, so that old commands can be repeated.
+_EARLIER = {"trainer.devices": "processes.per_machine", "trainer.num_nodes": "processes.machines"}
 #: How a type is named to people.
 _TYPE_NAMES = {float: "a number", int: "a whole number", bool: "true or false", str: "a text"}
 
@@ -100,7 +102,7 @@ def compose_checked(config: str, overrides: Sequence[str]) -> DictConfig:
         If an override cannot be read, names no key (the nearest is told), or no choice of its group.
     """
     homes = config_dirs(config)
-    parsed = [_parse(word) for word in expand_shorthands(overrides)]
+    parsed = [_parse(word) for word in expand_shorthands(config, overrides)]
     for item in parsed:
         if item.is_sweep_override():
             raise UserError(f"{_line(item)} gives several values: give one, or quote it if it is a text")
@@ -123,13 +125,16 @@ def _compose(config: str, lines: list[str]) -> DictConfig:
         raise UserError(f"the settings do not fit together: {error}") from error
 
 
-def expand_shorthands(overrides: Sequence[str]) -> Iterator[str]:
-    """Write ``selection=fixed:NAME`` as the group choice and the value that it means."""
+def expand_shorthands(config: str, overrides: Sequence[str]) -> Iterator[str]:
+    """Write ``selection=fixed:NAME`` as the choice and the value that it means, earlier keys as today's."""
     for word in overrides:
         fixed = re.fullmatch(r"selection=fixed:(.*)", word)
         if fixed:
             yield "selection=fixed"
             yield f"selection.model={fixed[1]}"
+        elif config.startswith("localize") and word.startswith(tuple(_EARLIER)):
+            key, equals, value = word.partition("=")
+            yield f"{_EARLIER[key]}{equals}{value}" if key in _EARLIER else word
         else:
             yield word
 

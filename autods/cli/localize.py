@@ -39,7 +39,7 @@ def run(arguments: Arguments) -> int:
         return sweep(arguments, run)
     config = settings(arguments, LocalizeConfig)
     wanted = localize_settings(config)
-    group = make_process_group(config.trainer.devices, config.trainer.num_nodes, config.device)
+    group = make_process_group(config.processes.per_machine, config.processes.machines, config.device)
     codes: list[int] = []
     if "--follow" in arguments.flags:
         return _follow(arguments, wanted, config.follow.idle_s, group)

@@ -84,8 +84,8 @@ class ModuleConfig:
 
 
 @dataclass
-class TrainerConfig(ProcessesConfig):
-    """Length of the training, and processes that share the frames afterwards."""
+class TrainerConfig:
+    """Length of the training."""
 
     max_steps: int = MISSING
     max_minutes: float | None = MISSING
@@ -107,6 +107,7 @@ class Localize3DConfig(MovieConfig, ResultConfig):
     data: DataConfig = field(default_factory=DataConfig)
     module: ModuleConfig = field(default_factory=ModuleConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    processes: ProcessesConfig = field(default_factory=ProcessesConfig)
     passes: int = MISSING
     until: str = MISSING
 
@@ -117,7 +118,7 @@ def run(arguments: Arguments) -> int:
     settings = _settings(config, arguments)
     movie = arguments.paths[0]
     folder = arguments.out or Path(f"{movie.stem}_autods3d")
-    group = make_process_group(config.trainer.devices, config.trainer.num_nodes, config.device)
+    group = make_process_group(config.processes.per_machine, config.processes.machines, config.device)
     try:
         with quiet_unless_first(group):
             _localize(movie, settings, folder, arguments, group)

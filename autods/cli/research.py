@@ -96,7 +96,7 @@ def _run_app(arguments: Arguments, config: str, job: Callable[[DictConfig], Any]
             failures.append(error)
             return None
 
-    words = [*search_path(config), *expand_shorthands(arguments.overrides)]
+    words = [*search_path(config), *expand_shorthands(config, arguments.overrides)]
     if arguments.multirun:
         words.append(f"+hydra.callbacks.gather._target_={GatherResults.__module__}.GatherResults")
         if arguments.out is not None:

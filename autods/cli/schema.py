@@ -98,8 +98,8 @@ class ProfileConfig(MovieConfig):
 class ProcessesConfig:
     """Processes that share the frames."""
 
-    devices: int = MISSING
-    num_nodes: int = MISSING
+    per_machine: int = MISSING
+    machines: int = MISSING
 
 
 @dataclass
@@ -129,7 +129,7 @@ class LocalizeConfig(MovieConfig, ResultConfig):
     selection: SelectionConfig = field(default_factory=SelectionConfig)
     tiling: TilingConfig = field(default_factory=TilingConfig)
     rescale: bool = MISSING
-    trainer: ProcessesConfig = field(default_factory=ProcessesConfig)
+    processes: ProcessesConfig = field(default_factory=ProcessesConfig)
     follow: FollowConfig = field(default_factory=FollowConfig)
     zoo: str | None = MISSING
 

@@ -57,10 +57,10 @@ class ProcessGroup:
         kind = {"auto": "auto", "cpu": "cpu", "cuda": "gpu", "mps": "mps"}.get(device)
         if kind is None:
             raise UserError(
-                f"device={device} is one device: use auto, cpu or cuda with trainer.devices={devices}"
+                f"device={device} is one device: use auto, cpu or cuda with processes.per_machine={devices}"
             )
         if devices < 1 or num_nodes < 1:
-            raise UserError("trainer.devices and trainer.num_nodes must be at least 1")
+            raise UserError("processes.per_machine and processes.machines must be at least 1")
         # The processes exchange nothing but "I am done", for which gloo serves on every machine.
         strategy = DDPStrategy(process_group_backend="gloo", timeout=_PATIENCE)
         logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
@@ -70,7 +70,7 @@ class ProcessGroup:
             cause = " ".join(str(error).split())
             raise UserError(
                 f"{num_nodes} x {devices} processes on device={device} cannot be made ({cause}): change"
-                " trainer.devices, trainer.num_nodes or device"
+                " processes.per_machine, processes.machines or device"
             ) from error
         self._threads = torch.get_num_threads()
         self._fabric.launch()

@@ -38,6 +38,8 @@ def get(config: LocalizeConfig, key: str) -> Any:
         ("selection.scope=frame", "selection.scope", "frame"),
         ("selection=fixed:diff_2", "selection.model", "diff_2"),
         ("device=cuda:1", "device", "cuda:1"),
+        ("processes.per_machine=4", "processes.per_machine", 4),
+        ("trainer.devices=4", "processes.per_machine", 4),  # as it was called
     ],
 )
 def test_settings_are_taken(override: str, key: str, value: object) -> None:

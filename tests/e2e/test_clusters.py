@@ -122,7 +122,7 @@ def test_the_commands_of_the_scripts_compose(
     arguments = parse(command)
     if script == "localize.sbatch":
         config = settings(arguments, LocalizeConfig)
-        assert (config.trainer.devices, config.trainer.num_nodes, config.device) == (4, 2, "cuda")
+        assert (config.processes.per_machine, config.processes.machines, config.device) == (4, 2, "cuda")
         assert config.optics.pixel_size_nm == 100
     else:
         composed = compose_checked("train", arguments.overrides)

@@ -199,7 +199,7 @@ def test_two_processes_give_the_table_of_one(run: Path, tmp_path: Path) -> None:
     frames[:, 20:23, 30:33] += np.arange(140)[:, None, None] % 7 * 200
     write_movie_tiff(frames.astype(np.uint16), movie, 100.0)
     outs = [tmp_path / "one", tmp_path / "two"]
-    for out, more in zip(outs, ([], ["trainer.devices=2"]), strict=True):
+    for out, more in zip(outs, ([], ["processes.per_machine=2"]), strict=True):
         words = ["localize3d", str(movie), "--run", str(run), "--out", str(out), *KNOWN, *FORMULA[1:], *more]
         words += ["decode.threshold=0.3", "decode.min_significance=0"]
         done = subprocess.run(

@@ -66,7 +66,7 @@ def assert_same(out, other):
 
 def test_two_processes_give_the_table_of_one(place, alone):
     out = place / "two"
-    done = subprocess.run(command(place, out, "trainer.devices=2"), capture_output=True, text=True)
+    done = subprocess.run(command(place, out, "processes.per_machine=2"), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.count("localizations,") == 1
     assert_same(out, alone)
@@ -78,7 +78,7 @@ def test_two_processes_give_the_table_of_one(place, alone):
 @pytest.mark.slow
 def test_a_bad_movie_of_a_batch_does_not_stop_the_other(place, alone):
     (place / "bad.tif").write_text("no movie")
-    words = command(place, place / "batch", "trainer.devices=2")
+    words = command(place, place / "batch", "processes.per_machine=2")
     words.insert(words.index("localize") + 1, str(place / "bad.tif"))
     done = subprocess.run(words, capture_output=True, text=True)
     assert done.returncode == 2, done.stderr[-2000:]
@@ -91,7 +91,7 @@ def test_a_bad_movie_of_a_batch_does_not_stop_the_other(place, alone):
 @pytest.mark.parametrize("victim", ["first", "second"])
 def test_a_killed_process_leaves_a_run_that_is_interrupted_and_goes_on(place, alone, victim):
     out = place / f"killed_{victim}"
-    words = command(place, out, "trainer.devices=2")
+    words = command(place, out, "processes.per_machine=2")
     running = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
     first = psutil.Process(running.pid)
     while running.poll() is None and not blocks_on_disk(out):
