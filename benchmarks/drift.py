@@ -21,7 +21,7 @@ from autods.postprocessing.drift import estimate_drift
 from autods.postprocessing.linking import LinkedTable, link
 from autods.simulation import STRUCTURES, STRUCTURES_3D, Sample
 from autods.simulation.drifting import drift_curve, drifting_table
-from benchmarks.report import SuiteResult
+from benchmarks.suite import SuiteResult
 
 logger = logging.getLogger(__name__)
 
