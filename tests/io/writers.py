@@ -90,7 +90,7 @@ def write_imaris(path: Path, channels: np.ndarray, pixel_um: float = 0.1) -> Pat
 
 
 def write_stk(path: Path, frames: np.ndarray) -> Path:
-    """Write MetaMorph's stack: one page, the planes (T, Y, X) of uint16 in a row, and their number in a tag."""
+    """Write MetaMorph's stack: one page, all planes (T, Y, X) of uint16, and a tag with their number."""
     n_planes, height, width = frames.shape
     data = 8 + 2 + 12 * 11 + 4
     planes = data + frames.nbytes
