@@ -97,7 +97,7 @@ def write_stk(path: Path, frames: np.ndarray) -> Path:
     tags = [
         *((256, 4, 1, width), (257, 4, 1, height), (258, 3, 1, 16), (259, 3, 1, 1), (262, 3, 1, 1)),
         *((273, 4, 1, data), (277, 3, 1, 1), (278, 3, 1, height), (279, 4, 1, 2 * height * width)),
-        *((33628, 4, 0, 0), (33629, 5, n_planes, planes)),
+        *((33628, 4, n_planes, planes), (33629, 5, n_planes, planes)),
     ]
     head = struct.pack("<2sHIH", b"II", 42, 8, len(tags))
     head += b"".join(struct.pack("<HHII", *tag) for tag in tags) + struct.pack("<I", 0)
