@@ -83,13 +83,13 @@ def _write_traceback(error: BaseException, folder: Path | None) -> Path:
     try:
         if log is not None and log.exists():
             if "Traceback" not in log.read_text(encoding="utf-8", errors="replace"):
-                with log.open("a", encoding="utf-8") as file:
+                with log.open("a", encoding="utf-8", errors="backslashreplace") as file:
                     file.write(text)
             return log
     except OSError:
         text += f"({log} could not be written)\n"
     spare = Path(tempfile.mkdtemp(prefix="autods-")) / "log.txt"
-    spare.write_text(text, encoding="utf-8")
+    spare.write_text(text, encoding="utf-8", errors="backslashreplace")
     return spare
 
 

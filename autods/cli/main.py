@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import logging
 import os
 import signal
@@ -31,6 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         0 done; 2 the user can fix it (one line says what); 1 a fault of ours; 130 interrupted.
     """
     words = list(sys.argv[1:] if argv is None else argv)
+    _print_any_name()
     arguments: Arguments | None = None
     try:
         if not words:
@@ -55,6 +57,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         return faults.DONE
     except (KeyboardInterrupt, Exception) as error:  # noqa: BLE001 the one place that catches all
         return faults.explain(error, arguments.out if arguments else None)
+
+
+def _print_any_name() -> None:
+    """Let names of files that are no Unicode be printed, with their odd bytes spelt out."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _run(arguments: Arguments) -> int:

@@ -65,10 +65,11 @@ def write_parquet(
         fields.append(pa.field(name, array.type, metadata={"unit": unit} if unit else None))
     text = json.dumps(dict(provenance or {}), default=str)
     schema = pa.schema(fields, metadata={_KEY: text.encode()})
-    with atomic_path(path) as part:
+    # A file and not its name: Arrow takes only names in UTF-8.
+    with atomic_path(path) as part, part.open("wb") as file:
         parquet.write_table(
             pa.Table.from_arrays(arrays, schema=schema),
-            part,
+            file,
             compression="zstd",
             row_group_size=_ROWS_A_GROUP,
         )
@@ -93,10 +94,10 @@ def read_parquet(path: str | Path) -> LocalizationTable:
 
     path = Path(path)
     known = {"frame", *LocalizationTable.empty(is_3d=True).columns()}
-    with read_by_library(f"{path} is not a whole Parquet file"):
-        stated = parquet.ParquetFile(path).metadata
+    with read_by_library(f"{path} is not a whole Parquet file"), path.open("rb") as file:
+        stated = parquet.ParquetFile(file).metadata
         require_room(8 * stated.num_rows * stated.num_columns, path, "localizations", _MAX_RATIO)
-        content = parquet.read_table(path)
+        content = parquet.read_table(file)
         columns = {
             name: np.asarray(content[name].to_numpy(), np.float64)
             for name in content.column_names
@@ -120,7 +121,7 @@ def read_provenance(path: str | Path) -> dict[str, object]:
     """
     from pyarrow import parquet
 
-    with read_by_library(f"{path} is not a whole Parquet file"):
-        metadata = parquet.read_schema(path).metadata or {}
+    with read_by_library(f"{path} is not a whole Parquet file"), Path(path).open("rb") as file:
+        metadata = parquet.read_schema(file).metadata or {}
         found = json.loads(metadata.get(_KEY, b"{}"))
     return found if isinstance(found, dict) else {}

@@ -77,7 +77,7 @@ def write_picasso(
         with h5py.File(part, "w") as file:
             file.create_dataset("locs", data=locs)
         text = yaml.safe_dump_all([info, step], sort_keys=False, allow_unicode=True)
-        side.write_text(text, encoding="utf-8")
+        side.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def _to_locs(

@@ -160,7 +160,7 @@ def write_text(path: Path, text: str) -> None:
         If it cannot be written.
     """
     with atomic_path(path) as part:
-        part.write_text(text, encoding="utf-8")
+        part.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def write_profile(profile: dict[str, Any], folder: Path) -> None:

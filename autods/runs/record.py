@@ -382,7 +382,7 @@ def _now() -> str:
 def _log_to(path: Path) -> logging.Handler:
     """Append the package's log, from INFO on, to a file."""
     try:
-        handler = logging.FileHandler(path, encoding="utf-8")
+        handler = logging.FileHandler(path, encoding="utf-8", errors="backslashreplace")
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror}: choose another folder") from error
     handler.setLevel(logging.INFO)
