@@ -28,7 +28,7 @@ def test_tables(tmp_path, suffix):
 
 def test_what_is_printed(tmp_path):
     path = tmp_path / f"{NAME}.tif"
-    tifffile.imwrite(path, np.ones((3, 8, 8), np.uint16), metadata=None)
+    tifffile.imwrite(path, np.ones((3, 8, 8), np.uint16), photometric="minisblack")
     command = [sys.executable, "-m", "autods.cli.main", "doctor", str(path)]
     done = subprocess.run(command, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr
