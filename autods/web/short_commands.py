@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import os
 import shutil
 import signal
@@ -13,11 +12,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from autods.core import UserError
+from autods.runs.steps import Step, step_key
 from autods.web.jobs import CONSOLE_FILE, last_line
 from autods.web.queue import SECRET_VARIABLES
 
 FOLDER = ".short_commands"
-_DONE = ".done"
+_STEP_FILE = "short_command.json"
 _LONGEST_S = 600.0
 _AT_ONCE = 2
 _KEPT_S = 7 * 86400.0
@@ -52,13 +52,13 @@ class ShortCommands:
             With the command's own words, if it fails; or if it takes more than ten minutes.
         """
         stat = movie.stat()
-        text = repr((command, str(movie), stat.st_size, stat.st_mtime_ns, list(words)))
-        name = hashlib.sha256(text.encode()).hexdigest()[:24]
-        folder = self._folder / name
-        async with self._locks.setdefault(name, asyncio.Lock()), self._slots:
-            if not (folder / _DONE).exists():
+        inputs = [command, str(movie), stat.st_size, stat.st_mtime_ns, *words]
+        folder = self._folder / step_key(inputs)
+        step = Step(folder / _STEP_FILE, inputs)
+        async with self._locks.setdefault(folder.name, asyncio.Lock()), self._slots:
+            if step.results() is None:
                 await self._start([command, str(movie), *words, "--out", str(folder)], folder)
-                (folder / _DONE).touch()
+                step.finish({})
         return folder
 
     async def _start(self, words: list[str], folder: Path) -> None:
