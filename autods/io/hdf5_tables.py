@@ -116,7 +116,9 @@ def _table(node: Any, path: Path) -> _Columns:
         _require_room(node, path)
         values = node[()]
         return {name: np.asarray(values[name], np.float64) for name in values.dtype.names or ()}
-    columns: _Columns = {}
+    columns = _pandas_blocks(node, path)
+    if columns:
+        return columns
     for name, item in node.items():
         if not isinstance(item, h5py.Dataset):
             continue
@@ -128,6 +130,20 @@ def _table(node: Any, path: Path) -> _Columns:
     lengths = {len(values) for values in columns.values()}
     if len(lengths) > 1:
         raise UserError(f"{path} has columns of different length: export it again")
+    return columns
+
+
+def _pandas_blocks(node: Any, path: Path) -> _Columns:
+    """Read what pandas writes by default: blocks of columns of one type, and the names of each."""
+    columns: _Columns = {}
+    number = 0
+    while f"block{number}_items" in node and f"block{number}_values" in node:
+        names, values = (node[f"block{number}_{part}"] for part in ("items", "values"))
+        _require_room(values, path)
+        if values.dtype.kind in "uif" and values.ndim == 2:
+            for name, column in zip(names[()].tolist(), np.asarray(values[()], np.float64).T, strict=False):
+                columns[name.decode("utf-8") if isinstance(name, bytes) else str(name)] = column
+        number += 1
     return columns
 
 

@@ -179,7 +179,7 @@ def try_once(name: str, seed: int, folder: Path) -> str:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of memory and time as on Linux")
 @pytest.mark.parametrize("name", list(FORMATS))
-@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 2**32 - 1))
 def test_damage_is_the_users_error_or_a_result(name, seed):
     with tempfile.TemporaryDirectory() as folder:

@@ -20,16 +20,20 @@ def _check(path):
     assert table.photons.tolist() == [900, 1500]
 
 
-@pytest.mark.parametrize("kind", ["dataset", "table in a group", "columns in a group"])
+@pytest.mark.parametrize("kind", ["dataset", "table in a group", "columns in a group", "pandas"])
 def test_picasso_as_dataset_and_as_groups(tmp_path, kind):
     with h5py.File(tmp_path / "t.hdf5", "w") as file:
         if kind == "dataset":
             file.create_dataset("locs", data=ROWS)
         elif kind == "table in a group":
             file.create_group("locs").create_dataset("table", data=ROWS)
-        else:
+        elif kind == "columns in a group":
             for name in ROWS.dtype.names:
                 file.create_dataset(f"locs/{name}", data=ROWS[name])
+        else:
+            for i, names in enumerate((["x", "y", "photons"], ["frame"])):
+                file[f"locs/block{i}_items"] = [name.encode() for name in names]
+                file[f"locs/block{i}_values"] = np.stack([ROWS[name] for name in names], 1)
     (tmp_path / "t.yaml").write_text(yaml.safe_dump({"Pixelsize": 100}))
     _check(tmp_path / "t.hdf5")
 

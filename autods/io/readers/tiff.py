@@ -21,6 +21,9 @@ from autods.io.readers.tiff_micromanager import micromanager_kind, ndtiff_layout
 from autods.io.readers.tiff_ome import is_ome, ome_layout
 from autods.io.readers.tiff_pages import PageKind, Pages, scan_pages
 
+#: Bytes of a page's tags and notes, generously.
+_PAGE_BYTES = 4000
+
 
 def open_tiff(path: Path, choice: Choice | None = None) -> BaseMovie:
     """Open a TIFF movie; frames are read when they are asked for.
@@ -135,8 +138,8 @@ def _unread(layout: Layout) -> list[str]:
     for pages in layout.files:
         described = int(pages.n_stored.sum())
         rest = pages.size - described
-        each = pages.kinds[pages.kind[0]].n_bytes
-        if not pages.cut_at and rest > described + max(each, 2**20):
+        usual = _PAGE_BYTES * len(pages) + max(pages.kinds[pages.kind[0]].n_bytes, 2**20)
+        if not pages.cut_at and rest > described + usual:
             notes.append(
                 f"{pages.path.name} holds {rest:,} bytes beside the {described:,} of its {len(pages)} pages"
             )

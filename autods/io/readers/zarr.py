@@ -151,7 +151,7 @@ class ZarrMovie(BaseMovie):
         running = np.flatnonzero(places[:, 0] != places[:, -1])
         self._axis = int(running[0]) if len(running) else None
         self._fixed = places[:, 0].tolist()
-        n_frames, notes = _recorded(array, folder, self._axis, len(planes), path)
+        n_frames, notes = _recorded(array, folder, self._axis, self._fixed, len(planes), path)
         shape = (n_frames, int(array.shape[-2]), int(array.shape[-1]))
         contents = Contents(kind, axis_sizes(letters, sizes), notes)
         super().__init__(path, shape, array.dtype, metadata or MovieMetadata(), contents)
@@ -169,9 +169,12 @@ class ZarrMovie(BaseMovie):
 
 
 def _recorded(
-    array: Any, folder: Path, axis: int | None, n_frames: int, path: Path
+    array: Any, folder: Path, axis: int | None, fixed: Sequence[int], n_frames: int, path: Path
 ) -> tuple[int, tuple[str, ...]]:
-    """Count the frames up to the last chunk that is there, and note the chunks that are not."""
+    """Count the frames up to the last chunk that is there, and note the chunks that are not.
+
+    Only the chunks of the chosen channel and position are looked at.
+    """
     blocks = getattr(array, "shards", None) or array.chunks
     n_bytes = int(np.prod(blocks, dtype=object)) * array.dtype.itemsize
     if n_bytes > _MAX_CHUNK_BYTES:
@@ -182,7 +185,14 @@ def _recorded(
     if not there:
         raise UserError(f"{path} holds no data: the copy is not complete, copy it again")
     counts = [-(-int(size) // int(block)) for size, block in zip(array.shape, blocks, strict=True)]
-    there = [place for place in there if all(i < n for i, n in zip(place, counts, strict=True))]
+    chosen = {k: index // int(blocks[k]) for k, index in enumerate(fixed) if k != axis}
+    there = [
+        place
+        for place in there
+        if all(i < n for i, n in zip(place, counts, strict=True))
+        and all(place[k] == index for k, index in chosen.items())
+    ]
+    counts = [1 if k in chosen else n for k, n in enumerate(counts)]
     notes = []
     if axis is not None and there:
         last = (max(place[axis] for place in there) + 1) * int(blocks[axis])
