@@ -17,8 +17,8 @@ from autods.optics.planes import psf_planes
 from autods.representation import Detections, MixtureRepresentation, build_representation
 from autods.zoo import ModelCard, load_model
 
-#: The widest PSF that networks are trained with, px; light beyond is not looked at.
-WIDEST_PX = 41
+#: Side of the widest region that is looked at, px: beyond, even a deep Tetrapod has little light.
+WIDEST_PX = 61
 #: The removed background is a low percentile of noisy values: it lies at most so many deviations too low.
 _MOST_REST = 1.7
 _LEAST_VARIANCE = 1e-3

@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 import functools
 import logging
-import math
 from contextlib import ExitStack, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ from autods.inference import pick_device
 from autods.inference.psf_fit import PsfFitter
 from autods.io.movie import CroppedMovie, Movie, check_frames, open_movie
 from autods.io.tables import read_table
+from autods.optics.turned import TURNS, TurnedPSF
 from autods.pipelines import figures3d, measure3d, outputs, outputs3d, psf_source, train3d, trial3d
 from autods.pipelines.blocks import Columns, OnShare, each_block, merge
 from autods.pipelines.finish import Finished, drift_digest, finish
@@ -269,7 +270,14 @@ class _Run:
         depends = (settings.refine, settings.threshold, settings.significance)
 
         def compute(_: Stage) -> dict[str, Any]:
-            real, real_example = trial3d.try_real(localizer, self.movie, self.device)
+            # A network that was trained for the PSF knows no other.
+            turned = {
+                name: self._localizer(
+                    replace(known, model=TurnedPSF(known.model, name, known.z_range_nm)), extent
+                )
+                for name in (TURNS if self.settings.training.family == train3d.UNIVERSAL else ())
+            }
+            real, real_example = trial3d.try_real(localizer, self.movie, self.device, turned)
             results: dict[str, Any] = {"real": real}
             simulated_example = None
             if measured is not None:
@@ -283,13 +291,9 @@ class _Run:
             return results
 
         results = self._stage("test", depends, compute)
-        if not trial3d.is_explained(results["real"], results.get("simulated")):
-            self.record.warn(
-                "the PSF does not explain the movie's frames: where molecules were found,"
-                f" {100 * math.sqrt(results['real']['misplaced_light']):.0f} % of the light lies elsewhere;"
-                " look at the figure of the test, and check that beads and movie are of one microscope, the"
-                " order of the bead stack's slices, the depths and the focal plane"
-            )
+        line = trial3d.unexplained(results["real"], results.get("simulated"))
+        if line is not None:
+            self.record.warn(f"{line}; look at the figure of the test")
 
     def _localize(self, localizer: VolumeLocalizer, known: KnownPsf) -> LocalizationTable:
         n_frames = self.part.shape[0]

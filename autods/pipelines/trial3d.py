@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -25,10 +26,9 @@ from autods.simulation import Scenes, VolumeConditions
 _SIMULATED, _SIDE_PX, _REAL = 32, 64, 10
 _RADIUS_NM, _AXIAL_RADIUS_NM = 250.0, 500.0
 _SEED = 20_001
-#: Median of the squared standard normal variable.
-_MEDIAN_CHI2 = 0.4549
-#: Misplaced light from which a PSF is not believed, absolute and over that of simulated frames.
-_MISPLACED, _MISPLACED_RATIO = 0.1, 4.0
+#: A turned PSF is the better one when it leaves less than this share of what the PSF itself leaves, and a
+#: PSF is doubted when it explains less than this share of what it explains in simulated frames.
+_LEFT, _SHARE = 0.7, 0.5
 
 
 def try_simulated(
@@ -77,7 +77,7 @@ def try_simulated(
         "rmse_axial_nm": scores.rmse_axial_nm,
         "lateral_error_over_bound": lateral,
         "axial_error_over_bound": axial,
-        "misplaced_light": _of_block(localizer, frames, noise, columns)[1],
+        "explained_variance": _of_block(localizer, frames, noise, columns)[0],
     }
     return results, figures3d.SimulatedExample.choose(
         frames.cpu().numpy(), truth, found, conditions.pixel_size_nm
@@ -85,7 +85,10 @@ def try_simulated(
 
 
 def try_real(
-    localizer: VolumeLocalizer, movie: BackgroundRemovedMovie, device: torch.device
+    localizer: VolumeLocalizer,
+    movie: BackgroundRemovedMovie,
+    device: torch.device,
+    turned: Mapping[str, VolumeLocalizer],
 ) -> tuple[dict[str, Any], figures3d.RealExample]:
     """Localize some frames of the movie, render what was found, and tell how much of the light it explains.
 
@@ -93,8 +96,8 @@ def try_real(
     -------
     results, example
         ``explained_variance``: 1 minus the squared residual over the squared signal, both about the frames'
-        background and less what noise alone gives; ``misplaced_light``: see `misplaced_light`; and a frame to
-        draw.
+        background and less what noise alone gives; ``turned``: the same with the PSFs of ``turned``; and a
+        frame to draw.
     """
     n_frames = movie.shape[0]
     chosen = np.unique(np.linspace(0, n_frames - 1, min(_REAL, n_frames)).round().astype(int)).tolist()
@@ -102,63 +105,56 @@ def try_real(
     background = np.concatenate([movie.background(t, t + 1) for t in chosen])
     tensors = [torch.from_numpy(values).to(device) for values in (frames, background)]
     columns = localizer(*tensors)
-    explained, misplaced, signal, model = _of_block(localizer, tensors[0], tensors[1], columns)
+    explained, signal, model = _of_block(localizer, tensors[0], tensors[1], columns)
+    others = {
+        name: _of_block(other, tensors[0], tensors[1], other(*tensors))[0] for name, other in turned.items()
+    }
     results = {
         "frames": chosen,
         "localizations": len(columns["frame"]),
         "explained_variance": explained,
-        "misplaced_light": misplaced,
+        "turned": others,
     }
     return results, figures3d.RealExample.choose(signal, model, columns, chosen)
 
 
 def _of_block(
     localizer: VolumeLocalizer, frames: Tensor, background: Tensor, columns: Columns
-) -> tuple[float, float, NDArray[np.float32], NDArray[np.float32]]:
-    """Return explained variance, misplaced light, the signal and the model of a block of frames."""
+) -> tuple[float, NDArray[np.float32], NDArray[np.float32]]:
+    """Return the explained variance, the signal and the model of a block of frames."""
     shape = (int(frames.shape[0]), int(frames.shape[1]), int(frames.shape[2]))
     model = localizer.image(columns, shape).to(frames.device)
     noise = localizer.fitter.variance(background + model).cpu().numpy()
     signal, rendered = frames.cpu().numpy(), model.cpu().numpy()
     floor = np.median(signal - rendered, axis=(1, 2), keepdims=True)
     signal = signal - floor
-    rest = signal - rendered
-    return _explained(signal, rest, noise), misplaced_light(rest, rendered, noise), signal, rendered
+    return _explained(signal, signal - rendered, noise), signal, rendered
 
 
-def misplaced_light(
-    residual: NDArray[np.float32], model: NDArray[np.float32], noise: NDArray[np.float32]
-) -> float:
-    """Squared light that a PSF does not put where it is, over the squared light of the found emitters.
-
-    Looks at the pixels in which emitters make a signal of two standard deviations or more; those without
-    tell how large the noise really is. With the true PSF what is left is the errors of positions and
-    emitters that were missed.
+def unexplained(real: dict[str, Any], simulated: dict[str, Any] | None) -> str | None:
+    """Say why the PSF does not explain the movie's frames; None where it does.
 
     Parameters
     ----------
-    residual, model
-        (T, Y, X) frames without background and model, and the model.
-    noise
-        (T, Y, X) variance that is expected.
+    real, simulated
+        Results of the two trials. Frames simulated with the PSF tell how much of the light is explained when
+        it is the true one.
     """
-    bright = model > 2 * np.sqrt(noise)
-    dark = model < 0.2 * np.sqrt(noise)
-    if not bright.any():
-        return math.nan
-    scale = float(np.median(residual[dark] ** 2 / noise[dark])) / _MEDIAN_CHI2 if dark.any() else 1.0
-    left = float((residual[bright] ** 2 - scale * noise[bright]).sum())
-    return max(left, 0.0) / float((model[bright] ** 2).sum())
-
-
-def is_explained(real: dict[str, Any], simulated: dict[str, Any] | None) -> bool:
-    """Tell whether the PSF explains the movie's frames, from the results of both trials.
-
-    Frames simulated with the PSF tell how much light is misplaced for other reasons.
-    """
-    usual = 0.0 if simulated is None else simulated["misplaced_light"]
-    misplaced = real["misplaced_light"]
-    return not misplaced > max(_MISPLACED, _MISPLACED_RATIO * usual)
+    own, turned = real["explained_variance"], real["turned"]
+    best = max(turned, key=lambda name: turned[name], default=None)
+    if best is not None and 1 - turned[best] < _LEFT * (1 - own):
+        return (
+            f"the PSF {best} explains more of the movie's light ({100 * turned[best]:.0f} %) than the PSF"
+            f" itself ({100 * own:.0f} %): check the orientation and the order of the bead stack's slices"
+        )
+    usual = 0.0 if simulated is None else simulated["explained_variance"]
+    if own < _SHARE * usual:
+        return (
+            f"the PSF explains {100 * own:.0f} % of the movie's light, and {100 * usual:.0f} % of that of"
+            " frames simulated with it: check that beads and movie are of one microscope, the depths and the"
+            " focal plane"
+        )
+    return None
 
 
 def _explained(
