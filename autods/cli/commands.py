@@ -293,7 +293,7 @@ COMMANDS = {
                 ("snr.max_pixel_value", "photons of the brightest pixel; null: measured"),
                 (
                     "preset",
-                    "instant (no training), cpu_quick, default (GPU) or paper; null: by the device",
+                    "instant (no training; without a GPU), cpu_quick, default (with one) or paper",
                 ),
                 ("family", "mixture, or voxels as published"),
                 ("trainer.max_minutes", "stop training after so many minutes, keeping the best"),

@@ -32,6 +32,9 @@ from autods.pipelines.settings3d import (
 if TYPE_CHECKING:
     from autods.pipelines.distributed import ProcessGroup
 
+#: Settings that only a training has.
+_OF_TRAININGS = ("family=", "trainer.", "data.", "network.", "module.")
+
 
 @dataclass
 class BackgroundConfig:
@@ -160,11 +163,16 @@ def localize3d_settings(arguments: Arguments) -> Localize3DSettings:
 
 
 def _config(arguments: Arguments) -> Localize3DConfig:
-    """Compose the configuration, with the preset that suits the device."""
+    """Compose the configuration, with the preset that suits the device.
+
+    Without a GPU nothing is trained, unless a setting speaks of a training.
+    """
     overrides = list(arguments.overrides)
     if not any(word.startswith("preset=") for word in overrides):
         device = next((word.partition("=")[2] for word in overrides if word.startswith("device=")), "auto")
-        overrides.append(f"preset={'default' if pick_device(device).type == 'cuda' else 'cpu_quick'}")
+        trains = any(word.startswith(_OF_TRAININGS) for word in overrides)
+        preset = "cpu_quick" if trains else "instant"
+        overrides.append(f"preset={'default' if pick_device(device).type == 'cuda' else preset}")
     return load("localize3d", overrides, Localize3DConfig)
 
 

@@ -275,7 +275,7 @@ class _Run:
                 name: self._localizer(
                     replace(known, model=TurnedPSF(known.model, name, known.z_range_nm)), extent
                 )
-                for name in (TURNS if self.settings.training.family == train3d.UNIVERSAL else ())
+                for name in (TURNS if train3d.is_told(self.folder) else ())
             }
             real, real_example = trial3d.try_real(localizer, self.movie, self.device, turned)
             results: dict[str, Any] = {"real": real}

@@ -173,6 +173,11 @@ def copy_model(source: Path, folder: Path) -> dict[str, float]:
     return dict(card.metrics)
 
 
+def is_told(folder: Path) -> bool:
+    """Tell whether the model of a run folder is told the PSF."""
+    return read_card(folder / MODEL_FOLDER / CARD_FILE).family == UNIVERSAL
+
+
 def load_finder(
     folder: Path, known: KnownPsf, extent: Extent, threshold: float | None, device: torch.device
 ) -> Finder:

@@ -64,6 +64,17 @@ def localize(folder: Path, out: Path, *words: str) -> int:
     return main(["localize3d", str(folder / "movie.tif"), "--out", str(out), *KNOWN, *SHORT, *words])
 
 
+def test_without_training(folder: Path, tmp_path: Path) -> None:
+    assert localize(folder, tmp_path / "out", *FORMULA, "preset=instant") == 0
+    assert "train" in stages_of(tmp_path / "out")
+    assert not (tmp_path / "out" / "training").exists()
+    test = json.loads((tmp_path / "out" / "stages" / "test.json").read_text())["results"]
+    assert set(test["real"]["turned"]) == {"mirrored", "reversed in z"}
+    assert test["simulated"]["jaccard"] > 0.3
+    # The run's model is told the PSF again.
+    assert localize(folder, tmp_path / "again", "--run", str(tmp_path / "out"), *FORMULA[1:]) == 0
+
+
 def stages_of(out: Path) -> list[str]:
     return [stage["name"] for stage in json.loads((out / "run.json").read_text())["stages"]]
 
