@@ -177,7 +177,8 @@ def _check_count(command: Command, paths: Sequence[Path]) -> None:
     groups = {key.partition(".")[0] for key, _ in command.keys if "." in key}
     for path in map(str, paths):
         # ``optics.na:1.4`` or ``optics.na 1.4``: without a word the movie would be localized without it.
-        if path.partition(".")[0].lower() in groups and not Path(path).exists():
+        head, dot, _ = path.partition(".")
+        if dot and head.lower() in groups and not Path(path).exists():
             raise UsageError(f"{path!r} is no file, and a setting is written key=value")
     fewest, most = command.paths
     usage = f"use: autods {command.name} {command.usage}".rstrip()

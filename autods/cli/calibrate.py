@@ -12,11 +12,12 @@ from omegaconf import MISSING
 
 from autods.cli.arguments import Arguments
 from autods.cli.compose import settings
-from autods.cli.convert import camera_settings, optics_settings
+from autods.cli.convert import camera_settings
 from autods.cli.faults import DONE
-from autods.cli.schema import CameraConfig, OpticsConfig
+from autods.cli.schema import CameraConfig
 from autods.core import Camera, OpticalSystem, UserError
 from autods.io.movie import Movie, open_movie
+from autods.pipelines.settings import OpticsSettings
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -79,7 +80,7 @@ class CalibrateConfig:
     method: str = MISSING
     channel: int | None = MISSING
     position: int | None = MISSING
-    optics: OpticsConfig = field(default_factory=OpticsConfig)
+    optics: OpticsSettings = field(default_factory=OpticsSettings)
     camera: CameraConfig = field(default_factory=CameraConfig)
     calibration: CalibrationConfig = field(default_factory=CalibrationConfig)
     mask: MaskConfig = field(default_factory=MaskConfig)
@@ -216,9 +217,9 @@ def _summary(result: BeadCalibration, chosen: BeadSettings, folder: Path) -> lis
     ]
 
 
-def _optics(config: OpticsConfig, movie: Movie) -> OpticalSystem:
+def _optics(given: OpticsSettings, movie: Movie) -> OpticalSystem:
     """Optics from the settings, else from the file."""
-    stated, given = movie.metadata, optics_settings(config)
+    stated = movie.metadata
     if given.pixel_size_nm is None:
         stated.square_pixel_nm(movie.path)
     values = {
@@ -229,7 +230,7 @@ def _optics(config: OpticsConfig, movie: Movie) -> OpticalSystem:
         if value is None:
             raise UserError(f"{movie.path} does not state optics.{name}: give optics.{name}=VALUE")
     return OpticalSystem(
-        **values, n_immersion=config.n_immersion, n_sample=config.n_sample, nfp_nm=config.nfp_nm
+        **values, n_immersion=given.n_immersion, n_sample=given.n_sample, nfp_nm=given.nfp_nm
     )
 
 

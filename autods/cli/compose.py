@@ -63,7 +63,7 @@ def load(config: str, overrides: Sequence[str], schema: type[Schema]) -> Schema:
         As for `settings`.
     """
     refuse_code(overrides)
-    merged = OmegaConf.structured(schema)
+    merged = _writable(OmegaConf.structured(schema))
     for key, value in leaves(compose_checked(config, overrides)):
         if value == "???":
             raise UserError(f"{key} is not given: write {key}=VALUE")
@@ -84,6 +84,16 @@ def refuse_code(overrides: Sequence[str]) -> None:
     for word in overrides:
         if "${" in word or re.search(r"(^|[.{,\s'\"])_\w+_\b", word) or re.match(r"[+~]*hydra[./]", word):
             raise UserError(f"{word} is no setting of this command: see its --help")
+
+
+def _writable(node: DictConfig) -> DictConfig:
+    """Lift the write protection that frozen classes give to their nodes, while a configuration is filled."""
+    OmegaConf.set_readonly(node, False)
+    for name in node:
+        child = node._get_node(name)
+        if isinstance(child, DictConfig) and not child._is_missing():
+            _writable(child)
+    return node
 
 
 def _assign(merged: DictConfig, key: str, value: object, schema: type) -> None:

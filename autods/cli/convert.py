@@ -15,7 +15,6 @@ from autods.cli.schema import (
     CameraConfig,
     FinishConfig,
     LocalizeConfig,
-    OpticsConfig,
     ResultConfig,
     SelectionConfig,
     SimulateConfig,
@@ -28,7 +27,6 @@ from autods.pipelines.settings import (
     CameraSettings,
     FinishSettings,
     LocalizeSettings,
-    OpticsSettings,
     parse_frames,
     parse_roi,
 )
@@ -44,7 +42,7 @@ def localize_settings(config: LocalizeConfig) -> LocalizeSettings:
         If a value is out of range or the file of a camera map cannot be read.
     """
     return LocalizeSettings(
-        optics=optics_settings(config.optics),
+        optics=config.optics,
         camera=camera_settings(config.camera),
         **selection_arguments(config.selection),
         patch_um=config.tiling.patch_um,
@@ -79,20 +77,6 @@ def selection_arguments(config: SelectionConfig) -> dict[str, Any]:
     """Return rule, scope and family as `LocalizeSettings` names them."""
     rule = f"fixed:{config.model}" if config.rule == "fixed" else config.rule
     return {"selection": rule, "scope": config.scope, "family": config.family}
-
-
-def optics_settings(config: OpticsConfig) -> OpticsSettings:
-    """Return what was said about the microscope.
-
-    Raises
-    ------
-    UserError
-        If a number is none that a microscope can have.
-    """
-    values = asdict(config)
-    for name, value in values.items():
-        require_plausible(name, value, f"optics.{name}")
-    return OpticsSettings(**values)
 
 
 def camera_settings(config: CameraConfig) -> CameraSettings:

@@ -12,7 +12,7 @@ from omegaconf import MISSING
 from autods.cli.arguments import Arguments
 from autods.cli.calibrate import CalibrationConfig, bead_settings
 from autods.cli.compose import load
-from autods.cli.convert import camera_settings, finish_settings, optics_settings, psf_formula
+from autods.cli.convert import camera_settings, finish_settings, psf_formula
 from autods.cli.faults import DONE
 from autods.cli.process_group import is_first, make_process_group, quiet_unless_first
 from autods.cli.progress import progress_bars
@@ -34,23 +34,6 @@ if TYPE_CHECKING:
 
 #: Settings that only a training has.
 _OF_TRAININGS = ("family=", "trainer.", "data.", "network.", "module.")
-
-
-@dataclass
-class BackgroundConfig:
-    """Removal of the background."""
-
-    block: int = MISSING
-    percentile: float = MISSING
-
-
-@dataclass
-class SnrConfig:
-    """Where noise and photons are measured."""
-
-    region: str = MISSING
-    size_px: int = MISSING
-    max_pixel_value: float | None = MISSING
 
 
 @dataclass
@@ -103,8 +86,8 @@ class Localize3DConfig(MovieConfig, ResultConfig):
 
     psf: dict[str, Any] = field(default_factory=dict)
     calibration: CalibrationConfig = field(default_factory=CalibrationConfig)
-    background: BackgroundConfig = field(default_factory=BackgroundConfig)
-    snr: SnrConfig = field(default_factory=SnrConfig)
+    background: BackgroundSettings = field(default_factory=BackgroundSettings)
+    snr: SnrSettings = field(default_factory=SnrSettings)
     family: str = MISSING
     network: NetworkConfig = field(default_factory=NetworkConfig)
     data: DataConfig = field(default_factory=DataConfig)
@@ -179,10 +162,10 @@ def _config(arguments: Arguments) -> Localize3DConfig:
 def _settings(config: Localize3DConfig, arguments: Arguments) -> Localize3DSettings:
     return Localize3DSettings(
         psf=_psf_settings(config, arguments),
-        optics=optics_settings(config.optics),
+        optics=config.optics,
         camera=camera_settings(config.camera),
-        background=BackgroundSettings(**vars(config.background)),
-        snr=SnrSettings(**vars(config.snr)),
+        background=config.background,
+        snr=config.snr,
         training=_training_settings(config),
         refine=config.refine,  # type: ignore[arg-type]
         passes=config.passes,

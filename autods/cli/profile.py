@@ -7,7 +7,7 @@ from typing import Any
 
 from autods.cli.arguments import Arguments
 from autods.cli.compose import settings
-from autods.cli.convert import camera_settings, optics_settings
+from autods.cli.convert import camera_settings
 from autods.cli.faults import DONE
 from autods.cli.folders import default_folder
 from autods.cli.schema import ProfileConfig
@@ -29,7 +29,7 @@ def run(arguments: Arguments) -> int:
     """Write ``profile.json`` and print a summary."""
     config = settings(arguments, ProfileConfig)
     path = arguments.paths[0]
-    optics, camera = optics_settings(config.optics), camera_settings(config.camera)
+    optics, camera = config.optics, camera_settings(config.camera)
     with open_movie(path, channel=config.channel, position=config.position) as whole:
         movie = CroppedMovie(whole, parse_frames(config.frames), parse_roi(config.roi))
         instrument = resolve_instrument(whole, optics, camera)

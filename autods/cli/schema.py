@@ -1,6 +1,7 @@
 """Types of the settings in ``conf/``: a wrong type on the command line is met here.
 
-Defaults live in the YAML files; a field without a value there is an error that the tests find.
+Defaults live in the YAML files; a field without a value there is an error that the tests find. Where the
+settings of a pipeline have the shape of the file, they are its types themselves.
 """
 
 from __future__ import annotations
@@ -10,17 +11,7 @@ from typing import Any
 
 from omegaconf import MISSING
 
-
-@dataclass
-class OpticsConfig:
-    """``conf/optics``."""
-
-    pixel_size_nm: float | None = MISSING
-    wavelength_nm: float | None = MISSING
-    na: float | None = MISSING
-    n_immersion: float = MISSING
-    n_sample: float = MISSING
-    nfp_nm: float = MISSING
+from autods.pipelines.settings import OpticsSettings
 
 
 @dataclass
@@ -79,7 +70,7 @@ class LinkConfig:
 class MovieConfig:
     """What is known of a movie, and the part of it that is wanted."""
 
-    optics: OpticsConfig = field(default_factory=OpticsConfig)
+    optics: OpticsSettings = field(default_factory=OpticsSettings)
     camera: CameraConfig = field(default_factory=CameraConfig)
     channel: int | None = MISSING
     position: int | None = MISSING
@@ -160,7 +151,7 @@ class SimulateConfig:
     beads: int = MISSING
     seed: int = MISSING
     psf: dict[str, Any] = field(default_factory=dict)
-    optics: OpticsConfig = field(default_factory=OpticsConfig)
+    optics: OpticsSettings = field(default_factory=OpticsSettings)
     camera: CameraConfig = field(default_factory=CameraConfig)
 
 

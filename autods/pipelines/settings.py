@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autods.core import UserError
+from autods.core.quantities import require_plausible
 from autods.postprocessing.filtering import check_filter
 
 Scope = Literal["movie", "frame"]
@@ -51,7 +52,13 @@ def rows_to_plan(rows: Sequence[SettingRow]) -> dict[str, dict[str, str]]:
 
 @dataclass(frozen=True)
 class OpticsSettings:
-    """What is known of the microscope, as in `autods.core.OpticalSystem`."""
+    """What is known of the microscope, as in `autods.core.OpticalSystem`.
+
+    Raises
+    ------
+    UserError
+        If a number is none that a microscope can have.
+    """
 
     pixel_size_nm: float | None = None
     wavelength_nm: float | None = None
@@ -59,6 +66,10 @@ class OpticsSettings:
     n_immersion: float = 1.518
     n_sample: float = 1.33
     nfp_nm: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            require_plausible(name, value, f"optics.{name}")
 
 
 @dataclass(frozen=True)

@@ -44,6 +44,10 @@ def test_spaces_round_the_equals_sign_are_harmless(words: list[str]) -> None:
     assert arguments.paths == (Path("m.tif"),)
 
 
+def test_a_word_of_a_command_is_no_setting() -> None:
+    assert parse(["psf", "show", "beads.h5"]).paths == (Path("show"), Path("beads.h5"))
+
+
 def test_a_key_in_capitals_is_a_setting_that_is_checked() -> None:
     assert parse(["localize", "m.tif", "Optics.na=1.4"]).overrides == ("Optics.na=1.4",)
 

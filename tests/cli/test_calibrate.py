@@ -40,6 +40,7 @@ def test_calibrates_and_shows(beads, tmp_path, capsys):
     assert (tmp_path / "psf_psf.png").stat().st_size > 2000
 
 
+@pytest.mark.slow
 def test_calibrates_from_molecules(tmp_path):
     path = tmp_path / "blinks.tif"
     tifffile.imwrite(path, molecules(12)[0].astype(np.uint16))

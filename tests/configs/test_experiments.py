@@ -54,6 +54,7 @@ def test_the_mixed_light_can_be_made():
     assert data.sampler.density_per_um2.centre == 2.0
 
 
+@pytest.mark.slow
 def test_a_sweep_runs_each_combination(tmp_path):
     words = [*SMALL, "light=gaussian", "seed=1,2", f"out={tmp_path}/${{seed}}"]
     command = [

@@ -44,6 +44,7 @@ def open_movie(page: Page, name: str) -> None:
     page.get_by_role("button", name="Reconstruct", exact=True).wait_for()
 
 
+@pytest.mark.slow
 def test_from_choosing_a_file_to_the_picture(browser: Browser, server: Server, tmp_path: Path) -> None:
     with visit(browser, server.url()) as page:
         open_movie(page, "movie.tif")

@@ -50,6 +50,7 @@ def draw_region(page: Page) -> None:
     page.mouse.up()
 
 
+@pytest.mark.slow
 def test_step_by_step_with_a_drawn_region_then_all(browser: Browser, server: Server) -> None:
     with visit(browser, server.url(f"/movie?path={server.data / 'movie.tif'}")) as page:
         page.get_by_role("button", name="Reconstruct in 3D").click()
