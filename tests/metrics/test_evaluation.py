@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from autods.core import LocalizationTable
+from autods.core import LocalizationTable, UserError
 from autods.metrics.evaluation import evaluate, json_ready
 from tests.metrics import scorer
 from tests.metrics.reference import random_tables
@@ -94,3 +94,19 @@ def test_json_ready():
     value = {"a": (np.float64("nan"), np.int64(3)), 1: [float("inf"), np.bool_(True), "text", None]}
     assert json_ready(value) == {"a": [None, 3], "1": [None, True, "text", None]}
     assert json_ready(np.array([1.5, np.nan])) == [1.5, None]
+
+
+def test_a_stray_position_does_not_stretch_the_images():
+    rng = np.random.default_rng(0)
+    frame, x, y = np.arange(60) % 10, rng.uniform(0, 6400, 60), rng.uniform(0, 6400, 60)
+    truth = LocalizationTable.build(frame, x, y)
+    found = LocalizationTable.build(np.append(frame, 2), np.append(x, 1.5e7), np.append(y, 1.5e7))
+    report = evaluate(truth, found)
+    assert max(report["settings"]["field_nm"]) < 8500
+    assert report["detection"]["jaccard"] == pytest.approx(60 / 61)
+
+
+def test_a_field_of_too_many_pixels_is_refused():
+    table = LocalizationTable.build(np.zeros(2), np.array([0.0, 1e7]), np.array([0.0, 1e7]))
+    with pytest.raises(UserError, match="give field_nm"):
+        evaluate(table, table)

@@ -65,3 +65,32 @@ def test_measured_gain_replaces_only_defaults():
     assert sources(measured)["camera.offset_adu"] == "measured"
     given = resolve_instrument(frames, OpticsSettings(100.0), CameraSettings(offset_adu=0.0))
     assert with_measured(given, profile.camera) == given
+
+
+def test_pixels_that_are_not_square_are_refused_unless_a_size_is_given():
+    stated = movie(MovieMetadata(pixel_size_nm=100.0, pixel_size_y_nm=160.0, source="OME-XML"))
+    with pytest.raises(UserError, match="100 nm along x and 160 nm along y"):
+        resolve_instrument(stated, OpticsSettings(), CameraSettings())
+    found = resolve_instrument(stated, OpticsSettings(pixel_size_nm=108.0), CameraSettings())
+    assert found.optics.pixel_size_nm == 108
+
+
+@pytest.mark.parametrize(
+    ("optics", "camera", "words"),
+    [
+        ({"pixel_size_nm": 6500.0}, {}, "optics.pixel_size_nm is 6500.*magnification"),
+        ({"pixel_size_nm": 0.1}, {}, "Give 100 nm"),
+        ({"pixel_size_nm": 100.0, "wavelength_nm": 0.67}, {}, "optics.wavelength_nm is 0.67.*Give 670 nm"),
+        ({"pixel_size_nm": 100.0}, {"em_gain": 1e6}, "camera.em_gain is 1e"),
+    ],
+)
+def test_what_is_given_must_be_possible(optics, camera, words):
+    with pytest.raises(UserError, match=words):
+        resolve_instrument(movie(), OpticsSettings(**optics), CameraSettings(**camera))
+
+
+def test_what_a_file_states_and_cannot_be_is_not_taken():
+    stated = movie(MovieMetadata(pixel_size_nm=100.0, wavelength_nm=0.67, em_gain=1e7, source="ND2"))
+    found = resolve_instrument(stated, OpticsSettings(), CameraSettings())
+    assert found.optics.wavelength_nm is None
+    assert found.camera.em_gain is None

@@ -29,7 +29,9 @@ def add_pages(site: Site) -> None:
         try:
             facts = await run.io_bound(site.movies.facts, site.roots.movie(path), choice)
         except ChoiceError as error:
-            error_page("What of this file?", str(error), _ways_on(path, choice, error))
+            # The rest of the message is for the command line.
+            what = str(error).partition(": choose")[0]
+            error_page("Which one is the movie?", f"{what}.", _ways_on(path, choice, error))
             return
         except UserError as error:
             error_page("This movie cannot be opened", str(error))

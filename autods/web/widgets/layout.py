@@ -66,9 +66,9 @@ def problem(text: str) -> ui.label:
 def error_page(title: str, text: str, ways_on: Mapping[str, str] | None = None) -> None:
     """Show a page that only says what is wrong and leads back, or on to further addresses by their names."""
     with page(title), panel():
-        ui.label(text).classes("notice bad").props('role="alert"')
+        ui.label(text).classes("notice" if ways_on else "notice bad").props('role="alert"')
         for name, address in (ways_on or {}).items():
-            ui.link(name, address).classes("choice")
+            ui.link(name, address)
         ui.link("Back to the start page", "/")
 
 
