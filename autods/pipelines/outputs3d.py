@@ -77,7 +77,7 @@ def write_pictures(
         x, y, table.z_nm, np.maximum(sigma, 0.5 * colour_nm), shape_nm, colour_nm, z_range_nm
     )
     preview = folder / "preview.png"
-    write_png(to_preview(coloured, colour_nm), preview)
+    write_png(to_preview(coloured, colour_nm, z_range_nm=z_range_nm), preview)
     write_png(_side_views(table, x, y, sigma, shape_nm, z_range_nm, colour_nm), folder / "sections.png")
     return preview.read_bytes()
 

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
+
+from autods.rendering.color import depth_palette
+
+if TYPE_CHECKING:
+    from PIL import ImageFont
 
 #: Share of the picture's width that a scale bar should have at most.
 _BAR_SHARE = 0.25
+#: A pixel above this part of full brightness is seen; a picture should have this share of them at least, for
+#: which spots are widened up to this part of its side (standard deviation).
+_VISIBLE, _LEAST_SHARE, _WIDEST = 0.1, 0.01, 1 / 500
 #: Pictures below this many pixels a side are enlarged.
 _MIN_SIDE = 256
 
@@ -20,10 +30,12 @@ def to_preview(
     percentile: float = 99.5,
     colormap: str = "inferno",
     max_side: int = 2048,
+    z_range_nm: tuple[float, float] | None = None,
 ) -> NDArray[np.uint8]:
     """Turn a rendered image into an 8-bit picture with a scale bar.
 
     Contrast ends at a percentile of the pixels that are not empty, since most of a localization image is.
+    Where so few are lit that nobody would see them, the spots are drawn wider.
 
     Parameters
     ----------
@@ -37,6 +49,8 @@ def to_preview(
         Matplotlib's name of a perceptually uniform map, for (Y, X).
     max_side
         Larger images are averaged down.
+    z_range_nm
+        Depths of the first and the last colour, for a legend; None draws none.
 
     Returns
     -------
@@ -44,13 +58,38 @@ def to_preview(
         (Y, X, 3) uint8.
     """
     shown, scale = _resize(np.nan_to_num(np.asarray(image, np.float32)), max_side)
-    brightness = shown if shown.ndim == 2 else shown.max(-1)
-    lit = brightness[brightness > brightness.max(initial=0) * 1e-6]
-    white = float(np.percentile(lit, percentile)) if lit.size else 1.0
+    shown = _widened(shown, _white(shown, percentile))
+    white = _white(shown, percentile)
     level = np.clip(shown / max(white, 1e-30), 0, 1)
     rgb = _colored(level, colormap) if level.ndim == 2 else _to_srgb(level)
     picture: NDArray[np.uint8] = np.rint(rgb * 255).astype(np.uint8)
+    if z_range_nm is not None:
+        picture = _with_legend(picture, z_range_nm)
     return picture if pixel_size_nm is None else _with_bar(picture, pixel_size_nm * scale)
+
+
+def _brightness(image: NDArray[np.float32]) -> NDArray[np.float32]:
+    return image if image.ndim == 2 else image.max(-1)
+
+
+def _white(image: NDArray[np.float32], percentile: float) -> float:
+    """Return the value shown at full brightness."""
+    brightness = _brightness(image)
+    lit = brightness[brightness > brightness.max(initial=0) * 1e-6]
+    return float(np.percentile(lit, percentile)) if lit.size else 1.0
+
+
+def _widened(image: NDArray[np.float32], white: float) -> NDArray[np.float32]:
+    """Blur an image of which hardly any pixel is lit, up to a small share of its side."""
+    share = float((_brightness(image) > _VISIBLE * white).mean())
+    if share == 0 or share >= _LEAST_SHARE:
+        return image
+    sigma = min(math.sqrt(_LEAST_SHARE / share) - 1, max(image.shape[:2]) * _WIDEST)
+    if sigma < 1:
+        return image
+    # A single very bright spot would outshine all others.
+    clipped = np.minimum(image, white)
+    return np.asarray(gaussian_filter(clipped, (sigma, sigma, 0)[: image.ndim], truncate=3.0), np.float32)
 
 
 def round_length_nm(longest_nm: float) -> float:
@@ -88,10 +127,35 @@ def _to_srgb(level: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.where(level <= 0.0031308, 12.92 * level, 1.055 * level ** (1 / 2.4) - 0.055)
 
 
+def _with_legend(picture: NDArray[np.uint8], z_range_nm: tuple[float, float]) -> NDArray[np.uint8]:
+    """Draw the colours of depth with both ends into the lower left corner."""
+    from PIL import Image, ImageDraw
+
+    height, width = picture.shape[:2]
+    margin, long, thick = max(width // 40, 2), max(width // 5, 20), max(height // 60, 3)
+    colors = np.rint(_to_srgb(depth_palette(long).astype(np.float32)) * 255).astype(np.uint8)
+    canvas = picture.copy()
+    canvas[height - margin - thick : height - margin, margin : margin + long] = colors[None]
+    drawn = Image.fromarray(canvas)
+    draw, font = ImageDraw.Draw(drawn), _font(max(height // 36, 9))
+    top = height - margin - 1.5 * thick
+    low, high = z_range_nm
+    draw.text((margin, top), f"z {low:.0f}", fill="white", font=font, anchor="lb")
+    draw.text((margin + long, top), f"{high:.0f} nm", fill="white", font=font, anchor="rb")
+    return np.asarray(drawn)
+
+
+def _font(size: int) -> ImageFont.FreeTypeFont:
+    """Return a font that has the micro sign, which Pillow's own lacks."""
+    from matplotlib import get_data_path
+    from PIL import ImageFont
+
+    return ImageFont.truetype(f"{get_data_path()}/fonts/ttf/DejaVuSans.ttf", size)
+
+
 def _with_bar(picture: NDArray[np.uint8], pixel_size_nm: float) -> NDArray[np.uint8]:
     """Draw a white bar of round length with its label into the lower right corner."""
-    from matplotlib import get_data_path
-    from PIL import Image, ImageDraw, ImageFont
+    from PIL import Image, ImageDraw
 
     height, width = picture.shape[:2]
     length_nm = round_length_nm(_BAR_SHARE * width * pixel_size_nm)
@@ -102,7 +166,6 @@ def _with_bar(picture: NDArray[np.uint8], pixel_size_nm: float) -> NDArray[np.ui
     right, bottom = width - margin, height - margin
     draw.rectangle((right - length, bottom - thick, right - 1, bottom - 1), fill="white")
     label = f"{length_nm / 1000:g} µm" if length_nm >= 1000 else f"{length_nm:g} nm"
-    # Pillow's own font lacks the micro sign.
-    font = ImageFont.truetype(f"{get_data_path()}/fonts/ttf/DejaVuSans.ttf", max(height // 24, 10))
+    font = _font(max(height // 24, 10))
     draw.text((right - length / 2, bottom - 2 * thick), label, fill="white", font=font, anchor="mb")
     return np.asarray(canvas)

@@ -68,3 +68,20 @@ def test_colour_images_keep_their_hue():
 def test_importing_does_not_load_matplotlib():
     code = "import sys, autods.rendering; sys.exit('matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_handful_of_spots_on_a_large_field_is_seen():
+    image = np.zeros((1500, 1500), np.float32)
+    image[np.arange(100, 1500, 200), np.arange(100, 1500, 200)] = 1
+    picture = to_preview(image)
+    bright = picture.max(-1) > 60
+    assert bright.sum() > 7 * 20
+    assert picture[100, 100].max() > 200
+
+
+def test_a_legend_names_the_depths():
+    plain, told = (to_preview(np.zeros((300, 400, 3), np.float32), z_range_nm=z) for z in (None, (-400, 400)))
+    colours = told[287, 10:90].astype(int)
+    assert not plain.any()
+    assert colours[5, 2] > colours[5, 0]
+    assert colours[-5, 0] > colours[-5, 2]
