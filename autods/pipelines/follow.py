@@ -35,6 +35,8 @@ FIRST_FRAMES = 200
 #: A file of this name in the run folder ends the following.
 STOP_FILE = "stop"
 _POLL_S = 0.2
+#: Frames localized at once: fewer would waste time, more would keep one waiting.
+_BLOCK_FRAMES = 50
 #: Seconds between two pictures.
 _PICTURE_S = 2.0
 
@@ -88,9 +90,11 @@ def follow(
         stop_file.unlink(missing_ok=True)
         growing = GrowingMovie(movie, settings.channel, settings.position)
         stack.callback(growing.close)
-        _Following(record, growing, movie, settings, idle_s, stop_file).carry_out()
+        store = _Following(record, growing, movie, settings, idle_s, stop_file).carry_out()
         stop_file.unlink(missing_ok=True)
-    return localize(movie, settings, out, progress=progress, command=command)
+    table = localize(movie, settings, out, progress=progress, command=command)
+    store.clear()
+    return table
 
 
 class _Following:
@@ -112,14 +116,14 @@ class _Following:
         self._compute_s: list[float] = []
         self._delay_s: list[float] = []
 
-    def carry_out(self) -> None:
-        """Follow the movie to its end."""
+    def carry_out(self) -> ChunkStore:
+        """Follow the movie to its end and return its preliminary blocks."""
         with self._record.stage("wait for frames"):
             n_frames = self._wait_for(FIRST_FRAMES)
         run, localizer, store = self._prepare(min(n_frames, FIRST_FRAMES))
         image, pixel_nm = self._canvas(run)
         with self._record.stage("follow") as stage:
-            done, step = 0, block_length(run.part.shape)
+            done, step = 0, min(block_length(run.part.shape), _BLOCK_FRAMES)
             while True:
                 stop = self._wait_for(done + step)
                 if stop == done:
@@ -128,6 +132,7 @@ class _Following:
                 done = min(stop, done + step)
         self._draw(image, pixel_nm)
         self._summarize(done)
+        return store
 
     def _wait_for(self, n_frames: int) -> int:
         """Wait until there are so many frames, or no more come; return how many there are."""

@@ -46,6 +46,7 @@ def test_following_gives_the_table_of_the_finished_file(movie: Path, zoo: Path, 
     table = (followed / "localizations.csv").read_bytes()
     assert table == (afterwards / "localizations.csv").read_bytes()
     assert "followed" in (followed / "log.txt").read_text()
+    assert not (followed / ".partial").exists()
 
 
 def test_nothing_to_follow_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
