@@ -146,7 +146,7 @@ def _register(first: _Source, second: _Source, how: str) -> Registration:
         return _read_registration(Path(how))
     enough = min(len(first.beads), len(second.beads)) >= _LEAST_BEADS
     points = [
-        np.array([bead.position_nm[:2] for bead in source.beads])
+        np.array([bead.position_nm.mean(0)[:2] for bead in source.beads])
         if enough
         else np.column_stack([source.events.x_nm, source.events.y_nm])
         for source in (first, second)

@@ -44,6 +44,10 @@ def finish_rows(settings: FinishSettings) -> list[SettingRow]:
     ]
 
 
+#: Beads that agree within this, nm, are believed; else the molecules are asked, too.
+_SURE_NM = 5.0
+
+
 @dataclass(frozen=True)
 class Finished:
     """A finished table.
@@ -134,15 +138,21 @@ def _drift(table: LocalizationTable, frames: range, pixel_size_nm: float, settin
         return Drift(curve, frames.start, "file", f"read from {Path(settings.drift).name}", unknown)
     linked = link(table, radius_nm=settings.link_radius_nm, max_gap=settings.link_gap)
     fiducials = find_fiducials(table, frames, linked)
-    found = fiducial_drift(table, fiducials, frames)
-    if found is not None:
+    found = fiducial_drift(fiducials, frames)
+    if found is not None and (settings.drift == "fiducials" or _error(found) < _SURE_NM):
         return found
     if settings.drift == "fiducials":
         raise UserError(
             f"drift=fiducials needs two beads that stay in place, and {len(fiducials)} that shine in most"
             " frames were found: give drift=auto"
         )
-    return estimate_drift(linked, frames)
+    estimated = estimate_drift(linked, frames)
+    return found if found is not None and not _error(estimated) < _error(found) else estimated
+
+
+def _error(drift: Drift) -> float:
+    """Return the lateral error of a drift, nm; NaN where there is none."""
+    return float(np.hypot(*drift.error_nm[:2]))
 
 
 def write_finished(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +19,11 @@ Floats = NDArray[np.float64]
 LEAST_COVERAGE = 0.5
 #: Frames that a fiducial may be missed in a row, and frames of a piece of its track at least.
 _GAP, _LEAST_PIECE = 5, 10
-#: Pieces of one track lie within this of each other where one ends and the next begins, nm.
-_SAME_NM = 150.0
+#: A bright bead may be found as several localizations; those this near to it, nm, and at least this bright,
+#: as a share of the median of its track, are one.
+_SPLIT_NM, _SPLIT_PHOTONS = 400.0, 0.3
+#: From frame to frame a track moves less than this, nm, root mean square.
+_STEP_NM = 100.0
 #: A track that scatters this many times more than the best ones has jumped.
 _JUMP = 4.0
 
@@ -31,13 +34,13 @@ class Fiducial:
 
     Parameters
     ----------
-    rows
-        (N,) its rows of the table, by frame.
+    frame
+        (F,) frames in which it was seen, in order.
     position_nm
-        (D,) mean position.
+        (F, D) where.
     """
 
-    rows: NDArray[np.int64]
+    frame: NDArray[np.int64]
     position_nm: Floats
 
 
@@ -64,35 +67,68 @@ def find_fiducials(
     if linked is not None and linked.n_localizations.max(initial=0) < _LEAST_PIECE:
         return []
     chains = link(table, max_gap=_GAP)
-    pieces = np.flatnonzero(chains.n_localizations >= _LEAST_PIECE)
     order = np.argsort(chains.event, kind="stable")
-    starts = np.searchsorted(chains.event[order], pieces)
-    stops = np.searchsorted(chains.event[order], pieces, side="right")
-    tracks: list[list[NDArray[np.int64]]] = []
+    # Few molecules are on for a fiftieth of the movie.
+    pieces = np.flatnonzero(chains.n_localizations >= max(_LEAST_PIECE, len(frames) // 50))
+    starts, stops = (np.searchsorted(chains.event[order], pieces, side=side) for side in ("left", "right"))
+    groups: list[list[NDArray[np.int64]]] = []
+    typical = np.nanmedian(table.photons) if np.isfinite(table.photons).any() else np.nan
     for start, stop in zip(starts, stops, strict=True):
         rows = np.sort(order[start:stop])
-        _append(tracks, rows, table)
-    positions = _positions(table)
-    found = []
-    for track in tracks:
-        rows = np.concatenate(track)
-        if len(np.unique(table.frame[rows])) >= LEAST_COVERAGE * len(frames):
-            found.append(Fiducial(rows, positions[rows].mean(0)))
-    return sorted(found, key=lambda one: len(one.rows), reverse=True)
+        if np.median(table.photons[rows]) < typical:
+            continue  # a pattern of the background: beads outshine molecules
+        joined, others = [rows], []
+        for group in groups:
+            if any(_is_same(table, piece, rows) for piece in group):
+                joined += group
+            else:
+                others.append(group)
+        groups = [*others, joined]
+    found = [_gather(table, np.concatenate(group), frames) for group in groups]
+    found = [one for one in found if len(one.frame) >= LEAST_COVERAGE * len(frames) and _is_steady(one)]
+    return sorted(found, key=lambda one: len(one.frame), reverse=True)
 
 
-def _append(tracks: list[list[NDArray[np.int64]]], rows: NDArray[np.int64], table: LocalizationTable) -> None:
-    """Append a piece to the track whose end it goes on from, or begin a track with it."""
-    for track in tracks:
-        end, begin = track[-1][-1], rows[0]
-        apart = math.hypot(table.x_nm[begin] - table.x_nm[end], table.y_nm[begin] - table.y_nm[end])
-        if table.frame[begin] > table.frame[end] and apart < _SAME_NM:
-            track.append(rows)
-            return
-    tracks.append([rows])
+def _is_same(table: LocalizationTable, first: NDArray[np.int64], second: NDArray[np.int64]) -> bool:
+    """Tell whether two pieces are of one bead: near each other while both are seen, or one by one."""
+    a, b = table.frame[first], table.frame[second]
+    common, in_a, in_b = np.intersect1d(a, b, return_indices=True)
+    if not len(common):
+        before, after = (first[-1], second[0]) if a[0] < b[0] else (second[-1], first[0])
+        return bool(_apart(table, before, after) < _SPLIT_NM)
+    return bool(_apart(table, first[in_a], second[in_b]).mean() < _SPLIT_NM)
 
 
-def fiducial_drift(table: LocalizationTable, fiducials: list[Fiducial], frames: range) -> Drift | None:
+def _is_steady(fiducial: Fiducial) -> bool:
+    """Tell whether a track hardly moves from frame to frame: that of two beads too near to be told does."""
+    steps = np.diff(fiducial.position_nm[:, :2], axis=0)
+    return bool(np.sqrt((steps**2).sum(1).mean()) < _STEP_NM)
+
+
+def _apart(table: LocalizationTable, first: Any, second: Any) -> Any:
+    return np.hypot(table.x_nm[first] - table.x_nm[second], table.y_nm[first] - table.y_nm[second])
+
+
+def _gather(table: LocalizationTable, rows: NDArray[np.int64], frames: range) -> Fiducial:
+    """Return the track of a bead: in each frame the centre of the light of all that it was found as."""
+    rows = rows[np.argsort(table.frame[rows], kind="stable")]
+    at = table.frame[rows]
+    # Near enough to say what belongs to it.
+    x, y = (np.interp(table.frame, at, values[rows]) for values in (table.x_nm, table.y_nm))
+    near = np.hypot(table.x_nm - x, table.y_nm - y) < _SPLIT_NM
+    light = np.where(np.isfinite(table.photons) & (table.photons > 0), table.photons, 0.0)
+    if not light[rows].any():
+        light = np.ones(len(table))
+    near &= (light > 0) & (light >= _SPLIT_PHOTONS * np.median(light[rows]))
+    near &= (table.frame >= frames.start) & (table.frame < frames.stop)
+    chosen = np.flatnonzero(near)
+    seen, index = np.unique(table.frame[chosen], return_inverse=True)
+    weight = np.bincount(index, light[chosen])
+    axes = [np.bincount(index, light[chosen] * axis[chosen]) / weight for axis in _positions(table).T]
+    return Fiducial(seen, np.column_stack(axes))
+
+
+def fiducial_drift(fiducials: list[Fiducial], frames: range) -> Drift | None:
     """Return the drift that at least two fiducials agree on; None where there are fewer.
 
     Tracks are brought to one mean; those that scatter much more about the median of all than the best ones
@@ -101,8 +137,6 @@ def fiducial_drift(table: LocalizationTable, fiducials: list[Fiducial], frames: 
 
     Parameters
     ----------
-    table
-        The table in which they were found.
     fiducials
         What `find_fiducials` gives.
     frames
@@ -110,11 +144,10 @@ def fiducial_drift(table: LocalizationTable, fiducials: list[Fiducial], frames: 
     """
     if len(fiducials) < 2:
         return None
-    positions = _positions(table)
-    n_axes = positions.shape[1]
+    n_axes = fiducials[0].position_nm.shape[1]
     tracks = np.full((len(fiducials), len(frames), n_axes), np.nan)
     for track, fiducial in zip(tracks, fiducials, strict=True):
-        track[table.frame[fiducial.rows] - frames.start] = positions[fiducial.rows]
+        track[fiducial.frame - frames.start] = fiducial.position_nm
     tracks, kept = _agreeing(tracks)
     if kept < 2:
         return None
@@ -140,6 +173,7 @@ def _positions(table: LocalizationTable) -> Floats:
 
 def _agreeing(tracks: Floats) -> tuple[Floats, int]:
     """Return the tracks (K, T, D) that move together, brought to one mean, and their number."""
+    tracks = np.stack([np.where(np.isfinite(track), track, _smooth(track, 0.0)) for track in tracks])
     for _ in range(3):
         common = np.nanmedian(tracks - np.nanmedian(tracks, axis=1, keepdims=True), axis=0)
         tracks = tracks - np.nanmedian(tracks - common, axis=1, keepdims=True)

@@ -117,10 +117,29 @@ def test_fiducials_give_the_drift_and_those_that_jump_are_left_out(jumping: int)
     table, truth = beads(4, jumping)
     fiducials = find_fiducials(table, range(800))
     assert len(fiducials) == 4
-    found = fiducial_drift(table, fiducials, range(800))
+    found = fiducial_drift(fiducials, range(800))
     assert found is not None
     assert residual(found, truth)[0] < 2
     assert ("left out" in found.note) == bool(jumping)
+
+
+def test_a_bead_found_as_several_localizations_is_one() -> None:
+    rng = np.random.default_rng(7)
+    drift = drift_curve("smooth", 600, 150, rng)
+    parts = []
+    for place in rng.uniform(1000, 5000, (3, 2)):
+        for angle in (0.3, 2.4, 4.5):
+            # Splits of a wide spot, each with its own errors and missed now and then.
+            seen = np.flatnonzero(rng.random(600) < 0.8)
+            away = 90 * np.array([np.cos(angle), np.sin(angle)])
+            xy = place + away + drift[seen] + 12 * rng.normal(size=(len(seen), 2))
+            columns = {"photons": np.full(len(seen), 5e3), "uncertainty_xy_nm": np.full(len(seen), 5.0)}
+            parts.append(LocalizationTable.build(seen, xy[:, 0], xy[:, 1], **columns))
+    fiducials = find_fiducials(LocalizationTable.concatenate(parts).sorted(), range(600))
+    assert len(fiducials) == 3
+    found = fiducial_drift(fiducials, range(600))
+    assert found is not None
+    assert residual(found, drift)[0] < 8
 
 
 def test_blinking_molecules_are_no_fiducials() -> None:
