@@ -13,6 +13,7 @@ from autods.io.hdf5_tables import read_hdf5_table
 from autods.io.parquet import MAGIC, read_parquet, write_parquet
 from autods.io.picasso import write_picasso
 from autods.io.programs import read_text_table
+from autods.io.smap import MATLAB, read_smap
 from autods.io.thunderstorm import write_thunderstorm
 from autods.io.truth import TruthWriter, write_truth
 
@@ -37,8 +38,8 @@ def read_table(path: str | Path, pixel_size_nm: float | None = None) -> Localiza
     Parameters
     ----------
     path
-        A text table of `autods.io.programs`, Picasso or DECODE HDF5, Parquet, or a run folder holding
-        ``localizations.csv``.
+        A text table of `autods.io.programs`, Picasso or DECODE HDF5, SMAP's ``_sml.mat``, Parquet, or a run
+        folder holding ``localizations.csv``.
     pixel_size_nm
         Needed only for positions in pixels in a table that does not state it.
 
@@ -64,6 +65,8 @@ def read_table(path: str | Path, pixel_size_nm: float | None = None) -> Localiza
         raise UserError(f"{path} does not exist: check the name") from error
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from error
+    if start.startswith(MATLAB):
+        return read_smap(path)
     if start == _HDF5:
         return read_hdf5_table(path, pixel_size_nm)
     if start.startswith(MAGIC):

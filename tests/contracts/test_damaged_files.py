@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 
 from autods.core import LocalizationTable, UserError
 from autods.io.movie import open_movie
+from autods.io.smap import write_smap
 from autods.io.tables import read_table, write_parquet
 from autods.optics import ScalarPSF, load_psf, save_psf
 from autods.training.fit import warm_start
@@ -59,6 +60,14 @@ def _text(content: str) -> Callable[[Path], Path]:
 def _parquet(table: LocalizationTable, folder: Path) -> Path:
     write_parquet(table, folder / "table.parquet")
     return folder / "table.parquet"
+
+
+def _smap(table: LocalizationTable, folder: Path) -> Path:
+    write_smap(table, folder / "table_sml.mat", 100.0)
+    return folder / "table_sml.mat"
+
+
+MORE_TABLES = (("parquet", _parquet), ("smap", _smap))
 
 
 def _psf(folder: Path) -> Path:
@@ -98,10 +107,7 @@ def _card(folder: Path) -> Path:
 Format = tuple[Callable[[Path], Path], Callable[[Path], object]]
 FORMATS: dict[str, Format] = {
     **{name: (make, _read_movie) for name, make in MOVIES.items() if name not in ("array", "cropped")},
-    **{
-        f"table {name}": (_table(write), read_table)
-        for name, write in (*TABLES.items(), ("parquet", _parquet))
-    },
+    **{f"table {name}": (_table(write), read_table) for name, write in (*TABLES.items(), *MORE_TABLES)},
     **{f"table of {name}": (_text(text), lambda p: read_table(p, 100.0)) for name, text in TEXTS.items()},
     "sif": (lambda folder: write_sif(folder / "movie.sif", SIF_FRAMES), _read_movie),
     "psf": (_psf, load_psf),
