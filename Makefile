@@ -19,7 +19,7 @@ unexport VIRTUAL_ENV
 
 help:
 	@echo "make demo       simulate a small movie, reconstruct it, score it, write a report to autods_demo/"
-	@echo "make test       the quick tests (under 10 minutes on 2 cores)"
+	@echo "make test       the quick tests (under 7 minutes on 2 cores)"
 	@echo "make test-all   every test, the slow ones too"
 	@echo "make lint       ruff and mypy"
 	@echo "make benchmark  the tables and figures of the README (long)"

@@ -72,6 +72,7 @@ def _overrides(config: DictConfig, entry: DictConfig, name: str) -> list[str]:
         f"experiment={entry.experiment}",
         f"out={config.out}/{name}",
         f"models={config.models}",
+        f"overwrite={str(config.overwrite).lower()}",
         *config.overrides,
         *entry.overrides,
     ]
