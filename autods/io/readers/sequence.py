@@ -71,7 +71,7 @@ class SequenceMovie(BaseMovie):
     def _read(self, start: int, stop: int) -> Frames:
         frames = np.empty((stop - start, *self.shape[1:]), self.dtype)
         for i, path in enumerate(self._images[start:stop]):
-            image = open_tiff(path)
+            image = open_tiff(path, with_metadata=False)
             if image.shape != (1, *self.shape[1:]) or image.dtype != self.dtype:
                 raise UserError(
                     f"{path} holds {image.shape} {image.dtype}, not {self.shape[1:]} {self.dtype}"

@@ -25,7 +25,7 @@ from autods.io.readers.tiff_pages import PageKind, Pages, scan_pages
 _PAGE_BYTES = 4000
 
 
-def open_tiff(path: Path, choice: Choice | None = None) -> BaseMovie:
+def open_tiff(path: Path, choice: Choice | None = None, *, with_metadata: bool = True) -> BaseMovie:
     """Open a TIFF movie; frames are read when they are asked for.
 
     Uncompressed frames are read straight from their place in the file, others are decoded page by page.
@@ -36,6 +36,8 @@ def open_tiff(path: Path, choice: Choice | None = None) -> BaseMovie:
         The file; of a series of several files, any.
     choice
         Channel and position, where the file holds several.
+    with_metadata
+        Whether to read what the file states of microscope and camera; most of the time, for a small image.
 
     Returns
     -------
@@ -54,7 +56,7 @@ def open_tiff(path: Path, choice: Choice | None = None) -> BaseMovie:
         file, page, notes = _present(layout, planes, path)
         kind = _one_kind(layout, file, page, path)
         notes += _unread(layout)
-        metadata = _metadata(layout.files[0].path, choice)
+        metadata = _metadata(layout.files[0].path, choice) if with_metadata else MovieMetadata()
     contents = Contents(layout.kind, axis_sizes(layout.axes, layout.shape), (*layout.notes, *notes))
     used = np.unique(file)
     files, file = [layout.files[i] for i in used], np.searchsorted(used, file)
