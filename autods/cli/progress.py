@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,8 @@ from autods.runs.record import Progress
 
 #: Seconds between two lines of one stage in the log of a batch system.
 _LINE_PERIOD_S = 60.0
+#: Seconds that a command may take without any.
+_QUIET_S = 10.0
 
 
 @contextmanager
@@ -33,7 +36,11 @@ def progress_bars(title: str) -> Iterator[Progress]:
     """
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield _Lines(title)
+        lines = _Lines(title)
+        try:
+            yield lines
+        finally:
+            lines.close()
         return
     columns = (
         TextColumn("{task.description}"),
@@ -55,15 +62,36 @@ def progress_bars(title: str) -> Iterator[Progress]:
 
 
 class _Lines:
-    """Prints a line when a stage begins and, while it lasts, one a minute."""
+    """Prints a line when a stage begins and, while it lasts, one a minute.
+
+    What ends within seconds prints none of them: a mistake is told in one line.
+    """
 
     def __init__(self, title: str) -> None:
         self._title, self._stage, self._printed = title, "", 0.0
+        self._waiting: list[str] | None = []
+        self._timer = threading.Timer(_QUIET_S, self._begin)
+        self._timer.daemon = True
+        self._timer.start()
 
     def __call__(self, stage: str, done: int, total: int) -> None:
         now = time.monotonic()
         if stage == self._stage and now - self._printed < _LINE_PERIOD_S:
             return
         share = f", {done} of {total}" if done and total else ""
-        print(f"{time.strftime('%H:%M:%S')} {self._title}: {stage}{share}", file=sys.stderr, flush=True)
+        line = f"{time.strftime('%H:%M:%S')} {self._title}: {stage}{share}"
         self._stage, self._printed = stage, now
+        if self._waiting is None:
+            print(line, file=sys.stderr, flush=True)
+        else:
+            self._waiting.append(line)
+
+    def _begin(self) -> None:
+        """Print what has waited; from now on lines are printed at once."""
+        waiting, self._waiting = self._waiting or [], None
+        for line in waiting:
+            print(line, file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        """End without printing what still waits."""
+        self._timer.cancel()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -47,13 +48,18 @@ def test_a_wrong_word_is_named(
     assert not list(tmp_path.rglob("*.ckpt"))
 
 
-def test_without_a_terminal_stages_are_lines(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(("quiet_s", "n_lines"), [(0.05, 2), (10.0, 0)])
+def test_without_a_terminal_the_stages_of_long_runs_are_lines(
+    quiet_s: float, n_lines: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("autods.cli.progress._QUIET_S", quiet_s)
     with progress_bars("movie.tif") as progress:
+        time.sleep(0.5)
         for done in range(3):
             progress("localize", done, 3)
         progress("report", 0, 1)
     lines = [line.partition(" ")[2] for line in capsys.readouterr().err.splitlines()]
-    assert lines == ["movie.tif: localize", "movie.tif: report"]
+    assert lines == ["movie.tif: localize", "movie.tif: report"][:n_lines]
 
 
 def test_a_bare_wheel_says_where_the_benchmarks_are(
