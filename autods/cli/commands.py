@@ -300,6 +300,7 @@ COMMANDS = {
                 ("processes.per_machine", "processes that share the frames once the network is trained"),
                 ("refine", "mle: refine positions with the PSF; none: as the network gives them"),
                 ("decode.threshold", "least confidence of a localization; null: best on simulated frames"),
+                *FINISH_KEYS,
                 ("until", "last stage: calibrate, background, snr, train, test, localize"),
                 ("device", "auto, cpu, cuda, cuda:1, mps"),
             ),

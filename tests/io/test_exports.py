@@ -64,6 +64,9 @@ def test_smap_finds_its_fields(tmp_path: Path) -> None:
     np.testing.assert_allclose(loc["xnm"], written.x_nm)
     np.testing.assert_allclose(loc["znm"], written.z_nm)
     np.testing.assert_allclose(loc["locprecnm"], written.uncertainty_xy_nm)
+    found = read_table(tmp_path / "a_sml.mat")
+    for name in ("frame", "x_nm", "y_nm", "z_nm", "photons", "uncertainty_xy_nm"):
+        np.testing.assert_allclose(found.columns()[name], written.columns()[name], err_msg=name)
 
 
 @pytest.mark.parametrize("n_axes", [2, 3])
