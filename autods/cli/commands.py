@@ -138,6 +138,7 @@ COMMANDS = {
                 *MOVIE_KEYS,
                 ("selection", "how a model is chosen: auto, average, density, snr, nearest, fixed:NAME"),
                 ("tiling.patch_um", "side of a patch that gets its own model, um"),
+                ("background", "how it is found: auto, temporal, spatial, none"),
                 ("rescale", "fit the movie to the model's optics: true or false"),
                 ("decode.threshold", "least confidence of a localization; null: the model's own"),
                 *FINISH_KEYS,

@@ -46,6 +46,7 @@ def localize_settings(config: LocalizeConfig) -> LocalizeSettings:
         camera=camera_settings(config.camera),
         **selection_arguments(config.selection),
         patch_um=config.tiling.patch_um,
+        background=config.background,  # type: ignore[arg-type]
         rescale=config.rescale,
         channel=config.channel,
         position=config.position,

@@ -119,6 +119,7 @@ class LocalizeConfig(MovieConfig, ResultConfig):
 
     selection: SelectionConfig = field(default_factory=SelectionConfig)
     tiling: TilingConfig = field(default_factory=TilingConfig)
+    background: str = MISSING
     rescale: bool = MISSING
     processes: ProcessesConfig = field(default_factory=ProcessesConfig)
     follow: FollowConfig = field(default_factory=FollowConfig)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import math
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,9 +15,12 @@ from numpy.typing import NDArray
 from autods.core import OpticalSystem, UserError
 from autods.core.grid import Box
 from autods.estimation.camera import CameraEstimate, estimate_camera
+from autods.estimation.noise import pixel_noise
 from autods.estimation.patch import TYPICAL_PSF_SIGMA_PX, PatchProfile, summarize
 from autods.estimation.psf_width import measure_psf_width
+from autods.estimation.scene import Method, NoiseModel, Scene, WhiteMovie
 from autods.estimation.statistics import FrameStatistics, frame_statistics
+from autods.estimation.validity import Validity
 from autods.io.base import Movie
 
 logger = logging.getLogger(__name__)
@@ -26,6 +30,10 @@ _CHUNK = 8
 #: Frames, and side of the central region, from which PSF width and camera are measured.
 _WIDTH_FRAMES = 40
 _WIDTH_SIDE_PX = 384
+#: Frames from which a patch's level and noise are read.
+_LEVEL_FRAMES = 4
+#: The scene is measured anew when the PSF's width differs from the expected one by more than this.
+_SCENE_TOLERANCE = 0.3
 #: Measured and nominal PSF width may differ by this factor before a note is made.
 _WIDTH_TOLERANCE = 1.5
 
@@ -94,8 +102,85 @@ class MovieProfile:
         }
 
 
+@dataclass(frozen=True)
+class Measured:
+    """What is measured on a whole movie before its patches are.
+
+    Parameters
+    ----------
+    scene
+        Background, noise and valid pixels.
+    camera
+        Photon transfer.
+    psf_sigma_px, psf_source
+        See :class:`MovieProfile`.
+    notes
+        What people should know, a line each.
+    """
+
+    scene: Scene
+    camera: CameraEstimate
+    psf_sigma_px: float
+    psf_source: str
+    notes: tuple[str, ...]
+
+
+def measure_scene(
+    movie: Movie, optics: OpticalSystem, noise: NoiseModel | None = None, method: Method = "auto"
+) -> Measured:
+    """Measure camera, scene and PSF width of a movie.
+
+    Parameters
+    ----------
+    movie
+        The movie, camera values.
+    optics
+        Its pixel size; wavelength and aperture stand in where the PSF's width cannot be measured.
+    noise
+        How the noise follows from the level; None for what photon transfer tells, else what is measured.
+    method
+        How the background is found, see :class:`autods.estimation.scene.Scene`.
+
+    Raises
+    ------
+    UserError
+        If the frames hold no finite value or are too small to measure.
+    """
+    _, height, width = movie.shape
+    if min(height, width) < 5:
+        raise UserError(f"{movie.path}: frames of {height} x {width} px are too small to measure: need 5 x 5")
+    validity = Validity.measure(movie)
+    starts, region = _central_pairs(movie)
+    pairs = np.concatenate([movie.read(t, t + 2)[:, region[0], region[1]] for t in starts])
+    if not np.isfinite(pairs).any():
+        raise UserError(f"{movie.path}: no pixel has a finite value: save the movie again from its source")
+    notes = list(validity.notes)
+    if np.nanmin(pairs) == np.nanmax(pairs):
+        notes.append(f"the movie is constant (every pixel looked at is {np.nanmin(pairs):g})")
+    if movie.shape[0] == 1:
+        notes.append("a single frame: nothing can be told about changes in time")
+    expected = optics.airy_sigma_px or TYPICAL_PSF_SIGMA_PX
+    valid = validity.of_values(pairs, float(np.median(pixel_noise(np.nan_to_num(pairs.astype(np.float32))))))
+    finite = np.where(np.isfinite(pairs), pairs, np.nanmedian(pairs))
+    camera = estimate_camera(finite, expected, valid)
+    noise = noise or NoiseModel.of_estimate(camera)
+    scene = Scene(movie, noise, expected, method, validity)
+    white = WhiteMovie(scene.sketch())
+    frames = np.concatenate([white.read(t, t + 2)[:, region[0], region[1]] for t in starts])
+    psf_sigma_px, source = _psf_width(frames, optics, notes)
+    if abs(psf_sigma_px / expected - 1) > _SCENE_TOLERANCE:
+        scene = Scene(movie, noise, psf_sigma_px, method, validity)
+    return Measured(scene, camera, psf_sigma_px, source, tuple(notes))
+
+
 def profile_movie(
-    movie: Movie, optics: OpticalSystem, tiles: Sequence[Box] = (), max_frames: int = 200
+    movie: Movie,
+    optics: OpticalSystem,
+    tiles: Sequence[Box] = (),
+    max_frames: int = 200,
+    *,
+    measured: Measured | None = None,
+    first_frame: int = 0,
 ) -> MovieProfile:
     """Measure a movie, whole and per tile, reading a few frames at a time.
 
@@ -109,6 +194,10 @@ def profile_movie(
         Cores (y0, x0, y1, x1) of the tiles, pixels; none means one tile for the whole field.
     max_frames
         Frames to look at, as pairs of consecutive frames spread evenly over the movie.
+    measured
+        From `measure_scene`, of this movie or of the longer one that it is a part of; None measures this one.
+    first_frame
+        Frame of the scene's movie that is frame 0 of this.
 
     Raises
     ------
@@ -116,16 +205,20 @@ def profile_movie(
         If the frames hold no finite value or are too small to measure.
     """
     n_frames, height, width = movie.shape
-    if min(height, width) < 5:
-        raise UserError(f"{movie.path}: frames of {height} x {width} px are too small to measure: need 5 x 5")
+    measured = measured or measure_scene(movie, optics)
+    scene, sigma_px = measured.scene.sketch(), measured.psf_sigma_px
     runs = sampled_runs(n_frames, max_frames)
-    pairs = _central_pairs(movie, runs)
-    notes = _check_values(pairs, movie)
-    psf_sigma_px, source = _psf_width(pairs, optics, notes)
     boxes = list(tiles) or [(0, 0, height, width)]
-    measured = _statistics(movie, runs, boxes, psf_sigma_px)
+    white = WhiteMovie(scene, first_frame, first_frame + n_frames)
+    statistics = _statistics(white, runs, boxes, sigma_px)
+    levels = _levels(scene, [first_frame + start for start, _ in runs], boxes)
     profiles = tuple(
-        TileProfile(box, summarize(measured[box], _area(box), optics.pixel_size_nm, psf_sigma_px))
+        TileProfile(
+            box,
+            in_movie_units(
+                summarize(statistics[box], _area(box), optics.pixel_size_nm, sigma_px), *levels[box]
+            ),
+        )
         for box in boxes
     )
     logger.info("measured %d frames in %d tiles", sum(b - a for a, b in runs), len(boxes))
@@ -133,13 +226,34 @@ def profile_movie(
         shape=movie.shape,
         n_measured=sum(stop - start for start, stop in runs),
         pixel_size_nm=optics.pixel_size_nm,
-        psf_sigma_px=psf_sigma_px,
-        psf_source=source,
+        psf_sigma_px=sigma_px,
+        psf_source=measured.psf_source,
         whole=average_profile(profiles),
         tiles=profiles,
-        camera=estimate_camera(pairs, psf_sigma_px),
-        notes=tuple(notes),
+        camera=measured.camera,
+        notes=measured.notes,
     )
+
+
+def in_movie_units(profile: PatchProfile, background: float, noise: float) -> PatchProfile:
+    """Return the profile of whitened frames with level and noise as they are in the movie."""
+    return dataclasses.replace(
+        profile,
+        background=background + noise * profile.background,
+        noise_std=noise * profile.noise_std,
+    )
+
+
+def _levels(scene: Scene, starts: list[int], boxes: Sequence[Box]) -> dict[Box, tuple[float, float]]:
+    """Return background and noise of regions, ADU, averaged over a few frames."""
+    chosen = sorted({starts[i] for i in np.linspace(0, len(starts) - 1, _LEVEL_FRAMES).round().astype(int)})
+    sums = {box: np.zeros(2) for box in boxes}
+    for t in chosen:
+        seen = scene(t, t + 1)
+        for box, total in sums.items():
+            y0, x0, y1, x1 = box
+            total += [seen.background[0, y0:y1, x0:x1].mean(), seen.noise[0, y0:y1, x0:x1].mean()]
+    return {box: (float(a / len(chosen)), float(b / len(chosen))) for box, (a, b) in sums.items()}
 
 
 def _statistics(
@@ -203,37 +317,18 @@ def _read_runs(movie: Movie, runs: list[tuple[int, int]]) -> Iterator[NDArray[An
         yield np.concatenate(waiting)
 
 
-def _central_pairs(movie: Movie, runs: list[tuple[int, int]]) -> NDArray[np.float32]:
-    """Consecutive frames in pairs (2 N, Y, X), evenly spread, of the field's middle; or the only frame."""
-    starts = [first for start, stop in runs for first in range(start, stop - 1, 2)] or [0]
-    chosen = np.unique(np.linspace(0, len(starts) - 1, _WIDTH_FRAMES // 2).round().astype(int))
+def _central_pairs(movie: Movie) -> tuple[list[int], tuple[slice, slice]]:
+    """Return first frames of pairs, evenly spread, and the region in the field's middle to look at."""
+    n_pairs = min(_WIDTH_FRAMES // 2, max(movie.shape[0] // 2, 1))
+    starts = np.unique(np.linspace(0, max(movie.shape[0] - 2, 0), n_pairs).round().astype(int)).tolist()
     y0, x0 = (max((side - _WIDTH_SIDE_PX) // 2, 0) for side in movie.shape[1:])
-    region = (slice(y0, y0 + _WIDTH_SIDE_PX), slice(x0, x0 + _WIDTH_SIDE_PX))
-    parts = [movie.read(starts[i], starts[i] + 2)[:, region[0], region[1]] for i in chosen]
-    return np.concatenate(parts).astype(np.float32)
+    return starts, (slice(y0, y0 + _WIDTH_SIDE_PX), slice(x0, x0 + _WIDTH_SIDE_PX))
 
 
-def _check_values(pairs: NDArray[np.float32], movie: Movie) -> list[str]:
-    valid = np.isfinite(pairs)
-    if not valid.any():
-        raise UserError(f"{movie.path}: no pixel has a finite value: save the movie again from its source")
-    notes = []
-    if not valid.all():
-        notes.append(
-            f"{100 * (1 - valid.mean()):.2g} % of the pixels are not finite; each counts as the median"
-        )
-        pairs[~valid] = np.median(pairs[valid])
-    if np.ptp(pairs) == 0:
-        notes.append(f"the movie is constant (every pixel looked at is {pairs.flat[0]:g})")
-    if movie.shape[0] == 1:
-        notes.append("a single frame: nothing can be told about changes in time")
-    return notes
-
-
-def _psf_width(pairs: NDArray[np.float32], optics: OpticalSystem, notes: list[str]) -> tuple[float, str]:
+def _psf_width(frames: NDArray[np.float32], optics: OpticalSystem, notes: list[str]) -> tuple[float, str]:
     """Measure the PSF's width, else take it from the optics, else a typical one; notes are appended."""
     nominal = optics.airy_sigma_px
-    measured = measure_psf_width(pairs, nominal or TYPICAL_PSF_SIGMA_PX)
+    measured = measure_psf_width(frames, nominal or TYPICAL_PSF_SIGMA_PX)
     if measured is None:
         if nominal is not None:
             return nominal, "optics"

@@ -2,9 +2,11 @@
 
 from autods.inference.amplitudes import Amplitudes, fit_amplitudes
 from autods.inference.localizer import Localizer, pick_device
+from autods.inference.observation import Observation
 from autods.inference.refine import Refined, refine_positions
 from autods.inference.rescaling import Rescaling, plan_rescaling
 from autods.inference.significance import required_significance
+from autods.inference.splits import merge_splits
 from autods.inference.stitching import Found, stitch
 from autods.inference.tiling import Tile, patch_size_px, tile_field
 
@@ -12,10 +14,12 @@ __all__ = [
     "Amplitudes",
     "Found",
     "Localizer",
+    "Observation",
     "Refined",
     "Rescaling",
     "Tile",
     "fit_amplitudes",
+    "merge_splits",
     "patch_size_px",
     "pick_device",
     "plan_rescaling",

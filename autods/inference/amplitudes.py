@@ -1,9 +1,9 @@
 """Photons, background and precision of localizations, by a linear fit of PSF amplitudes at their positions.
 
-A frame is modelled as ``sum_k N_k PSF(x - x_k) + B(x)`` with pixel-integrated Gaussians and a background that
-is linear between the nodes of a coarse grid. The model is linear in N and B: all emitters of a frame are
-fitted together, so that neighbours share overlapping light correctly, by weighted least squares with the
-camera's noise; see `autods.inference.linear_fit`.
+A frame above its background is modelled as ``sum_k N_k PSF(x - x_k) + B(x)`` with pixel-integrated Gaussians
+and a remainder B of the background that is linear between the nodes of a coarse grid. The model is linear in
+N and B: all emitters of a frame are fitted together, so that neighbours share overlapping light correctly, by
+weighted least squares with the scene's noise; see `autods.inference.linear_fit`.
 """
 
 from __future__ import annotations
@@ -17,16 +17,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from autods.core import Camera
+from autods.inference.likelihood import MODEL_ERROR
 from autods.inference.linear_fit import scatter, solve, tents
+from autods.inference.observation import Observation
 from autods.optics.gaussian import pixel_integrals
 
 #: Distance of the background's nodes in units of the PSF's standard deviation, and at least, px.
 NODE_SIGMAS, MIN_NODE_PX = 10.0, 10.0
 #: Pixels fitted in one go: bounds the memory to some 100 MB.
 _BLOCK_PX = 4_000_000
-#: Median of the squared standard normal variable.
-_MEDIAN_CHI2 = 0.4549
 
 
 @dataclass(frozen=True)
@@ -53,31 +52,24 @@ class Amplitudes:
 
 
 def fit_amplitudes(
-    frames: Tensor,
+    observation: Observation,
     frame: NDArray[np.int64],
     x_px: NDArray[np.float64],
     y_px: NDArray[np.float64],
     psf_sigma_px: float,
-    camera: Camera,
-    *,
-    calibrate_noise: bool = False,
 ) -> Amplitudes:
     """Fit the photons of emitters at known positions.
 
     Parameters
     ----------
-    frames
-        (T, Y, X) photons (see `Camera.to_photons`); the fit runs on its device.
+    observation
+        T frames; the fit runs on their device.
     frame
         (N,) index of each localization's frame, in any order.
     x_px, y_px
         (N,) positions, corner pixels.
     psf_sigma_px
         Standard deviation of the PSF, px.
-    camera
-        Noise model: variance ``F * photons / qe + read_noise^2``.
-    calibrate_noise
-        Scale the camera's variance to the residuals, for a camera whose gain is not known.
 
     Returns
     -------
@@ -85,19 +77,24 @@ def fit_amplitudes(
         In the order given.
     """
     columns = np.zeros((5, len(frame)))
-    per_block = max(1, _BLOCK_PX // (frames.shape[1] * frames.shape[2]))
+    light = observation.light
+    per_block = max(1, _BLOCK_PX // (light.shape[1] * light.shape[2]))
     order = np.argsort(frame, kind="stable")
-    limits = np.searchsorted(frame[order], np.arange(0, len(frames) + per_block, per_block))
+    limits = np.searchsorted(frame[order], np.arange(0, len(light) + per_block, per_block))
     for block, (first, last) in enumerate(itertools.pairwise(limits)):
         rows = order[first:last]
         if len(rows):
             start = block * per_block
             columns[:, rows] = _fit_block(
-                frames[start : start + per_block],
-                _Spots.at(frames, frame[rows] - start, x_px[rows], y_px[rows], psf_sigma_px),
+                observation[start : start + per_block],
+                _Spots.at(
+                    observation.valid[start : start + per_block],
+                    frame[rows] - start,
+                    x_px[rows],
+                    y_px[rows],
+                    psf_sigma_px,
+                ),
                 _node_distance(psf_sigma_px),
-                camera,
-                calibrate_noise=calibrate_noise,
             )
     return Amplitudes(*columns)
 
@@ -123,14 +120,14 @@ class _Spots:
     @classmethod
     def at(
         cls,
-        frames: Tensor,
+        valid: Tensor,
         frame: NDArray[np.int64],
         x_px: NDArray[np.float64],
         y_px: NDArray[np.float64],
         sigma_px: float,
     ) -> _Spots:
-        """Sample the PSFs around each position, as far as 2.8 standard deviations."""
-        device, (height, width) = frames.device, frames.shape[-2:]
+        """Sample the PSFs around each position, as far as 2.8 standard deviations, where pixels are valid."""
+        device, (height, width) = valid.device, valid.shape[-2:]
         radius = max(2, math.ceil(2.8 * sigma_px - 0.2))
         side = 2 * radius + 1
         t = torch.from_numpy(np.ascontiguousarray(frame)).to(device)
@@ -140,6 +137,7 @@ class _Spots:
         inside = ((row >= 0) & (row < height))[:, :, None] & ((column >= 0) & (column < width))[:, None, :]
         flat_row = (t[:, None] * height + row.clamp(0, height - 1)) * width
         pixel = flat_row[:, :, None] + column.clamp(0, width - 1)[:, None, :]
+        inside &= valid.flatten()[pixel]
         sigma = torch.full_like(x, sigma_px)
         profiles = []
         for position in (x, y):
@@ -152,52 +150,52 @@ class _Spots:
         return cls(pixel, inside, across, down, across_slope, down_slope, x, y, t)
 
     def psf(self) -> Tensor:
-        """(N, W, W) unit PSFs, zero outside the frame."""
+        """(N, W, W) unit PSFs, zero outside of the valid pixels."""
         return self.down[:, :, None] * self.across[:, None, :] * self.inside
 
 
-def _fit_block(
-    frames: Tensor, spots: _Spots, node_px: float, camera: Camera, *, calibrate_noise: bool
-) -> NDArray[np.float64]:
+def _fit_block(observation: Observation, spots: _Spots, node_px: float) -> NDArray[np.float64]:
     """Fit one block; return the columns of `Amplitudes` (5, N)."""
-    psf = spots.psf()
-    axes = (
-        tents(frames.shape[1], node_px, frames),
-        tents(frames.shape[2], node_px, frames),
-    )
-    read_variance = torch.as_tensor(camera.read_noise_photons, dtype=torch.float32, device=frames.device) ** 2
-    shot = camera.excess_noise_factor / camera.qe
-    level = frames.flatten(1).median(1).values[:, None, None].expand_as(frames)
+    psf, light, valid = spots.psf(), observation.light, observation.valid
+    axes = (tents(light.shape[1], node_px, light), tents(light.shape[2], node_px, light))
     centre = spots.pixel[:, psf.shape[1] // 2, psf.shape[2] // 2]
     active = torch.ones_like(spots.x_px)
-    for _ in range(2):  # first with the noise of the background alone, then with that of the fitted model
-        variance = shot * level.clamp_min(0.1) + read_variance
+    variance = observation.variance
+    for _ in range(2):  # first with the noise of the background alone, then with that of the fitted light
         photons, nodes = solve(
-            frames, psf * active[:, None, None], spots.pixel, spots.frame, axes, 1 / variance
+            light, psf * active[:, None, None], spots.pixel, spots.frame, axes, valid / variance
         )
         active = (photons > 0).float()
         photons = photons * active
-        level = axes[0] @ nodes @ axes[1].T
-        background = level.flatten()[centre].clamp_min(0)
-        level = scatter(level, psf * photons[:, None, None], spots.pixel)
-    variance = shot * level.clamp_min(0.1) + read_variance
-    scale = 1.0
-    if calibrate_noise:
-        scale = float(((frames - level) ** 2 / variance).median()) / _MEDIAN_CHI2
-    read_here = read_variance.expand_as(level).flatten()[centre]
-    background_std = ((shot * background.clamp_min(0.1) + read_here) * scale).sqrt()
-    bounds = _bounds(spots, psf, photons, variance * scale)
+        remainder = axes[0] @ nodes @ axes[1].T
+        beneath = _variance(observation, remainder)
+        emitted = scatter(torch.zeros_like(light), psf * photons[:, None, None], spots.pixel)
+        variance = _variance(observation, remainder + emitted)
+    background = (observation.background + remainder).flatten()[centre].clamp_min(0)
+    background_std = beneath.flatten()[centre].sqrt()
+    bounds = _bounds(spots, psf, photons, variance, emitted)
     result = torch.stack([photons, background, background_std, *bounds]).double().cpu().numpy()
     return np.asarray(result, np.float64)
 
 
-def _bounds(spots: _Spots, psf: Tensor, photons: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
+def _variance(observation: Observation, light: Tensor) -> Tensor:
+    """Variance (T, Y, X) with more light than the background's; a little less light can be an error of it."""
+    return torch.maximum(observation.variance + observation.shot * light, 0.5 * observation.variance)
+
+
+def _bounds(
+    spots: _Spots, psf: Tensor, photons: Tensor, variance: Tensor, emitted: Tensor
+) -> tuple[Tensor, Tensor]:
     """Return the Cramer-Rao bound of the position per axis, px, and photons over their bound, (N,) each.
 
     Fisher information ``sum_px d_i d_j / variance`` of x, y, photons and a constant background in the
     emitter's window, with the light of the neighbours as noise (Smith et al., Nature Methods 7, 373 (2010)).
+    No PSF is known exactly: a share of the neighbours' light counts as an error too, so that what is left of
+    a very bright emitter beside it is not taken for another.
     """
-    information = spots.inside / variance.flatten()[spots.pixel]
+    own = psf * photons[:, None, None]
+    others = (emitted.flatten()[spots.pixel] - own) * MODEL_ERROR
+    information = spots.inside / (variance.flatten()[spots.pixel] + others**2)
     flux = photons[:, None, None]
     slope_x = spots.down[:, :, None] * spots.across_slope[:, None, :] * flux
     slope_y = spots.down_slope[:, :, None] * spots.across[:, None, :] * flux

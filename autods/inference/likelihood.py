@@ -27,10 +27,12 @@ _PAIR_ROW, _PAIR_COLUMN = ([[2 * a + b for b in line] for a in line] for line in
 _RIM = 2
 _PER_EMITTER = (
     "left", "top", "row_inside", "column_inside", "wide_pixel", "pixel", "counts", "inside", "share",
-    "reference", "over_reference",
+    "reference", "over_reference", "base",
 )  # fmt: skip
-#: Median of the squared standard normal variable.
-_MEDIAN_CHI2 = 0.4549
+#: Error of the PSF's shape, in parts of its light.
+MODEL_ERROR = 0.03
+#: Counts that a pixel is expected to hold at least.
+_MIN_MEAN = 1e-3
 
 
 @dataclass(frozen=True)
@@ -150,9 +152,11 @@ class Windows:
     Parameters
     ----------
     image
-        (T, Y, X) counts.
-    shift
-        (Y, X) or scalar: counts added to the mean so that read noise is Poisson too (r^2 / s^2).
+        (T, Y, X) counts above the background.
+    variance
+        (T, Y, X) variance without emitters, counts^2: added to image and mean, it makes the noise Poisson.
+    valid
+        (T, Y, X) bool: pixels that count.
     frame, x_px, y_px
         (n,) where the windows are centred.
     sigma_px
@@ -164,7 +168,8 @@ class Windows:
     def __init__(
         self,
         image: Tensor,
-        shift: Tensor,
+        variance: Tensor,
+        valid: Tensor,
         frame: NDArray[np.int64],
         x_px: NDArray[np.float64],
         y_px: NDArray[np.float64],
@@ -186,12 +191,23 @@ class Windows:
         self.wide_pixel = flat_row[:, :, None] + column.clamp(0, width - 1)[:, None, :]
         self.pixel = _inner(self.wide_pixel[:, _RIM:-_RIM]).contiguous()
         self.n_pixels = image.numel()
-        self.base = shift.expand(image.shape).flatten()[self.pixel] if shift.ndim else shift
-        self.counts = image.flatten()[self.pixel] + self.base
+        floor = variance.flatten()[self.pixel]
+        self.counts = image.flatten()[self.pixel] + floor
         self.inside = _inner(self.row_inside)[:, :, None] * _inner(self.column_inside)[:, None, :]
+        self.inside = self.inside * valid.flatten()[self.pixel]
+        #: (G,) background that a group has where the image is zero, counts; what pixels differ from it.
+        self.reference_level = self.group_mean(variance)
+        self.base = floor - self.reference_level[layout.index["group"]][:, None, None]
         self.reference = self.counts.clamp_min(1.0)
         self.over_reference = 1 / self.reference
         self.share = self.inside / self._coverage()
+
+    def group_mean(self, image: Tensor) -> Tensor:
+        """Average an image (T, Y, X) over the central pixels of each group's windows: (G,)."""
+        group = self.layout.index["group"]
+        value = image.flatten()[self.pixel[:, self.side // 2, self.side // 2]]
+        total = value.new_zeros(self.layout.n_groups).index_add_(0, group, value)
+        return total / value.new_zeros(self.layout.n_groups).index_add_(0, group, torch.ones_like(value))
 
     def _coverage(self) -> Tensor:
         """Count (n, W, W) the windows of the group that hold each pixel."""
@@ -218,9 +234,8 @@ class Windows:
     def mean(self, emitters: Emitters, rows: Tensor, columns: Tensor) -> Tensor:
         """Return (n, W, W) expected counts, with the light of every emitter."""
         background = emitters.background[self.layout.index["group"]]
-        return self.light(emitters.counts, rows, columns)[self.pixel] + (
-            background[:, None, None] + self.base
-        )
+        level = (background[:, None, None] + self.base).clamp_min(_MIN_MEAN)
+        return self.light(emitters.counts, rows, columns)[self.pixel] + level
 
     def evaluate(self, emitters: Emitters) -> Evaluation:
         """Return the Poisson log likelihood of each group, its gradient and its Fisher information."""
@@ -248,23 +263,16 @@ class Windows:
         fisher[index["to_padding"]] = 1.0
         return Evaluation(self._by_group(deviance), gradient, fisher)
 
-    def misfit(self, emitters: Emitters, noise_scale: float) -> Tensor:
+    def misfit(self, emitters: Emitters, model_error: float) -> Tensor:
         """Return (n,) how far Pearson's chi-squared of each window is above its expectation, in its own
-        standard deviations (variance of a pixel's term: 2 + 1 / mean).
+        standard deviations (variance of a pixel's term: 2 + 1 / mean). A share of the emitters' light counts
+        as an error of the model: no PSF is known exactly.
         """
-        mean = self.mean(emitters, self.profiles(emitters.y), self.profiles(emitters.x))
-        excess = ((self.counts - mean) ** 2 / (mean * noise_scale) - 1) * self.inside
-        return excess.sum((1, 2)) / ((2 + 1 / mean) * self.inside).sum((1, 2)).sqrt()
-
-    def noise_scale(self, emitters: Emitters) -> float:
-        """Return the variance of the residuals over that of the model, by their median.
-
-        Fitted parameters take their share of the residuals.
-        """
-        mean = self.mean(emitters, self.profiles(emitters.y), self.profiles(emitters.x))
-        square = (self.counts - mean) ** 2 / mean
-        free = 1 - (3 * len(self.counts) + self.layout.n_groups) / float(self.share.sum())
-        return float(square[self.inside > 0].median()) / _MEDIAN_CHI2 / max(free, 0.3)
+        rows, columns = self.profiles(emitters.y), self.profiles(emitters.x)
+        mean = self.mean(emitters, rows, columns)
+        wrong = model_error * self.light(emitters.counts, rows, columns)[self.pixel]
+        excess = ((self.counts - mean) ** 2 / (mean + wrong**2) - 1) * self.inside
+        return excess.sum((1, 2)) / ((2 + 1 / mean) * self.inside).sum((1, 2)).clamp_min(1e-6).sqrt()
 
     def _by_group(self, windows: Tensor) -> Tensor:
         """Sum (n, W, W) over the pixels of each group, every pixel once."""
@@ -281,26 +289,27 @@ class Windows:
         sums = _moments(down, weight[k], across)[:, _PAIR_ROW, _PAIR_COLUMN]
         return sums * (emitters.counts[k] * emitters.counts[j])[:, None, None]
 
-    def select(self, emitters: Emitters, chosen: Tensor, layout: Layout) -> Windows:
+    def select(self, emitters: Emitters, groups: Tensor, layout: Layout) -> Windows:
         """Return the windows of some emitters, the light of the others frozen as it is.
 
         Parameters
         ----------
         emitters
             Parameters of all emitters.
-        chosen
-            (n,) bool.
+        groups
+            (G,) bool: those whose emitters are taken.
         layout
-            Of the groups of the chosen.
+            Of the chosen groups.
         """
+        chosen = groups[self.layout.index["group"]]
         counts = torch.where(chosen, 0.0, emitters.counts)
         frozen = self.light(counts, self.profiles(emitters.y), self.profiles(emitters.x))
         part = copy.copy(self)
         for name in _PER_EMITTER:
             setattr(part, name, getattr(self, name)[chosen])
-        base = self.base[chosen] if self.base.ndim else self.base
-        part.base = base + frozen[part.pixel]
+        part.base = part.base + frozen[part.pixel]
         part.layout = layout
+        part.reference_level = self.reference_level[groups]
         return part
 
 

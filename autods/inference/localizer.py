@@ -109,7 +109,11 @@ class Localizer:
 
     @torch.inference_mode()
     def localize(
-        self, frames: Tensor, rescaling: Rescaling | None = None, wanted: Tensor | None = None
+        self,
+        frames: Tensor,
+        rescaling: Rescaling | None = None,
+        wanted: Tensor | None = None,
+        noise_floor: float = 0.0,
     ) -> Detections:
         """Find the emitters.
 
@@ -123,6 +127,8 @@ class Localizer:
             How the frames are brought to the network's optics; None for as they are.
         wanted
             (B,) indices of the frames to localize; None for all.
+        noise_floor
+            Least standard deviation of the noise in the rescaled frames, where it is known.
 
         Returns
         -------
@@ -144,7 +150,7 @@ class Localizer:
         while waiting:
             batch = waiting.pop(0)
             try:
-                found = self._find(frames[batch], rescaling)
+                found = self._find(frames[batch], rescaling, noise_floor)
             except RuntimeError as error:
                 if not _is_too_large(error):
                     raise
@@ -163,12 +169,14 @@ class Localizer:
             done += len(batch)
         return Detections.concatenate(parts, starts)
 
-    def _find(self, frames: Tensor, rescaling: Rescaling) -> Detections:
+    def _find(self, frames: Tensor, rescaling: Rescaling, noise_floor: float) -> Detections:
         """Localize one batch (B, C, Y, X)."""
         scaled = rescaling.apply(frames.to(self.device, torch.float32), multiple=self.multiple)
         if self.needs_photons:
             scaled = scaled / rescaling.zoom**2  # a larger pixel holds the photons of several
-        normal = normalize(scaled, self.normalization).contiguous(memory_format=torch.channels_last)
+        normal = normalize(scaled, self.normalization, noise_floor=noise_floor).contiguous(
+            memory_format=torch.channels_last
+        )
         found = self.representation.decode(self.network(normal), self.threshold)
         return _to_movie(found, rescaling.zoom)
 

@@ -1,17 +1,16 @@
 """Joint maximum-likelihood refinement of overlapping emitters, from the positions that a network found.
 
 An emitter has a position and photons, a group of overlapping emitters one background more; the PSF is a
-Gaussian integrated over the pixels. Where the camera's variance is ``s * mu + r^2`` (s: excess noise over
-quantum efficiency, r: read noise), ``(photons + r^2 / s) / s`` has the variance of its mean, and is treated
-as Poisson (Huang et al., Nature Methods 10, 653 (2013)). Levenberg-Marquardt steps with the Fisher
-information maximise the likelihood (Smith et al., Nature Methods 7, 373 (2010)); its inverse is the
+Gaussian integrated over the pixels. Where the variance is ``v + s * light`` (v: that of the background, s:
+excess noise over quantum efficiency), ``(light + v / s) / s`` has the variance of its mean, and is treated as
+Poisson (Huang et al., Nature Methods 10, 653 (2013), for read noise). Levenberg-Marquardt steps with the
+Fisher information maximise the likelihood (Smith et al., Nature Methods 7, 373 (2010)); its inverse is the
 Cramer-Rao bound.
 """
 
 from __future__ import annotations
 
 import itertools
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,9 +18,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from autods.core import Camera
 from autods.inference.groups import Groups, group_emitters
-from autods.inference.likelihood import Emitters, Evaluation, Layout, Windows
+from autods.inference.likelihood import MODEL_ERROR, Emitters, Evaluation, Layout, Windows
+from autods.inference.observation import Observation
 
 #: Emitters nearer than this share a group, in units of the PSF's standard deviation. Beyond, the
 #: information of two positions is coupled by less than 3 %.
@@ -57,9 +56,12 @@ class Refined:
         Background under it, photons per pixel.
     uncertainty_px
         Standard error of the position per axis (root mean square of both), px: the Cramer-Rao bound, with the
-        places and photons of overlapping emitters unknown; or, where the error is predicted, the mean of
-        both, geometric for an emitter that is alone, root mean square for others. Emitters without photons
+        places and photons of overlapping emitters unknown; or, where the error is predicted and the emitter
+        not alone, the root mean square of both. Emitters without photons
         have the predicted error, else infinity.
+    misfit
+        Excess of chi-squared round the emitter, in its standard deviations; infinite where nothing was
+        fitted.
     """
 
     x_px: NDArray[np.float64]
@@ -67,20 +69,20 @@ class Refined:
     photons: NDArray[np.float64]
     background: NDArray[np.float64]
     uncertainty_px: NDArray[np.float64]
+    misfit: NDArray[np.float64]
 
 
 def refine_positions(
-    frames: Tensor,
+    observation: Observation,
     frame: NDArray[np.int64],
     x_px: NDArray[np.float64],
     y_px: NDArray[np.float64],
     photons: NDArray[np.float64],
     background: NDArray[np.float64],
     psf_sigma_px: float,
-    camera: Camera,
     *,
     predicted_px: NDArray[np.float64] | None = None,
-    calibrate_noise: bool = False,
+    model_error: float = MODEL_ERROR,
 ) -> Refined:
     """Refine positions, photons and background.
 
@@ -89,8 +91,8 @@ def refine_positions(
 
     Parameters
     ----------
-    frames
-        (T, Y, X) photons (see `Camera.to_photons`); the fit runs on its device.
+    observation
+        T frames; the fit runs on their device.
     frame
         (N,) index of each emitter's frame, in any order.
     x_px, y_px
@@ -99,12 +101,10 @@ def refine_positions(
         (N,) photons and background per pixel to start from, see `fit_amplitudes`.
     psf_sigma_px
         Standard deviation of the PSF, px.
-    camera
-        Noise model.
     predicted_px
         (N,) standard error per axis of the start, which is then a normal prior; NaN, or None, for no prior.
-    calibrate_noise
-        Scale the camera's variance to the residuals, for a camera whose gain is not known.
+    model_error
+        Error of the PSF's shape that is put up with, in parts of its light.
 
     Returns
     -------
@@ -113,22 +113,22 @@ def refine_positions(
     """
     prior = np.full(len(frame), np.nan) if predicted_px is None else predicted_px
     result = np.stack([x_px, y_px, photons, background, np.where(np.isfinite(prior), prior, np.inf)])
+    misfits = np.full(len(frame), np.inf)
     usable = np.flatnonzero((photons > 0) & np.isfinite(x_px) & np.isfinite(y_px))
     order = usable[np.argsort(frame[usable], kind="stable")]
-    max_frames = max(1, _CHUNK_PX // (frames.shape[1] * frames.shape[2]))
+    max_frames = max(1, _CHUNK_PX // (observation.light.shape[1] * observation.light.shape[2]))
     for rows in _chunks(frame[order], max_frames):
         chosen = order[rows]
-        fit = _Fit.set_up(
-            frames, frame[chosen], result[:4, chosen], prior[chosen], psf_sigma_px, camera,
-            calibrate_noise=calibrate_noise,
-        )  # fmt: skip
-        refined, misfit = fit.run()
+        fit = _Fit.set_up(observation, frame[chosen], result[:4, chosen], prior[chosen], psf_sigma_px)
+        refined, misfit = fit.run(model_error)
+        misfits[chosen] = misfit
         kept = misfit > MAX_MISFIT
         refined[:4, kept] = result[:4, chosen[kept]]
         bound = np.where(kept, refined[4] * np.sqrt(misfit.clip(1)), refined[4])
         refined[4] = _standard_error(bound, prior[chosen], fit.windows.layout.groups, kept)
         result[:, chosen] = refined
-    return Refined(*result)
+    x, y, counts, level, error = result
+    return Refined(x, y, counts, level, error, misfits)
 
 
 def _standard_error(
@@ -136,10 +136,11 @@ def _standard_error(
 ) -> NDArray[np.float64]:
     """Combine the bound, which knows nothing of missed emitters, with the error that the network predicts.
 
-    A network overrates the error of bright emitters; this matters most where one is alone.
+    Where an emitter is alone and the model describes it the bound is reached; in a crowd, the network has
+    seen what is missed and merged.
     """
     alone = (groups.size == 1)[groups.group]
-    both = np.where(alone, np.sqrt(bound * predicted), np.sqrt(0.5 * (bound**2 + predicted**2)))
+    both = np.where(alone, bound, np.sqrt(0.5 * (bound**2 + predicted**2)))
     return np.where(np.isfinite(predicted), np.where(kept, predicted, both), bound)
 
 
@@ -155,14 +156,18 @@ def _chunks(frame: NDArray[np.int64], max_frames: int) -> list[slice]:
 
 @dataclass
 class _Fit:
-    """One chunk of emitters on its way: windows, parameters, and the prior's centre and weight."""
+    """One chunk of emitters on its way: windows, parameters, and the prior's centre and weight.
+
+    ``unit`` is how many photons a count stands for, ``background`` (G,) the photons per pixel of each group
+    at which its background in counts is ``windows.reference_level``.
+    """
 
     windows: Windows
     emitters: Emitters
     prior: tuple[Tensor, Tensor, Tensor]
     unit: float
+    background: Tensor
     damping: Tensor
-    calibrate_noise: bool
 
     def __post_init__(self) -> None:
         self.active = torch.ones_like(self.damping, dtype=torch.bool)
@@ -171,58 +176,50 @@ class _Fit:
     @classmethod
     def set_up(
         cls,
-        frames: Tensor,
+        observation: Observation,
         frame: NDArray[np.int64],
         start: NDArray[np.float64],
         prior_px: NDArray[np.float64],
         sigma_px: float,
-        camera: Camera,
-        *,
-        calibrate_noise: bool,
     ) -> _Fit:
         groups = group_emitters(frame, start[0], start[1], LINK_SIGMAS * sigma_px)
-        layout = Layout(groups, frames.device)
+        layout = Layout(groups, observation.light.device)
         first, last = int(frame[0]), int(frame[-1])
-        block = frames[first : last + 1]
-        read = torch.as_tensor(camera.read_noise_photons, dtype=torch.float32, device=frames.device)
-        shot = camera.excess_noise_factor / camera.qe
-
-        def in_counts(unit: float) -> tuple[Windows, Emitters]:
-            windows = Windows(
-                block / unit, read**2 / (shot * unit), frame - first, start[0], start[1], sigma_px, layout
-            )
-            return windows, _emitters(start, windows, unit)
-
-        unit = shot
-        windows, emitters = in_counts(unit)
-        if calibrate_noise:
-            unit *= windows.noise_scale(emitters)
-            windows, emitters = in_counts(unit)
-        weight = _tensor(np.where(np.isfinite(prior_px) & (prior_px > 0), prior_px**-2.0, 0.0), block)
+        block, unit = observation[first : last + 1], observation.shot
+        windows = Windows(
+            block.light / unit,
+            block.variance / unit**2,
+            block.valid,
+            frame - first,
+            start[0],
+            start[1],
+            sigma_px,
+            layout,
+        )
+        background = windows.group_mean(block.background)
+        emitters = _emitters(start, windows, unit, background)
+        weight = _tensor(np.where(np.isfinite(prior_px) & (prior_px > 0), prior_px**-2.0, 0.0), block.light)
         return cls(
             windows,
             emitters,
             (emitters.x, emitters.y, weight),
             unit,
+            background,
             torch.full_like(emitters.background, _FIRST_DAMPING),
-            calibrate_noise=calibrate_noise,
         )
 
-    def run(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def run(self, model_error: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Search, and return (5, n): x, y, photons, background, bound; and (n,) how badly the model fits."""
         self._search(_COMMON_ITERATIONS)
         active = self.active.cpu().numpy()
-        # The first measure of the noise held the error of the start as well.
-        scale = self.windows.noise_scale(self.emitters) if self.calibrate_noise else 1.0
-        result, misfit = self._result(), self._misfit(scale)
+        result, misfit = self._result(), self._misfit(model_error)
         if active.any():
             # The few that need longer go on alone.
             groups = self.windows.layout.groups
             slow = self._select(active)
             slow._search(_MAX_ITERATIONS - _COMMON_ITERATIONS)
             own = active[groups.group]
-            result[:, own], misfit[own] = slow._result(), slow._misfit(scale)
-        result[4] *= math.sqrt(scale)
+            result[:, own], misfit[own] = slow._result(), slow._misfit(model_error)
         return result, misfit
 
     def _select(self, active: NDArray[np.bool_]) -> _Fit:
@@ -230,12 +227,12 @@ class _Fit:
         own = self.active[self.windows.layout.index["group"]]
         now = self.emitters
         return _Fit(
-            self.windows.select(now, own, layout),
+            self.windows.select(now, self.active, layout),
             Emitters(now.x[own], now.y[own], now.counts[own], now.background[self.active]),
             (self.prior[0][own], self.prior[1][own], self.prior[2][own]),
             self.unit,
+            self.background[self.active],
             self.damping[self.active],
-            calibrate_noise=False,
         )
 
     def _search(self, max_iterations: int) -> None:
@@ -289,8 +286,8 @@ class _Fit:
             torch.maximum(background, _SMALLEST * now.background).clamp_min(_MIN_COUNTS),
         )
 
-    def _misfit(self, scale: float) -> NDArray[np.float64]:
-        return np.asarray(self.windows.misfit(self.emitters, scale).double().cpu().numpy(), np.float64)
+    def _misfit(self, model_error: float) -> NDArray[np.float64]:
+        return np.asarray(self.windows.misfit(self.emitters, model_error).double().cpu().numpy(), np.float64)
 
     def _result(self) -> NDArray[np.float64]:
         windows, index = self.windows, self.windows.layout.index
@@ -299,24 +296,33 @@ class _Fit:
             self.emitters.x.double() + windows.left,
             self.emitters.y.double() + windows.top,
             self.emitters.counts * self.unit,
-            self.emitters.background[index["group"]] * self.unit,
+            self._background()[index["group"]],
             variance.sqrt(),
         ]
         return np.asarray(torch.stack([column.double() for column in columns]).cpu().numpy(), np.float64)
+
+    def _background(self) -> Tensor:
+        """Photons per pixel (G,) under the emitters of each group."""
+        off = (self.emitters.background - self.windows.reference_level) * self.unit
+        return (self.background + off).clamp_min(0)
 
 
 def _tensor(values: NDArray[np.float64], like: Tensor) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(values)).to(like.device, torch.float32)
 
 
-def _emitters(start: NDArray[np.float64], windows: Windows, unit: float) -> Emitters:
+def _emitters(start: NDArray[np.float64], windows: Windows, unit: float, background: Tensor) -> Emitters:
     """Return the parameters to start from: the background of a group is its emitters' mean."""
     group = windows.layout.groups.group
-    background = np.bincount(group, start[3]) / np.bincount(group)
-    x, y, counts, level = (
-        _tensor(a, windows.counts) for a in (*start[:2], start[2] / unit, background / unit)
+    level = np.bincount(group, start[3]) / np.bincount(group)
+    x, y, counts, mean = (_tensor(a, windows.counts) for a in (*start[:2], start[2] / unit, level))
+    level_counts = windows.reference_level + (mean - background) / unit
+    return Emitters(
+        x - windows.left,
+        y - windows.top,
+        counts,
+        torch.maximum(level_counts, _SMALLEST * windows.reference_level).clamp_min(_MIN_COUNTS),
     )
-    return Emitters(x - windows.left, y - windows.top, counts, level.clamp_min(_MIN_COUNTS))
 
 
 def _blend(take: Tensor, new: Evaluation, old: Evaluation, layout: Layout) -> Evaluation:

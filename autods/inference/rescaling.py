@@ -52,8 +52,12 @@ class Rescaling:
         kernel = 3.0 * self.blur_sigma_px if self.zoom == 1.0 else 2.0 / self.zoom
         return math.ceil(network_margin_px / self.zoom + (0.0 if self.is_identity else kernel))
 
-    def snr_factor(self, psf_sigma_px: float) -> float:
-        """Return by how much the filter raises an emitter's peak over the noise's standard deviation.
+    def noise_std(self, psf_sigma_px: float) -> float:
+        """Return what white noise of unit standard deviation becomes for a network that looks for PSFs.
+
+        The filter correlates the noise, so that its pixels' standard deviation says little: blurred noise is
+        low but looks like emitters. What counts is the response of a PSF-shaped filter, here to the rescaled
+        noise over that to white noise of unit standard deviation.
 
         Parameters
         ----------
@@ -62,9 +66,24 @@ class Rescaling:
         """
         if self.is_identity:
             return 1.0
-        row = _axis_matrix(65, max(1, round(65 * self.zoom)), self.zoom, self.blur_sigma_px)
-        noise = float((row[len(row) // 2] ** 2).sum())  # the square root of the sum over both axes
-        return psf_sigma_px**2 / (psf_sigma_px**2 + self.blur_sigma_px**2) / noise
+        seen_px = math.hypot(psf_sigma_px, self.blur_sigma_px) * self.zoom
+        n_out = 2 * math.ceil(4 * seen_px) + 9
+        n_in = math.ceil(n_out / self.zoom)
+        offset = np.arange(n_out) - n_out // 2
+        psf = np.exp(-0.5 * (offset / seen_px) ** 2)
+        on_movie = psf @ _axis_matrix(n_in, n_out, self.zoom, self.blur_sigma_px)
+        return float((on_movie**2).sum() / (psf**2).sum())  # the square root of the product of both axes
+
+    def snr_factor(self, psf_sigma_px: float) -> float:
+        """Return by how much the filter raises an emitter's peak over the noise, as `noise_std` counts it.
+
+        Parameters
+        ----------
+        psf_sigma_px
+            PSF standard deviation of the movie, px.
+        """
+        kept = psf_sigma_px**2 / (psf_sigma_px**2 + self.blur_sigma_px**2)
+        return kept / self.noise_std(psf_sigma_px)
 
     def apply(self, frames: Tensor, *, multiple: int = 1) -> Tensor:
         """Bring frames to the network's scale.

@@ -19,15 +19,18 @@ def standard(frames: Tensor) -> Tensor:
     return (frames - mean) / frames.std(dim=(-2, -1), keepdim=True).clamp_min(_EPSILON)
 
 
-def noise_units(frames: Tensor) -> Tensor:
+def noise_units(frames: Tensor, noise_floor: float = 0.0) -> Tensor:
     """Subtract each frame's median and divide by its noise: amplitudes read as signal-to-noise ratios.
+
+    The noise is measured, and at least ``noise_floor``: what is known of it when the frames are in units of
+    their noise already and were resampled since.
 
     Dividing by the total standard deviation amplifies the noise of a frame with few emitters until it looks
     like emitters; the noise itself does not depend on how many there are. Ratios beyond 20 are compressed
     (20 asinh(x / 20)), which keeps very bright emitters near the range that a network was trained for.
     """
     median = frames.flatten(-2).median(-1).values[..., None, None]
-    return compressed(frames - median, noise_std(frames))
+    return compressed(frames - median, noise_std(frames).clamp_min(noise_floor))
 
 
 def compressed(excess: Tensor, noise: Tensor | float = 1.0) -> Tensor:
@@ -126,7 +129,9 @@ def needs_width(kind: str) -> bool:
     return kind == "scene_width"
 
 
-def normalize(frames: Tensor, kind: str, psf_sigma_px: Tensor | float | None = None) -> Tensor:
+def normalize(
+    frames: Tensor, kind: str, *, noise_floor: float = 0.0, psf_sigma_px: Tensor | float | None = None
+) -> Tensor:
     """Normalise frames for a network, each image by itself.
 
     Parameters
@@ -137,6 +142,9 @@ def normalize(frames: Tensor, kind: str, psf_sigma_px: Tensor | float | None = N
         linear unit.
     kind
         A key of ``NORMALIZATIONS``.
+    noise_floor
+        Standard deviation of the noise where it is known, 0 where it is not: `noise_units` takes it as the
+        least, kinds that :func:`needs_scene` divide by it.
     psf_sigma_px
         PSF standard deviation, px, one for all or (B,), where :func:`needs_width` says so: its logarithm is
         one more image.
@@ -149,7 +157,13 @@ def normalize(frames: Tensor, kind: str, psf_sigma_px: Tensor | float | None = N
     if kind not in NORMALIZATIONS:
         raise ValueError(f"normalization {kind!r} is not known: choose one of {', '.join(NORMALIZATIONS)}")
     with torch.no_grad():
-        images = NORMALIZATIONS[kind](frames.float())
+        frames = frames.float()
+        if kind == "noise":
+            images = noise_units(frames, noise_floor)
+        elif needs_scene(kind):
+            images = compressed(frames, noise_floor or 1.0)
+        else:
+            images = NORMALIZATIONS[kind](frames)
         if not needs_width(kind):
             return images
         if psf_sigma_px is None:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autods.core import LocalizationTable
+from autods.estimation.scene import Method
 from autods.io.movie import Movie
 from autods.pipelines.autods import localize as run
 from autods.pipelines.settings import (
@@ -41,6 +42,7 @@ def localize(
     scope: Scope = "movie",
     family: Literal["mixture", "heatmap"] | None = None,
     patch_um: float = 10.0,
+    background: Method = "auto",
     rescale: bool = True,
     frames: slice | None = None,
     roi: tuple[int, int, int, int] | None = None,
@@ -68,8 +70,8 @@ def localize(
         Microscope, see `autods.core.OpticalSystem`; None: from the file, else measured.
     offset_adu, e_per_adu, em_gain, qe, read_noise_e
         Camera, see `autods.core.Camera`; None: from the file, else measured, else a default.
-    selection, scope, family, patch_um, rescale, frames, roi, threshold, min_significance, refine, \
-max_uncertainty_nm, render_pixel_size_nm, zoo, device
+    selection, scope, family, patch_um, background, rescale, frames, roi, threshold, min_significance, \
+refine, max_uncertainty_nm, render_pixel_size_nm, zoo, device
         See `autods.pipelines.settings.LocalizeSettings`.
     filter, drift, link_radius_nm, link_gap
         See `autods.pipelines.settings.FinishSettings`.
@@ -91,6 +93,7 @@ max_uncertainty_nm, render_pixel_size_nm, zoo, device
         scope=scope,
         family=family,
         patch_um=patch_um,
+        background=background,
         rescale=rescale,
         frames=frames,
         roi=roi,

@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autods.core import LocalizationTable, UserError
+from autods.estimation.profile import measure_scene
+from autods.estimation.scene import NoiseModel
 from autods.inference import Localizer, pick_device
 from autods.io.movie import ArrayMovie, CroppedMovie, Movie, check_frames, open_movie
 from autods.io.tables import read_table
@@ -169,19 +171,32 @@ class Run:
     def prepare(self) -> tuple[Plan, Instrument, BlockLocalizer]:
         """Measure the movie, choose the models, and make what localizes its blocks."""
         record, part = self.record, self.part
+        field = CroppedMovie(self.whole, None, self._roi)
+        camera = crop_camera(self.instrument.camera, self._roi)
         with record.stage("measure the movie"):
-            plan = make_plan(part, self.instrument.optics, self.settings, self.cards, self.localizers)
-        instrument = with_measured(self.instrument, plan.profile.camera)
+            noise = NoiseModel.of_camera(camera) if self.instrument.gain_known else None
+            optics = self.instrument.optics
+            measured = measure_scene(field, optics, noise, self.settings.background)
+            plan = make_plan(
+                part,
+                optics,
+                self.settings,
+                self.cards,
+                self.localizers,
+                measured=measured,
+                first_frame=part.first_frame,
+            )
+        instrument = with_measured(self.instrument, measured.camera)
         for card in self.cards:
             if card.name in self.localizers:
                 record.add_weights(card.name, card.weights_sha256)
-        camera = crop_camera(instrument.camera, self._roi)
         localizer = BlockLocalizer(
             plan,
             self.localizers,
-            camera,
+            crop_camera(instrument.camera, self._roi),
+            measured.scene,
             scope=self.settings.scope,
-            calibrate_noise=not instrument.gain_known,
+            gain_known=instrument.gain_known,
             min_significance=self.settings.min_significance,
             refine=self.settings.refine,
         )
@@ -204,7 +219,8 @@ class Run:
         self, localizer: BlockLocalizer, start: int, stop: int, tell: OnShare = ignore_share
     ) -> Columns:
         """Localize frames [start, stop) of the part; positions are those within the part."""
-        block = localizer(*self._read(start, stop, localizer.neighbours), tell)
+        frames, before, after = self._read(start, stop, localizer.neighbours)
+        block = localizer(frames, start + self.part.first_frame, before, after, tell)
         block["frame"] = block["frame"] + start
         return block
 
@@ -304,6 +320,7 @@ def _setting_rows(settings: LocalizeSettings, plan: Plan) -> list[SettingRow]:
         row("selection.scope", settings.scope, usual.scope),
         row("selection.family", settings.family, usual.family, plan.cards[0].family),
         row("tiling.patch_um", settings.patch_um, usual.patch_um, f"{settings.patch_um:g} um"),
+        row("background", settings.background, usual.background),
         row("rescale", settings.rescale, usual.rescale),
         SettingRow("decode.threshold", thresholds, "the models' cards")
         if settings.threshold is None

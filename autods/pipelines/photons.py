@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from autods.core import Camera
 from autods.io.base import BaseMovie, Movie
-from autods.pipelines.streaming import repair
+
+
+def repair(frames: NDArray[Any]) -> NDArray[np.float32]:
+    """Return frames (T, Y, X) as float32, values that are not finite replaced by their frame's median."""
+    values = np.asarray(frames, np.float32)
+    valid = np.isfinite(values)
+    if valid.all():
+        return values
+    values = values.copy()
+    for frame, good in zip(values, valid, strict=True):
+        frame[~good] = np.median(frame[good]) if good.any() else 0.0
+    return values
 
 
 class PhotonMovie(BaseMovie):

@@ -13,7 +13,8 @@ import torch
 
 from autods.core import OpticalSystem
 from autods.estimation.patch import PatchProfile
-from autods.estimation.profile import MovieProfile, profile_movie
+from autods.estimation.profile import Measured, MovieProfile, measure_scene, profile_movie
+from autods.estimation.scene import WhiteMovie
 from autods.inference import Localizer, Rescaling, Tile, patch_size_px, plan_rescaling, tile_field
 from autods.io.movie import Movie
 from autods.pipelines.crowding import with_crowding
@@ -149,6 +150,9 @@ def make_plan(
     settings: LocalizeSettings,
     cards: Sequence[ModelCard],
     localizers: Mapping[str, Localizer],
+    *,
+    measured: Measured | None = None,
+    first_frame: int = 0,
 ) -> Plan:
     """Measure a movie and decide how it is localized.
 
@@ -156,6 +160,8 @@ def make_plan(
     ----------
     movie
         The movie, cropped to what is localized.
+    measured, first_frame
+        See :func:`autods.estimation.profile.profile_movie`.
     optics
         Its microscope.
     settings
@@ -174,22 +180,24 @@ def make_plan(
     patch_px = patch_size_px(settings.patch_um, optics.pixel_size_nm)
     shape = movie.shape[1:]
     cores = [tile.core for tile in tile_field(shape, patch_px, 0)]
-    profile = profile_movie(movie, optics, cores)
+    measured = measured or measure_scene(movie, optics, method=settings.background)
+    profile = profile_movie(movie, optics, cores, measured=measured, first_frame=first_frame)
     rescalings = {card.name: rescale_for(card, profile, optics, enabled=settings.rescale) for card in cards}
     margin = max(rescalings[name].margin_px(localizer.margin_px) for name, localizer in localizers.items())
     tiles = tile_field(shape, patch_px, margin)
     first = rescalings[cards[0].name]
     sigma_px = profile.psf_sigma_px
-    measured = [part.profile for part in profile.tiles]
+    found = [part.profile for part in profile.tiles]
     generalist = _generalist(settings.selection, cards, localizers)
     if generalist is not None:
         scale = rescalings[generalist]
-        measured = with_crowding(
-            measured, movie, tiles, localizers[generalist], scale, sigma_px, optics.pixel_size_nm
+        white = WhiteMovie(measured.scene.sketch(), first_frame, first_frame + movie.shape[0])
+        found = with_crowding(
+            found, white, tiles, localizers[generalist], scale, sigma_px, optics.pixel_size_nm
         )
     patches = tuple(
-        PatchPlan(tile, found, choose(rule, cards, found, first, optics, sigma_px))
-        for tile, found in zip(tiles, measured, strict=True)
+        PatchPlan(tile, patch, choose(rule, cards, patch, first, optics, sigma_px))
+        for tile, patch in zip(tiles, found, strict=True)
     )
     return Plan(patches, profile, tuple(cards), rule, rescalings, profile.psf_sigma_px, optics)
 

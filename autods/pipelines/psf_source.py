@@ -19,8 +19,8 @@ from autods.optics import PSFModel, PupilPSF, SplinePSF, load_psf, save_psf, tab
 from autods.optics.field import FieldPSF, FieldVariation
 from autods.optics.storage import load_variation
 from autods.pipelines.inputs import Instrument
+from autods.pipelines.photons import repair
 from autods.pipelines.settings3d import PsfSettings
-from autods.pipelines.streaming import repair
 from autods.runs.provenance import digest_file
 from autods.simulation import PsfRenderer
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from autods.core import UserError
 from autods.core.quantities import require_plausible
+from autods.estimation.scene import METHODS, Method
 from autods.postprocessing.filtering import check_filter
 
 Scope = Literal["movie", "frame"]
@@ -150,6 +151,9 @@ class LocalizeSettings:
         Kind of models to choose from, ``mixture`` or ``heatmap``; None for the better one that is there.
     patch_um
         Side of a patch, um.
+    background
+        How the background is found: ``auto``, ``temporal``, ``spatial`` or ``none``, see
+        :class:`autods.estimation.scene.Scene`.
     rescale
         Whether the movie is fitted to the optics that the models were trained for.
     channel, position
@@ -189,6 +193,7 @@ class LocalizeSettings:
     scope: Scope = "movie"
     family: Literal["mixture", "heatmap"] | None = None
     patch_um: float = 10.0
+    background: Method = "auto"
     rescale: bool = True
     channel: int | None = None
     position: int | None = None
@@ -208,6 +213,8 @@ class LocalizeSettings:
             raise UserError(f"selection.scope is {self.scope!r}: use movie or frame")
         if self.refine not in ("none", "mle"):
             raise UserError(f"refine is {self.refine!r}: use none or mle")
+        if self.background not in METHODS:
+            raise UserError(f"background is {self.background!r}: use one of {', '.join(METHODS)}")
         if self.family not in (None, "mixture", "heatmap"):
             raise UserError(f"selection.family is {self.family!r}: use mixture, heatmap or null")
         positive = {

@@ -13,17 +13,26 @@ from numpy.typing import NDArray
 from autods.core import Camera
 from autods.core.grid import px_to_nm
 from autods.estimation.empty import noise_peak
-from autods.estimation.noise import pixel_noise
 from autods.estimation.patch import summarize
+from autods.estimation.scene import Backdrop, Scene
 from autods.estimation.spots import matched_filter
 from autods.estimation.statistics import FrameStatistics, frame_statistics
-from autods.inference import Found, Localizer, fit_amplitudes, refine_positions, required_significance, stitch
+from autods.inference import (
+    Found,
+    Localizer,
+    Observation,
+    fit_amplitudes,
+    merge_splits,
+    refine_positions,
+    required_significance,
+    stitch,
+)
 from autods.pipelines.blocks import Columns, OnShare
 from autods.pipelines.plan import MIN_SIDE_PX, PatchPlan, Plan
 from autods.pipelines.settings import Refine, Scope
 
-#: Pixels of a block: 64 MB as float32.
-BLOCK_PX = 16_000_000
+#: Pixels of a block: 32 MB as float32.
+BLOCK_PX = 8_000_000
 #: Frames of a patch of lower SNR are never skipped: single emitters do not stand out of the noise there.
 SKIP_MIN_SNR = 3.5
 #: Share of a block that counts as done once the networks are; the fits follow.
@@ -37,29 +46,16 @@ def block_length(shape: tuple[int, int, int]) -> int:
     return int(np.clip(BLOCK_PX // (shape[1] * shape[2]), 1, BLOCK_FRAMES))
 
 
-def repair(frames: NDArray[Any]) -> NDArray[np.float32]:
-    """Return frames (T, Y, X) as float32, values that are not finite replaced by their frame's median."""
-    values = np.asarray(frames, np.float32)
-    valid = np.isfinite(values)
-    if valid.all():
-        return values
-    values = values.copy()
-    for frame, good in zip(values, valid, strict=True):
-        frame[~good] = np.median(frame[good]) if good.any() else 0.0
-    return values
-
-
-def find_events(frames: NDArray[np.float32], psf_sigma_px: float) -> NDArray[np.bool_]:
-    """Test which frames of a patch (T, Y, X) hold emission events: (T,) bool.
+def find_events(white: NDArray[np.float32], psf_sigma_px: float) -> NDArray[np.bool_]:
+    """Test which frames of a patch (T, Y, X), in units of the noise, hold emission events: (T,) bool.
 
     The highest matched-filtered pixel must exceed what noise alone reaches (see `autods.estimation.empty`); a
     patch too small to tell counts as holding some.
     """
-    if min(frames.shape[1:]) < MIN_SIDE_PX:
-        return np.ones(len(frames), bool)
-    noise = pixel_noise(frames)
-    peak = matched_filter(frames, psf_sigma_px).max(axis=(1, 2))
-    return np.asarray(peak > noise * noise_peak(frames[0].size, psf_sigma_px))
+    if min(white.shape[1:]) < MIN_SIDE_PX:
+        return np.ones(len(white), bool)
+    peak = matched_filter(white, psf_sigma_px).max(axis=(1, 2))
+    return np.asarray(peak > noise_peak(white[0].size, psf_sigma_px))
 
 
 def one_frame(statistics: FrameStatistics, index: int) -> FrameStatistics:
@@ -78,6 +74,14 @@ def _known(predicted: NDArray[np.float64] | None, fitted: NDArray[np.float64]) -
     return fitted if predicted is None else np.where(np.isfinite(predicted), predicted, fitted)
 
 
+def _on_valid(found: Found, valid: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Tell (N,) which positions lie on pixels (T, Y, X) that measure light."""
+    height, width = valid.shape[1:]
+    rows = found.y_px.astype(np.int64).clip(0, height - 1)
+    columns = found.x_px.astype(np.int64).clip(0, width - 1)
+    return np.asarray(valid[found.frame, rows, columns], bool)
+
+
 def ignore_share(share: float) -> None:
     """Ignore progress."""
 
@@ -93,10 +97,13 @@ class BlockLocalizer:
         The loaded models by name.
     camera
         The camera, its maps cut to the movie's region.
+    scene
+        Background, noise and valid pixels of the movie's region, over all its frames.
     scope
         Whether models are chosen per patch, or anew for each frame.
-    calibrate_noise
-        Whether the camera's noise is to be scaled to the residuals.
+    gain_known
+        Whether the camera's values can be turned into photons; if not, the noise of the emitters' light is
+        taken to be in proportion to that of the level's.
     min_significance
         Photons, in standard errors, of a localization at least; None for what fits the density round it.
     refine
@@ -108,18 +115,22 @@ class BlockLocalizer:
         plan: Plan,
         localizers: Mapping[str, Localizer],
         camera: Camera,
+        scene: Scene,
         *,
         scope: Scope,
-        calibrate_noise: bool,
+        gain_known: bool,
         min_significance: float | None = None,
         refine: Refine = "none",
     ) -> None:
-        self._plan, self._localizers, self._camera = plan, localizers, camera
-        self._scope, self._calibrate_noise, self._refine = scope, calibrate_noise, refine
+        self._plan, self._localizers, self._camera, self._scene = plan, localizers, camera, scene
+        self._scope, self._gain_known, self._refine = scope, gain_known, refine
         self._min_significance = min_significance
         pixel_um2 = (plan.optics.pixel_size_nm * 1e-3) ** 2
         self._expected_per_px = np.array([p.profile.density_per_um2 for p in plan.patches]) * pixel_um2
         self._snr = np.array([p.profile.snr for p in plan.patches])
+        self._noise_floor = {
+            name: rescaling.noise_std(plan.psf_sigma_px) for name, rescaling in plan.rescalings.items()
+        }
         self._device = next(iter(localizers.values())).device
 
     @property
@@ -128,7 +139,12 @@ class BlockLocalizer:
         return max(localizer.context // 2 for localizer in self._localizers.values())
 
     def __call__(
-        self, frames: NDArray[Any], before: int = 0, after: int = 0, tell: OnShare = ignore_share
+        self,
+        frames: NDArray[Any],
+        first_frame: int,
+        before: int = 0,
+        after: int = 0,
+        tell: OnShare = ignore_share,
     ) -> Columns:
         """Localize a block.
 
@@ -136,6 +152,8 @@ class BlockLocalizer:
         ----------
         frames
             (before + T + after, Y, X) camera values: the block between its neighbours.
+        first_frame
+            Frame of the scene that is the first of the block, neighbours not counted.
         before, after
             Frames at either end that are only looked at; fewer than `neighbours` where the movie ends.
         tell
@@ -147,10 +165,13 @@ class BlockLocalizer:
             Columns of `LocalizationTable` by name, frames from 0 and positions in nm, both within the block
             and the region, ordered by frame, y, x; and ``used`` (patches, models): frames that each got.
         """
-        around = repair(frames)
-        context = torch.from_numpy(around).to(self._device)
-        photons = self._camera.to_photons(context)
+        start = first_frame - before
+        backdrop = self._scene(start, start + len(frames), frames)
+        around = backdrop.whiten(frames, start)
         own = slice(before, len(around) - after)
+        seen = {False: torch.from_numpy(around).to(self._device)}
+        if any(localizer.needs_photons for localizer in self._localizers.values()):
+            seen[True] = self._photons(np.where(backdrop.valid, frames, backdrop.background))
         values = around[own]
         used = np.zeros((len(self._plan.patches), len(self._plan.cards)), np.int64)
         names = [card.name for card in self._plan.cards]
@@ -159,11 +180,29 @@ class BlockLocalizer:
             y0, x0, y1, x1 = patch.tile.core
             for name, chosen in self._choose(patch, values[:, y0:y1, x0:x1]).items():
                 used[patch.tile.index, names.index(name)] += len(chosen)
-                light = photons if self._localizers[name].needs_photons else context
-                parts.append(self._find(patch, name, light, chosen, before))
+                parts.append(
+                    self._find(patch, name, seen[self._localizers[name].needs_photons], chosen, before)
+                )
             tell(_NETWORK_SHARE * (patch.tile.index + 1) / len(self._plan.patches))
-        found = stitch(Found.concatenate(parts), self._plan.tiles, (values.shape[1], values.shape[2]))
-        return {**self._table(photons[own], found), "used": used}
+        shape = (values.shape[1], values.shape[2])
+        found = stitch(Found.concatenate(parts), self._plan.tiles, shape)
+        found = found.select(np.flatnonzero(_on_valid(found, backdrop.valid[own])))
+        return {**self._table(self._observation(frames, backdrop, own), found), "used": used}
+
+    def _photons(self, values: NDArray[Any]) -> torch.Tensor:
+        return self._camera.to_photons(torch.from_numpy(np.asarray(values, np.float32)).to(self._device))
+
+    def _observation(self, frames: NDArray[Any], backdrop: Backdrop, own: slice) -> Observation:
+        """Return the block in photons, as the fits see it."""
+        per_adu = self._camera.photons_per_adu
+        valid = torch.from_numpy(backdrop.valid[own]).to(self._device)
+        background = self._photons(backdrop.background[own])
+        light = self._photons(np.nan_to_num(np.asarray(frames[own], np.float32))) - background
+        variance = (torch.from_numpy(backdrop.noise[own]).to(self._device) * per_adu) ** 2
+        shot = self._camera.excess_noise_factor / self._camera.qe
+        if not self._gain_known:
+            shot = max(float(variance.median() / background.median().clamp_min(1e-3)), 1e-3)
+        return Observation(light.masked_fill(~valid, 0), background, variance, valid, shot)
 
     def _choose(self, patch: PatchPlan, core: NDArray[np.float32]) -> dict[str, NDArray[np.int64]]:
         """Return, by model, the frames of the block that it gets; frames without events are left out."""
@@ -197,7 +236,9 @@ class BlockLocalizer:
         """Run a model on a patch of some frames behind ``before``; positions in the region's pixels."""
         y0, x0, y1, x1 = patch.tile.window
         wanted = torch.from_numpy(chosen + before)
-        found = self._localizers[name].localize(frames[:, y0:y1, x0:x1], self._plan.rescalings[name], wanted)
+        found = self._localizers[name].localize(
+            frames[:, y0:y1, x0:x1], self._plan.rescalings[name], wanted, self._noise_floor[name]
+        )
         light = (found.photons, found.background) if self._localizers[name].needs_photons else (None, None)
         return Found(
             chosen[found.frame.numpy()],
@@ -210,17 +251,11 @@ class BlockLocalizer:
             background=_numbers(light[1], len(found)),
         )
 
-    def _table(self, photons: torch.Tensor, found: Found) -> Columns:
+    def _table(self, observation: Observation, found: Found) -> Columns:
         sigma_px, pixel_nm = self._plan.psf_sigma_px, self._plan.optics.pixel_size_nm
-        fit = fit_amplitudes(
-            photons,
-            found.frame,
-            found.x_px,
-            found.y_px,
-            sigma_px,
-            self._camera,
-            calibrate_noise=self._calibrate_noise,
-        )
+        kept, x_px, y_px = merge_splits(observation, found.frame, found.x_px, found.y_px, sigma_px)
+        found = dataclasses.replace(found.select(kept), x_px=x_px, y_px=y_px)
+        fit = fit_amplitudes(observation, found.frame, found.x_px, found.y_px, sigma_px)
         # A network that predicts its error knows about crowding; the bound takes neighbours' places as exact.
         uncertainty_px = _known(found.uncertainty_px, fit.uncertainty_px)
         columns = {
@@ -234,9 +269,9 @@ class BlockLocalizer:
             "uncertainty_xy_nm": px_to_nm(uncertainty_px, pixel_nm),
             "confidence": found.confidence,
         }
-        keep = fit.significance >= self._required(found, fit.significance, photons.shape)
+        keep = fit.significance >= self._required(found, fit.significance, observation.light.shape)
         columns = {name: values[keep] for name, values in columns.items()}
-        return columns if self._refine == "none" else self._refined(photons, found.select(keep), columns)
+        return columns if self._refine == "none" else self._refined(observation, found.select(keep), columns)
 
     def _required(
         self, found: Found, significance: NDArray[np.float64], shape: torch.Size
@@ -254,22 +289,20 @@ class BlockLocalizer:
             self._plan.psf_sigma_px,
         )
 
-    def _refined(self, photons: torch.Tensor, found: Found, columns: Columns) -> Columns:
+    def _refined(self, observation: Observation, found: Found, columns: Columns) -> Columns:
         """Return the columns with refined positions, in order again."""
         pixel_nm = self._plan.optics.pixel_size_nm
         fit = refine_positions(
-            photons,
+            observation,
             found.frame,
             found.x_px,
             found.y_px,
             columns["photons"],
             columns["background"],
             self._plan.psf_sigma_px,
-            self._camera,
             predicted_px=found.uncertainty_px,
-            calibrate_noise=self._calibrate_noise,
         )
-        height, width = photons.shape[-2:]
+        height, width = observation.light.shape[-2:]
         refined = {
             "x_nm": px_to_nm(fit.x_px.clip(0, np.nextafter(width, 0)), pixel_nm),
             "y_nm": px_to_nm(fit.y_px.clip(0, np.nextafter(height, 0)), pixel_nm),

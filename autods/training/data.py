@@ -63,7 +63,7 @@ class FrameBatch:
             return normalize(self.frames, kind)
         if self.scene is None:
             raise UserError(f"module.normalization={kind} needs the scene of the frames: set data.scene")
-        return normalize(self.scene.whiten(self.frames), kind, self.scene.psf_sigma_px)
+        return normalize(self.scene.whiten(self.frames), kind, psf_sigma_px=self.scene.psf_sigma_px)
 
 
 class SceneDataset(Dataset[SceneBatch]):

@@ -258,6 +258,17 @@ _ADVANCED = (
         usual="the better one that is there",
     ),
     Field("tiling.patch_um", "Patch side", "µm", low=MIN_PATCH_UM, high=1000),
+    Field(
+        "background",
+        "Background",
+        kind="choice",
+        choices=(
+            ("auto", "automatic"),
+            ("temporal", "from each pixel over time"),
+            ("spatial", "from the neighbourhood"),
+            ("none", "one level"),
+        ),
+    ),
     Field("rescale", "Fit the movie to the model's optics", kind="choice", choices=YES_NO),
     Field(
         "decode.threshold", "Detection threshold", "confidence", low=0, high=1000, above=True, usual="model's"

@@ -5,6 +5,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.ndimage import gaussian_filter
 from scipy.special import erf
 
 from autods.core import OpticalSystem, UserError
@@ -121,14 +122,23 @@ def test_downsampling_averages_the_noise():
 @pytest.mark.parametrize(
     "rescaling", [Rescaling(zoom=0.45), Rescaling(zoom=0.8), Rescaling(blur_sigma_px=0.8)]
 )
-def test_snr_factor_is_what_happens_to_peak_and_noise(rescaling):
+def test_noise_is_what_a_filter_of_the_psfs_shape_makes_of_it(rescaling):
+    """Correlated noise counts by how it looks to a network that searches PSFs, not by its pixels alone."""
     sigma = 1.3 / rescaling.zoom
     rng = np.random.default_rng(0)
-    noise = torch.from_numpy(rng.normal(size=(10, 120, 120)))
+    seen = math.hypot(sigma, rescaling.blur_sigma_px) * rescaling.zoom
+
+    def response(frames):
+        inner = gaussian_filter(np.asarray(frames), (0, seen, seen))[:, 10:-10, 10:-10]
+        return float(inner.std())
+
+    rescaled = rescaling.apply(torch.from_numpy(rng.normal(size=(20, 160, 160))))
+    noise = response(rescaled) / response(rng.normal(size=(20, 160, 160)))
+    assert rescaling.noise_std(sigma) == pytest.approx(noise, rel=0.06)
     peak = float(rescaling.apply(spot((81, 81), 40.5, 40.5, sigma)[None]).max())
     before = float(spot((81, 81), 40.5, 40.5, sigma).max())
-    factor = peak / before / float(rescaling.apply(noise).std())
-    assert rescaling.snr_factor(sigma) == pytest.approx(factor, rel=0.1)
+    assert rescaling.snr_factor(sigma) == pytest.approx(peak / before / noise, rel=0.1)
+    assert Rescaling().noise_std(sigma) == 1
 
 
 def test_padding_continues_by_the_mirror_image():

@@ -91,11 +91,11 @@ def test_unknown_kinds_are_refused():
 
 def test_the_scene_is_compressed_and_the_width_told():
     white = torch.tensor([0.0, 1.0, 20.0, 1e4]).view(1, 1, 1, 4).repeat(2, 1, 1, 1)
-    images = normalize(white, "scene_width", torch.tensor([0.6, 2.5]))
+    images = normalize(white, "scene_width", psf_sigma_px=torch.tensor([0.6, 2.5]))
     assert images.shape == (2, 2, 1, 4)
     assert images[0, 0, 0].tolist() == pytest.approx([0, 1.0, 17.63, 138.2], rel=1e-3)
     assert images[:, 1, 0, 0].exp().tolist() == pytest.approx([0.6, 2.5])
     assert torch.equal(normalize(white, "scene"), images[:, :1])
-    assert torch.equal(normalize(white[:1], "scene_width", 0.6), images[:1])
+    assert torch.equal(normalize(white[:1], "scene_width", psf_sigma_px=0.6), images[:1])
     with pytest.raises(ValueError, match="width"):
         normalize(white, "scene_width")

@@ -8,6 +8,7 @@ import torch
 from scipy.spatial import cKDTree
 
 from autods.estimation.patch import measure_patch
+from autods.estimation.scene import Scene, WhiteMovie
 from autods.inference import Localizer, Rescaling, tile_field
 from autods.io.movie import ArrayMovie
 from autods.pipelines.crowding import RADIUS_SIGMAS, with_crowding
@@ -30,8 +31,9 @@ def met_density(frames):
     """What the pipeline's measurement says of a patch."""
     (tile,) = tile_field(frames.shape[1:], 10_000, 0)
     profile = measure_patch(frames, PIXEL_NM, SIGMA_PX)
+    white = WhiteMovie(Scene(ArrayMovie(frames), psf_sigma_px=SIGMA_PX))
     network = Localizer.from_card(load_card("mixture_general"))
-    (seen,) = with_crowding([profile], ArrayMovie(frames), [tile], network, Rescaling(), SIGMA_PX, PIXEL_NM)
+    (seen,) = with_crowding([profile], white, [tile], network, Rescaling(), SIGMA_PX, PIXEL_NM)
     return seen.met_density_per_um2
 
 
@@ -56,6 +58,7 @@ def test_empty_patches_stay_and_broken_pixels_do_no_harm():
     profile = dataclasses.replace(measure_patch(empty, PIXEL_NM, SIGMA_PX), density_per_um2=0.0)
     tiles = tile_field((50, 50), 10_000, 0)
     network = Localizer.from_card(load_card("mixture_general"))
-    seen = with_crowding([profile], ArrayMovie(empty), tiles, network, Rescaling(), SIGMA_PX, PIXEL_NM)
+    white = WhiteMovie(Scene(ArrayMovie(empty), psf_sigma_px=SIGMA_PX))
+    seen = with_crowding([profile], white, tiles, network, Rescaling(), SIGMA_PX, PIXEL_NM)
     same = seen[0] == profile
     assert same
