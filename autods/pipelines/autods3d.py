@@ -16,7 +16,7 @@ import torch
 
 from autods.core import LocalizationTable, UserError
 from autods.estimation.background import BackgroundRemovedMovie
-from autods.estimation.profile import profile_movie
+from autods.estimation.profile import measure_scene
 from autods.inference import pick_device
 from autods.inference.psf_fit import PsfFitter
 from autods.io.movie import CroppedMovie, Movie, check_frames, open_movie
@@ -160,7 +160,7 @@ class _Run:
         if instrument.gain_known:
             return instrument
         with self.record.stage("measure the camera"):
-            measured = with_measured(instrument, profile_movie(self.part, instrument.optics).camera)
+            measured = with_measured(instrument, measure_scene(self.part, instrument.optics).camera)
         if not measured.gain_known:
             self.record.warn(
                 "the camera's gain or offset is not known: photons are in arbitrary units;"

@@ -166,7 +166,7 @@ class ProcessGroup:
             raise failures[0].explain(self.size)
 
     def _exchange(self, own: _Failure | None) -> list[_Failure | None]:
-        """OnShare all how it went, and return how it went in each, in order."""
+        """Tell all how it went, and return how it went in each, in order."""
         heard: list[_Failure | None] = [None] * self.size
         try:
             torch.distributed.all_gather_object(heard, own)

@@ -230,5 +230,5 @@ class Localize3DSettings:
         return MIN_SIGNIFICANCE if self.min_significance is None else self.min_significance
 
     def reaches(self, stage: str) -> bool:
-        """OnShare whether a stage is to be carried out."""
+        """Tell whether a stage is to be carried out."""
         return STAGES.index(stage) <= STAGES.index(self.until)

@@ -198,7 +198,7 @@ def _emitters(found: Found) -> Emitters3D:
 
 
 def _is_distinct(fit: PsfFit, frame: NDArray[np.int64], considered: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """OnShare (N,) which estimates stay when of any two at one place the one of fewer photons goes."""
+    """Tell (N,) which estimates stay when of any two at one place the one of fewer photons goes."""
     rows = np.flatnonzero(considered)
     distinct = np.ones(len(frame), bool)
     if len(rows) < 2:
