@@ -35,6 +35,8 @@ from autods.pipelines.settings import Refine, Scope
 BLOCK_PX = 8_000_000
 #: Frames of a patch of lower SNR are never skipped: single emitters do not stand out of the noise there.
 SKIP_MIN_SNR = 3.5
+#: A position must be this far from pixels that measure nothing, px.
+_CLEAR_PX = 0.5
 #: Share of a block that counts as done once the networks are; the fits follow.
 _NETWORK_SHARE = 0.8
 #: A block is at most this many frames, so that small movies show progress and resume too.
@@ -74,12 +76,24 @@ def _known(predicted: NDArray[np.float64] | None, fitted: NDArray[np.float64]) -
     return fitted if predicted is None else np.where(np.isfinite(predicted), predicted, fitted)
 
 
-def _on_valid(found: Found, valid: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Tell (N,) which positions lie on pixels (T, Y, X) that measure light."""
+def _on_valid(
+    frame: NDArray[np.int64],
+    x_px: NDArray[np.float64],
+    y_px: NDArray[np.float64],
+    valid: NDArray[np.bool_],
+) -> NDArray[np.bool_]:
+    """Tell (N,) which positions lie among pixels (T, Y, X) that measure light, half a pixel on all sides.
+
+    Nearer to a border that was cut off, most of what is found is the tail of an emitter beyond.
+    """
     height, width = valid.shape[1:]
-    rows = found.y_px.astype(np.int64).clip(0, height - 1)
-    columns = found.x_px.astype(np.int64).clip(0, width - 1)
-    return np.asarray(valid[found.frame, rows, columns], bool)
+    good = np.ones(len(frame), bool)
+    for dy in (-_CLEAR_PX, _CLEAR_PX):
+        for dx in (-_CLEAR_PX, _CLEAR_PX):
+            rows = np.floor(y_px + dy).astype(np.int64).clip(0, height - 1)
+            columns = np.floor(x_px + dx).astype(np.int64).clip(0, width - 1)
+            good &= valid[frame, rows, columns]
+    return good
 
 
 def ignore_share(share: float) -> None:
@@ -186,7 +200,8 @@ class BlockLocalizer:
             tell(_NETWORK_SHARE * (patch.tile.index + 1) / len(self._plan.patches))
         shape = (values.shape[1], values.shape[2])
         found = stitch(Found.concatenate(parts), self._plan.tiles, shape)
-        found = found.select(np.flatnonzero(_on_valid(found, backdrop.valid[own])))
+        good = _on_valid(found.frame, found.x_px, found.y_px, backdrop.valid[own])
+        found = found.select(np.flatnonzero(good))
         return {**self._table(self._observation(frames, backdrop, own), found), "used": used}
 
     def _photons(self, values: NDArray[Any]) -> torch.Tensor:
@@ -269,9 +284,13 @@ class BlockLocalizer:
             "uncertainty_xy_nm": px_to_nm(uncertainty_px, pixel_nm),
             "confidence": found.confidence,
         }
-        keep = fit.significance >= self._required(found, fit.significance, observation.light.shape)
+        required = self._required(found, fit.significance, observation.light.shape)
+        keep = fit.significance >= required
         columns = {name: values[keep] for name, values in columns.items()}
-        return columns if self._refine == "none" else self._refined(observation, found.select(keep), columns)
+        if self._refine == "none":
+            return columns
+        spare = (fit.significance / np.maximum(required, 1e-3))[keep]
+        return self._refined(observation, found.select(keep), columns, spare)
 
     def _required(
         self, found: Found, significance: NDArray[np.float64], shape: torch.Size
@@ -289,8 +308,14 @@ class BlockLocalizer:
             self._plan.psf_sigma_px,
         )
 
-    def _refined(self, observation: Observation, found: Found, columns: Columns) -> Columns:
-        """Return the columns with refined positions, in order again."""
+    def _refined(
+        self, observation: Observation, found: Found, columns: Columns, spare: NDArray[np.float64]
+    ) -> Columns:
+        """Return the columns with refined positions, in order again.
+
+        What lost so much of its light to a neighbour that it would not have been significant (``spare``: how
+        many times it was) goes, and what moved onto pixels that measure nothing.
+        """
         pixel_nm = self._plan.optics.pixel_size_nm
         fit = refine_positions(
             observation,
@@ -310,6 +335,8 @@ class BlockLocalizer:
             "background": fit.background,
             "uncertainty_xy_nm": px_to_nm(fit.uncertainty_px, pixel_nm),
         }
-        columns = {**columns, **refined}
+        good = _on_valid(found.frame, fit.x_px, fit.y_px, observation.valid.cpu().numpy())
+        good &= fit.photons * spare >= columns["photons"]
+        columns = {name: values[good] for name, values in {**columns, **refined}.items()}
         order = np.lexsort((columns["x_nm"], columns["y_nm"], columns["frame"]))
         return {name: values[order] for name, values in columns.items()}
