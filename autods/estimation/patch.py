@@ -47,6 +47,9 @@ class PatchProfile:
     crowding
         Mean density that an emitter meets over the patch's mean density, 1 where they are evenly spread; None
         when unknown: maxima cannot tell, see :mod:`autods.pipelines.crowding`.
+    brightest_snr
+        Peak amplitude of the brightest emitter of a frame over the noise, the median over the frames; unlike
+        ``snr`` it does not end where the correction was calibrated. NaN when nothing was found.
     """
 
     density_per_um2: float
@@ -61,6 +64,7 @@ class PatchProfile:
     is_empty: bool
     empty_fraction: float
     crowding: float | None = None
+    brightest_snr: float = math.nan
 
     @property
     def met_density_per_um2(self) -> float | None:
@@ -138,4 +142,6 @@ def summarize(
         is_empty=empty,
         empty_fraction=float(1 - events.mean()),
         crowding=crowding,
+        # A matched filter of unit energy raises a Gaussian's peak over the noise by the root of pi sigma^2.
+        brightest_snr=math.nan if empty else float(np.median(statistics.peak)) / (math.sqrt(math.pi) * sigma),
     )

@@ -301,6 +301,9 @@ def average_profile(tiles: Sequence[TileProfile]) -> PatchProfile:
         n_frames=profiles[0].n_frames,
         is_empty=all(profile.is_empty for profile in profiles),
         empty_fraction=mean("empty_fraction", area),
+        brightest_snr=max(
+            (p.brightest_snr for p in profiles if math.isfinite(p.brightest_snr)), default=math.nan
+        ),
     )
 
 

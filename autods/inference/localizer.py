@@ -113,7 +113,7 @@ class Localizer:
         frames: Tensor,
         rescaling: Rescaling | None = None,
         wanted: Tensor | None = None,
-        noise_floor: float = 0.0,
+        psf_sigma_px: float | None = None,
     ) -> Detections:
         """Find the emitters.
 
@@ -127,8 +127,9 @@ class Localizer:
             How the frames are brought to the network's optics; None for as they are.
         wanted
             (B,) indices of the frames to localize; None for all.
-        noise_floor
-            Least standard deviation of the noise in the rescaled frames, where it is known.
+        psf_sigma_px
+            PSF standard deviation of the frames, px, for frames in units of their noise: it tells what
+            rescaling makes of the noise, and some networks are told it. None for frames of unknown noise.
 
         Returns
         -------
@@ -150,7 +151,7 @@ class Localizer:
         while waiting:
             batch = waiting.pop(0)
             try:
-                found = self._find(frames[batch], rescaling, noise_floor)
+                found = self._find(frames[batch], rescaling, psf_sigma_px)
             except RuntimeError as error:
                 if not _is_too_large(error):
                     raise
@@ -169,14 +170,16 @@ class Localizer:
             done += len(batch)
         return Detections.concatenate(parts, starts)
 
-    def _find(self, frames: Tensor, rescaling: Rescaling, noise_floor: float) -> Detections:
+    def _find(self, frames: Tensor, rescaling: Rescaling, psf_sigma_px: float | None) -> Detections:
         """Localize one batch (B, C, Y, X)."""
         scaled = rescaling.apply(frames.to(self.device, torch.float32), multiple=self.multiple)
         if self.needs_photons:
             scaled = scaled / rescaling.zoom**2  # a larger pixel holds the photons of several
-        normal = normalize(scaled, self.normalization, noise_floor=noise_floor).contiguous(
-            memory_format=torch.channels_last
-        )
+        floor, seen_px = 0.0, None
+        if psf_sigma_px is not None:
+            floor, seen_px = rescaling.noise_std(psf_sigma_px), rescaling.seen_sigma_px(psf_sigma_px)
+        normal = normalize(scaled, self.normalization, noise_floor=floor, psf_sigma_px=seen_px)
+        normal = normal.contiguous(memory_format=torch.channels_last)
         found = self.representation.decode(self.network(normal), self.threshold)
         return _to_movie(found, rescaling.zoom)
 

@@ -52,6 +52,10 @@ class Rescaling:
         kernel = 3.0 * self.blur_sigma_px if self.zoom == 1.0 else 2.0 / self.zoom
         return math.ceil(network_margin_px / self.zoom + (0.0 if self.is_identity else kernel))
 
+    def seen_sigma_px(self, psf_sigma_px: float) -> float:
+        """Return the standard deviation of the PSF in rescaled frames, network pixels."""
+        return math.hypot(psf_sigma_px, self.blur_sigma_px) * self.zoom
+
     def noise_std(self, psf_sigma_px: float) -> float:
         """Return what white noise of unit standard deviation becomes for a network that looks for PSFs.
 
@@ -66,7 +70,7 @@ class Rescaling:
         """
         if self.is_identity:
             return 1.0
-        seen_px = math.hypot(psf_sigma_px, self.blur_sigma_px) * self.zoom
+        seen_px = self.seen_sigma_px(psf_sigma_px)
         n_out = 2 * math.ceil(4 * seen_px) + 9
         n_in = math.ceil(n_out / self.zoom)
         offset = np.arange(n_out) - n_out // 2

@@ -56,14 +56,13 @@ def with_crowding(
     n_frames = movie.shape[0]
     chosen = np.unique(np.linspace(0, n_frames - 1, min(N_FRAMES, n_frames)).round().astype(int)).tolist()
     frames = np.concatenate([movie.read(t, t + 1) for t in chosen])
-    noise_floor = rescaling.noise_std(psf_sigma_px)
     radius_px = RADIUS_SIGMAS * psf_sigma_px
     changed = []
     for tile, profile in zip(tiles, profiles, strict=True):
         if not profile.density_per_um2 > 0:
             changed.append(profile)
             continue
-        met_per_px = _met_density(frames, tile, generalist, rescaling, noise_floor, radius_px)
+        met_per_px = _met_density(frames, tile, generalist, rescaling, psf_sigma_px, radius_px)
         met_per_um2 = met_per_px / (float(px_to_nm(1.0, pixel_size_nm)) * 1e-3) ** 2
         changed.append(dataclasses.replace(profile, crowding=met_per_um2 / profile.density_per_um2))
     return changed
@@ -74,12 +73,14 @@ def _met_density(
     tile: Tile,
     localizer: Localizer,
     rescaling: Rescaling,
-    noise_floor: float,
+    psf_sigma_px: float,
     radius_px: float,
 ) -> float:
     """Return neighbours of an emitter in the patch's core per px^2, 0 without emitters."""
     y0, x0, y1, x1 = tile.window
-    found = localizer.localize(torch.from_numpy(frames[:, y0:y1, x0:x1]), rescaling, noise_floor=noise_floor)
+    found = localizer.localize(
+        torch.from_numpy(frames[:, y0:y1, x0:x1]), rescaling, psf_sigma_px=psf_sigma_px
+    )
     x, y, frame = found.x_px.numpy() + x0, found.y_px.numpy() + y0, found.frame.numpy()
     top, left, bottom, right = tile.core
     inside = (x >= left) & (x < right) & (y >= top) & (y < bottom)

@@ -16,6 +16,7 @@ from autods.estimation.patch import PatchProfile
 from autods.estimation.profile import Measured, MovieProfile, measure_scene, profile_movie
 from autods.estimation.scene import WhiteMovie
 from autods.inference import Localizer, Rescaling, Tile, patch_size_px, plan_rescaling, tile_field
+from autods.inference.rescaling import WIDTH_TOLERANCE
 from autods.io.movie import Movie
 from autods.pipelines.crowding import with_crowding
 from autods.pipelines.html_report import PatchRow
@@ -96,6 +97,16 @@ def family_cards(settings: LocalizeSettings) -> tuple[ModelCard, ...]:
     return tuple(eligible(settings.selection, cards))
 
 
+def as_wide(cards: Sequence[ModelCard], psf_sigma_px: float) -> list[ModelCard]:
+    """Return the models that know the PSF's width, all of them where none does."""
+    fitting = [
+        card
+        for card in cards
+        if abs(card.optics.nearest_sigma_px(psf_sigma_px) / psf_sigma_px - 1) <= WIDTH_TOLERANCE
+    ]
+    return fitting or list(cards)
+
+
 def rescale_for(card: ModelCard, profile: MovieProfile, optics: OpticalSystem, *, enabled: bool) -> Rescaling:
     """Compare like with like: eq. 2 where movie and card state wavelength and aperture, else widths.
 
@@ -136,7 +147,10 @@ def choose(
     crowding = (network_px_nm / cards[0].optics.pixel_size_nm) ** 2
     gain = rescaling.snr_factor(psf_sigma_px)
     seen = dataclasses.replace(
-        profile, density_per_um2=profile.density_per_um2 * crowding, snr=profile.snr * gain
+        profile,
+        density_per_um2=profile.density_per_um2 * crowding,
+        snr=profile.snr * gain,
+        brightest_snr=profile.brightest_snr * gain,
     )
     choice = rule(seen, cards)
     if math.isclose(crowding, 1, rel_tol=0.02) and math.isclose(gain, 1, rel_tol=0.02):
@@ -182,8 +196,10 @@ def make_plan(
     cores = [tile.core for tile in tile_field(shape, patch_px, 0)]
     measured = measured or measure_scene(movie, optics, method=settings.background)
     profile = profile_movie(movie, optics, cores, measured=measured, first_frame=first_frame)
+    if settings.selection == "auto":
+        cards = as_wide(cards, profile.psf_sigma_px)
     rescalings = {card.name: rescale_for(card, profile, optics, enabled=settings.rescale) for card in cards}
-    margin = max(rescalings[name].margin_px(localizer.margin_px) for name, localizer in localizers.items())
+    margin = max(scale.margin_px(localizers[name].margin_px) for name, scale in rescalings.items())
     tiles = tile_field(shape, patch_px, margin)
     first = rescalings[cards[0].name]
     sigma_px = profile.psf_sigma_px
@@ -208,7 +224,7 @@ def _generalist(
     """Return the generalist that can look at single frames, if the rule asks how crowded patches are."""
     if selection != "auto" or all(card.generalist for card in cards):
         return None
-    for card in cards:
+    for card in sorted(cards, key=lambda card: card.optics.breadth):
         looks_at = localizers[card.name]
         if card.generalist and looks_at.context == 1 and not looks_at.needs_photons:
             return card.name

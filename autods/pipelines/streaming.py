@@ -142,9 +142,6 @@ class BlockLocalizer:
         pixel_um2 = (plan.optics.pixel_size_nm * 1e-3) ** 2
         self._expected_per_px = np.array([p.profile.density_per_um2 for p in plan.patches]) * pixel_um2
         self._snr = np.array([p.profile.snr for p in plan.patches])
-        self._noise_floor = {
-            name: rescaling.noise_std(plan.psf_sigma_px) for name, rescaling in plan.rescalings.items()
-        }
         self._device = next(iter(localizers.values())).device
 
     @property
@@ -252,7 +249,7 @@ class BlockLocalizer:
         y0, x0, y1, x1 = patch.tile.window
         wanted = torch.from_numpy(chosen + before)
         found = self._localizers[name].localize(
-            frames[:, y0:y1, x0:x1], self._plan.rescalings[name], wanted, self._noise_floor[name]
+            frames[:, y0:y1, x0:x1], self._plan.rescalings[name], wanted, self._plan.psf_sigma_px
         )
         light = (found.photons, found.background) if self._localizers[name].needs_photons else (None, None)
         return Found(

@@ -116,7 +116,10 @@ def _described(
         return optics, conditions.density_per_um2(size_px), conditions.snr
     sigma = conditions.psf_sigma_nm
     optics = CardOptics(conditions.pixel_size_nm, sigma.centre, sigma.low, sigma.high)
-    return optics, conditions.density_per_um2, conditions.snr
+    snr = conditions.snr
+    if conditions.bright:
+        snr = dataclasses.replace(snr, high=conditions.brightest_snr)
+    return optics, conditions.density_per_um2, snr
 
 
 def _span(spread: Spread) -> Span:

@@ -59,6 +59,11 @@ class CardOptics:
         """PSF standard deviation in camera pixels."""
         return self.psf_sigma_nm / self.pixel_size_nm
 
+    @property
+    def breadth(self) -> float:
+        """Ratio of the widest to the narrowest PSF of the training set."""
+        return (self.psf_sigma_high_nm or self.psf_sigma_nm) / (self.psf_sigma_low_nm or self.psf_sigma_nm)
+
     def nearest_sigma_px(self, sigma_px: float) -> float:
         """Return the trained PSF width, in camera pixels, that is nearest to a movie's."""
         low = (self.psf_sigma_low_nm or self.psf_sigma_nm) / self.pixel_size_nm

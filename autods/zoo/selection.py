@@ -45,6 +45,9 @@ _MET_OVER_MEAN = 2.2
 #: trained for: up to there it is better than the generalist.
 _NEAR_DENSITY, _NEAR_DIM, _NEAR_BRIGHT = 1.5, 1.15, 1.25
 
+#: In training, the brightest emitter of a frame is about this many times as bright as the mean.
+_BRIGHTEST_OVER_MEAN = 3.0
+
 #: A rule chooses among the cards of one family, given what was measured.
 Rule = Callable[[PatchProfile, Sequence[ModelCard]], Choice]
 
@@ -70,6 +73,7 @@ def choose_auto(profile: PatchProfile, cards: Sequence[ModelCard]) -> Choice:
 
     A specialist is better within its range of densities and signal-to-noise ratios, and worse far outside of
     it. The levels are those of the density that emitters meet, over what they met on average in training.
+    Of several generalists, the one of the narrowest range of PSF widths that knows emitters so bright.
     Without generalists: the paper's rule.
     """
     generalists = [card for card in cards if card.generalist]
@@ -83,12 +87,17 @@ def choose_auto(profile: PatchProfile, cards: Sequence[ModelCard]) -> Choice:
             if met is None:
                 return special
             return replace(special, reason=f"emitters meet {met:.2f} /um^2, as at {special.reason}")
-    if len(generalists) > 1:
-        return choose_nearest(profile, generalists)
-    reason = f"{generalists[0].name} is made for all conditions"
-    if len(cards) > 1:
+    generalists.sort(key=lambda card: card.optics.breadth)
+    able = [
+        n
+        for n, card in enumerate(generalists)
+        if not profile.brightest_snr > _BRIGHTEST_OVER_MEAN * card.snr.high
+    ]
+    reason = "{} is made for all conditions"
+    if len(generalists) < len(cards):
         reason += ", and the patch is outside the range of the specialist of its level"
-    return _choice(profile, generalists, 0, reason)
+    index = able[0] if able else len(generalists) - 1
+    return _choice(profile, generalists, index, reason.format(generalists[index].name))
 
 
 def _covers(card: ModelCard, cards: Sequence[ModelCard], profile: PatchProfile) -> bool:

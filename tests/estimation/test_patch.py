@@ -109,3 +109,10 @@ def test_constant_and_partly_missing_frames() -> None:
     holes[:, 30, 40] = np.nan
     holes[3] = np.inf
     assert measure_patch(holes, 100.0, 1.2).density_per_um2 == pytest.approx(whole.density_per_um2, rel=0.2)
+
+
+@pytest.mark.parametrize("snr", [10.0, 100.0, 2000.0])
+def test_the_brightest_emitter_is_measured_beyond_the_calibration(snr: float) -> None:
+    movie = simulate(0.3, snr, sigma_px=1.2, n_frames=20, seed=3)
+    profile = measure_patch(movie.frames, 100.0, 1.2)
+    assert 0.6 * snr < profile.brightest_snr < 4 * snr

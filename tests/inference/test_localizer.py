@@ -152,6 +152,37 @@ def test_photons_are_counted_alike_in_pixels_of_any_size(zoom):
     assert found.background.tolist() == pytest.approx([20] * 3, rel=0.06)
 
 
+class _Width(torch.nn.Module):
+    """Tells the width of the PSF that it is told as an offset of one emitter, and its input's spread."""
+
+    in_channels, margin_px = 2, 0
+
+    def forward(self, images):
+        self.spread = float(images[:, 0].std())
+        output = torch.zeros(len(images), 5, *images.shape[2:])
+        output[:, 0] = -9.0
+        output[:, 0, 5, 5] = 9.0
+        output[:, 1] = images[:, 1]
+        return output
+
+
+@pytest.mark.parametrize(
+    ("rescaling", "told"),
+    [(Rescaling(), 2.0), (Rescaling(zoom=0.5), 1.0), (Rescaling(blur_sigma_px=1.5), 2.5)],
+)
+def test_a_network_is_told_the_width_and_the_noise_that_it_sees(rescaling, told):
+    localizer = Localizer(_Width(), MixtureRepresentation(100.0), "scene_width", 0.5)
+    assert localizer.context == 1
+    assert not localizer.needs_photons
+    white = torch.from_numpy(np.random.default_rng(0).standard_normal((1, 60, 60)))
+    found = localizer.localize(white, rescaling, psf_sigma_px=2.0)
+    shift = found.x_px.item() * rescaling.zoom - 5.5
+    assert shift == pytest.approx(1.5 * np.tanh(np.log(told)), abs=1e-4)
+    # What the rescaled noise does to a PSF-shaped filter, rather than its own spread, is the unit.
+    spread = rescaling.apply(white.float()).std().item() / rescaling.noise_std(2.0)
+    assert localizer.network.spread == pytest.approx(spread, rel=0.05)
+
+
 def test_no_frames_give_no_detections():
     assert len(make_localizer().localize(torch.zeros(0, 8, 8))) == 0
     assert len(make_localizer().localize(torch.zeros(3, 8, 8), wanted=torch.zeros(0).long())) == 0

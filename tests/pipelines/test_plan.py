@@ -7,11 +7,19 @@ import pytest
 from autods.core import OpticalSystem, UserError
 from autods.inference import Localizer, Rescaling
 from autods.io.movie import ArrayMovie
-from autods.pipelines.plan import choose, family_cards, load_localizers, make_plan, patch_rows, plan_to_dict
+from autods.pipelines.plan import (
+    as_wide,
+    choose,
+    family_cards,
+    load_localizers,
+    make_plan,
+    patch_rows,
+    plan_to_dict,
+)
 from autods.pipelines.settings import LocalizeSettings
-from autods.zoo import find_rule, load_card, load_model, save_model
+from autods.zoo import CardOptics, find_rule, load_card, load_model, save_model
 from tests.pipelines.models import PIXEL_NM, SIGMA_PX, simulate, write_zoo
-from tests.zoo.cards import make_profile
+from tests.zoo.cards import make_card, make_profile
 
 OPTICS = OpticalSystem(PIXEL_NM)
 
@@ -48,6 +56,19 @@ def test_rescaling_turned_off_or_by_the_optics(zoo):
     # The models' cards state no wavelength, so that widths are compared, whatever the movie states.
     stated = planned(zoo, plain, OpticalSystem(PIXEL_NM, 700.0, 1.0))
     assert stated.rescalings["level_1"].is_identity
+
+
+def test_models_that_know_the_width_come_first():
+    narrow = make_card("narrow", 1.0, 8.0, optics=CardOptics(100.0, 110.0, 88.0, 140.0))
+    broad = make_card("broad", 1.0, 8.0, optics=CardOptics(100.0, 120.0, 60.0, 250.0))
+    one = make_card("one", 1.0, 8.0, optics=CardOptics(100.0, 110.0))
+    for sigma_px, names in {
+        1.1: ["narrow", "broad", "one"],
+        1.45: ["narrow", "broad"],  # within the tolerance that no rescaling is done for
+        2.0: ["broad"],
+        4.0: ["narrow", "broad", "one"],  # none: all are rescaled
+    }.items():
+        assert [card.name for card in as_wide([narrow, broad, one], sigma_px)] == names, sigma_px
 
 
 def test_crowding_and_noise_count_as_the_network_sees_them(zoo):

@@ -4,7 +4,7 @@ import math
 import pytest
 
 from autods.core import UserError
-from autods.zoo import ModelCard, Span
+from autods.zoo import CardOptics, ModelCard, Span
 from autods.zoo.selection import SELECTION_RULES, eligible, find_rule, oracle
 from tests.zoo.cards import TABLE_2, make_card, make_profile, table_2
 
@@ -160,6 +160,22 @@ def test_auto_without_generalist_or_without_specialists() -> None:
     assert "outside" in rule(make_profile(9.0, 5.0), with_generalist()).out_of_range[0]
     assert eligible("auto", with_generalist()) == with_generalist()
     assert [card.name for card in eligible("auto", table_2())] == list(TABLE_2)
+
+
+def test_of_two_generalists_auto_takes_the_narrower_up_to_its_brightness() -> None:
+    broad = CardOptics(100.0, 120.0, 60.0, 250.0)
+    wide, narrow = (
+        dataclasses.replace(make_card(name, 1.4, 8.0, generalist=True), snr=Span(8.0, 1.0, brightest))
+        for name, brightest in (("wide", 5000.0), ("narrow", 100.0))
+    )
+    wide = dataclasses.replace(wide, optics=broad)
+    profile = make_profile(1.8, 7.7)
+    for brightest, name in ((math.nan, "narrow"), (250.0, "narrow"), (400.0, "wide"), (1e5, "wide")):
+        seen = dataclasses.replace(profile, brightest_snr=brightest)
+        for cards in ([wide, narrow], [narrow, wide], [narrow, wide, *table_2()]):
+            choice = find_rule("auto")(seen, cards)
+            assert choice.card.name == name
+            assert ("specialist" in choice.reason) == (len(cards) > 2)
 
 
 def test_a_generalist_can_be_fixed_and_is_better_than_nothing() -> None:
