@@ -15,7 +15,7 @@ from torch import Tensor
 from autods.core import Camera, EmitterBatch, LocalizationTable
 from autods.simulation import STRUCTURES, GaussianRenderer, Scenes, Simulator, blink
 from autods.simulation.detector import digitize, scmos_maps
-from benchmarks.fields import IDEAL_CAMERA, isolated_positions, positions_anywhere, truth_table
+from benchmarks.fields import IDEAL_CAMERA, positions_anywhere, truth_table
 
 #: Makes the relative brightness (Y, X) of the background: of the frame's shape and the pixel size, nm.
 Pattern = Callable[[tuple[int, int], float, torch.Generator], Tensor]
@@ -185,12 +185,15 @@ def _emitters(c: Conditions, generator: torch.Generator) -> EmitterBatch:
 
 
 def _isolated(c: Conditions, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Return slots in use and positions, px; the cells lie elsewhere in each frame: no place is rich."""
-    cell = max(16, math.ceil(10 * c.sigma_px))
-    mask, xy = isolated_positions(c.n_frames, c.size_px + cell, generator, cell)
-    xy = xy - cell * torch.rand((c.n_frames, 1, 2), generator=generator)
-    margin = min(4.0, 0.25 * c.size_px)
-    return mask & ((xy >= margin) & (xy < c.size_px - margin)).all(-1), xy
+    """Return slots in use and positions, px: anywhere, but for those too near to another in their frame."""
+    apart_px = max(12.0, 10 * c.sigma_px)
+    margin_px = min(4.0, 0.25 * c.size_px)
+    n = max(2, round((c.size_px / apart_px) ** 2))
+    xy = margin_px + (c.size_px - 2 * margin_px) * torch.rand((c.n_frames, n, 2), generator=generator)
+    distance, mask = torch.cdist(xy, xy), torch.ones((c.n_frames, n), dtype=torch.bool)
+    for index in range(1, n):
+        mask[:, index] = ~((distance[:, index, :index] < apart_px) & mask[:, :index]).any(1)
+    return mask, xy
 
 
 def _blinking(c: Conditions, generator: torch.Generator) -> EmitterBatch:

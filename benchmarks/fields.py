@@ -121,13 +121,11 @@ def positions_anywhere(
     return mask, torch.rand((n_frames, n_slots, 2), generator=generator) * side_px - _MARGIN_PX
 
 
-def isolated_positions(
-    n_frames: int, size_px: int, generator: torch.Generator, cell_px: int = 16
-) -> tuple[Tensor, Tensor]:
-    """Return slots in use and positions, one emitter in the middle 6 x 6 pixels of each square cell."""
-    n = max(1, size_px // cell_px)
-    corner = torch.cartesian_prod(torch.arange(n), torch.arange(n)).float() * cell_px
-    xy = corner + (cell_px - 6) / 2 + 6 * torch.rand((n_frames, n * n, 2), generator=generator)
+def isolated_positions(n_frames: int, size_px: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Return slots in use and positions, one emitter in the middle 6 x 6 pixels of each square of 16."""
+    n = max(1, size_px // 16)
+    corner = torch.cartesian_prod(torch.arange(n), torch.arange(n)).float() * 16
+    xy = corner + 5 + 6 * torch.rand((n_frames, n * n, 2), generator=generator)
     return torch.ones((n_frames, n * n), dtype=torch.bool), xy
 
 
