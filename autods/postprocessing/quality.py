@@ -109,8 +109,11 @@ def _resolution(part: LocalizationTable, drift: Drift, seed: int) -> QualityRow:
 def _decorrelation(part: LocalizationTable) -> QualityRow:
     x, y = part.x_nm - part.x_nm.min(), part.y_nm - part.y_nm.min()
     shape = (max(float(y.max()), 500.0) + 1, max(float(x.max()), 500.0) + 1)
-    image = render_gaussian(x, y, part.uncertainty_xy_nm, shape, _PIXEL_NM)
-    found = decorrelation_resolution(image, _PIXEL_NM)
+    known = part.uncertainty_xy_nm[np.isfinite(part.uncertainty_xy_nm)]
+    # Beyond what the spots hold there is only the rounding of the picture, which must not be measured.
+    pixel_nm = max(_PIXEL_NM, float(np.median(known)) / 1.5) if len(known) else _PIXEL_NM
+    image = render_gaussian(x, y, part.uncertainty_xy_nm, shape, pixel_nm)
+    found = decorrelation_resolution(image, pixel_nm)
     if math.isnan(found.resolution_nm):
         return QualityRow("resolution (decorrelation)", "not known", "The image has no clear cut-off.")
     sentence = "From the image of the events alone; a few localizations at exact places make it look better."
