@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +44,8 @@ class CameraEstimate:
         Median level and standard deviation of the background, ADU.
     reason
         One line for people: how far to trust it.
+    levels_adu, variances_adu2
+        Photon transfer: level and variance of groups of pixels; empty where there were too few.
     """
 
     adu_per_photoelectron: float | None
@@ -50,8 +53,10 @@ class CameraEstimate:
     background_adu: float
     noise_adu: float
     reason: str
+    levels_adu: tuple[float, ...] = ()
+    variances_adu2: tuple[float, ...] = ()
 
-    def to_dict(self) -> dict[str, float | str | None]:
+    def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON; NaN becomes None."""
         return {
             name: None if isinstance(value, float) and not math.isfinite(value) else value
@@ -139,9 +144,10 @@ def _fit_line(mean: NDArray[np.float32], squared: NDArray[np.float32], level: fl
     error = 1.8 * np.maximum(y, 0.25 * np.median(y)) / np.sqrt([len(group) for group in groups])
     weight = 1 / np.maximum(error, 1e-9 * y.max() + 1e-12) ** 2
     slope, constant, slope_error = _weighted_line(x, y, weight)
+    points = tuple(x.tolist()), tuple(y.tolist())
     if slope <= 0 or slope_error > _MAX_SLOPE_ERROR * slope:
         reason = "the background varies too little to tell the gain from the read noise and the offset"
-        return CameraEstimate(None, None, level, noise, reason)
+        return CameraEstimate(None, None, level, noise, reason, *points)
     n_end = max(1, round(_END_SHARE * n_bins))
     for part in (slice(n_end, None), slice(None, -n_end)):
         other, _, other_error = _weighted_line(x[part], y[part], weight[part])
@@ -150,12 +156,12 @@ def _fit_line(mean: NDArray[np.float32], squared: NDArray[np.float32], level: fl
                 "the line of variance over level rests on one end of the levels: without it the gain would be"
                 f" {abs(other / slope - 1) * 100:.0f} % different"
             )
-            return CameraEstimate(None, None, level, noise, reason)
+            return CameraEstimate(None, None, level, noise, reason, *points)
     reason = (
         f"slope known to {100 * slope_error / slope:.0f} %; it includes the excess noise of an EM register,"
         " and the zero level lies below the offset by read noise^2 / slope"
     )
-    return CameraEstimate(slope, -constant / slope, level, noise, reason)
+    return CameraEstimate(slope, -constant / slope, level, noise, reason, *points)
 
 
 def _weighted_line(

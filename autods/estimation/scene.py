@@ -53,6 +53,19 @@ class Backdrop:
     noise: NDArray[np.float32]
     valid: NDArray[np.bool_]
 
+    def summary(self) -> dict[str, Any]:
+        """Return plain values for JSON: low, middle and high background and noise, and the valid share."""
+        good = self.valid if self.valid.any() else np.ones_like(self.valid)
+
+        def spread(values: NDArray[np.float32]) -> list[float]:
+            return [round(float(v), 4) for v in np.percentile(values[good], [1, 50, 99])]
+
+        return {
+            "background_adu": spread(self.background),
+            "noise_adu": spread(self.noise),
+            "valid_fraction": float(self.valid.mean()),
+        }
+
     def whiten(self, frames: NDArray[Any], first_frame: int = 0) -> NDArray[np.float32]:
         """Return ``(frame - background) / noise``; what is not valid becomes noise like the rest.
 

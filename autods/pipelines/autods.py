@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 
 from autods.core import LocalizationTable, UserError
 from autods.estimation.profile import measure_scene
-from autods.estimation.scene import NoiseModel
+from autods.estimation.scene import NoiseModel, Scene
 from autods.inference import Localizer, pick_device
 from autods.io.movie import ArrayMovie, CroppedMovie, Movie, check_frames, open_movie
 from autods.io.tables import read_table
-from autods.pipelines import outputs
+from autods.pipelines import outputs, report_figures
 from autods.pipelines.blocks import Columns, OnShare, each_block, merge
 from autods.pipelines.finish import Finished, drift_digest, finish, finish_rows
-from autods.pipelines.html_report import SettingRow
+from autods.pipelines.html_report import Section, SettingRow
 from autods.pipelines.inputs import Instrument, crop_camera, resolve_instrument, with_measured
 from autods.pipelines.plan import (
     MIN_SIDE_PX,
@@ -164,7 +164,7 @@ class Run:
         self._warn(plan, instrument, table, used)
         record.add_results(localizations=len(table), frames=part.shape[0])
         if write:
-            self._write(plan, instrument, finished, used)
+            self._write(plan, instrument, finished, used, localizer.scene)
         self.store.clear()
         return table
 
@@ -254,7 +254,12 @@ class Run:
             warn("nothing was found: look at the movie, or lower decode.threshold")
 
     def _write(
-        self, plan: Plan, instrument: Instrument, finished: Finished, used: list[Counter[str]]
+        self,
+        plan: Plan,
+        instrument: Instrument,
+        finished: Finished,
+        used: list[Counter[str]],
+        scene: Scene,
     ) -> None:
         record, folder = self.record, self.record.folder
         region = outputs.Region(
@@ -268,7 +273,10 @@ class Run:
         rows = [*instrument.rows, *_setting_rows(self.settings, plan)]
         patches = patch_rows(plan, used, self.part.origin_px)
         with record.stage("write tables"):
-            outputs.write_profile(plan.profile.to_dict(), folder)
+            middle = self.part.first_frame + self.part.shape[0] // 2
+            backdrop = scene(middle, middle + 1)
+            profile = {**plan.profile.to_dict(), "scene": {"method": scene.method, **backdrop.summary()}}
+            outputs.write_profile(profile, folder)
             outputs.write_plan(plan_to_dict(plan, self.settings, rows, patches), folder)
             outputs.write_tables(finished, region, folder)
         with record.stage("render"):
@@ -276,8 +284,17 @@ class Run:
             image, pixel_nm = outputs.reconstruct(events, region, wanted_nm)
             preview = outputs.write_picture(image, pixel_nm, folder)
         with record.stage("report"):
+            camera = plan.profile.camera
+            note = f"In frame {middle}, before the emitters. Camera: {camera.reason}."
+            maps = report_figures.scene_maps(backdrop, camera)
             outputs.write_report(
-                record, finished, region, preview_png=preview, patches=patches, settings=rows
+                record,
+                finished,
+                region,
+                preview_png=preview,
+                patches=patches,
+                settings=rows,
+                sections=[Section("Background, noise and camera", maps, note)],
             )
 
 

@@ -20,7 +20,7 @@ from autods.io.atomic import atomic_path
 from autods.io.images import write_image_tiff, write_png
 from autods.io.tables import write_picasso, write_thunderstorm
 from autods.pipelines.finish import FINISH_FILES, Finished, write_finished
-from autods.pipelines.html_report import PatchRow, ReportContent, SettingRow, render_report
+from autods.pipelines.html_report import PatchRow, ReportContent, Section, SettingRow, render_report
 from autods.rendering import render_gaussian, to_preview
 from autods.runs.record import RunRecord
 
@@ -183,6 +183,7 @@ def write_report(
     preview_png: bytes,
     patches: Sequence[PatchRow],
     settings: Sequence[SettingRow],
+    sections: Sequence[Section] = (),
 ) -> None:
     """Write ``report.html`` of a run.
 
@@ -205,5 +206,6 @@ def write_report(
         stages=[(stage.name, stage.seconds) for stage in record.stages],
         versions=record.to_dict()["versions"],
         command=record.command,
+        sections=sections,
     )
     write_text(record.folder / "report.html", render_report(content))

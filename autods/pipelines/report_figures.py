@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from autods.estimation.camera import CameraEstimate
+from autods.estimation.scene import Backdrop
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -85,6 +88,32 @@ def measured_histograms(density_per_um2: Floats, snr: Floats) -> bytes:
     _histogram(axes[1], snr, "signal-to-noise ratio")
     for axis in axes:
         axis.set_ylabel("patches")
+    return _png(figure)
+
+
+def scene_maps(backdrop: Backdrop, camera: CameraEstimate) -> bytes:
+    """Draw background, noise and valid pixels of one frame, and the photon transfer of the movie."""
+    figure, axes = _figure(4, (12, 2.9))
+    maps = (
+        (backdrop.background[0], "background, ADU"),
+        (backdrop.noise[0], "noise, ADU"),
+        (np.where(backdrop.valid[0], 1.0, 0.0), "measures light (white)"),
+    )
+    for axis, (values, label) in zip(axes, maps, strict=False):
+        known = values[backdrop.valid[0]] if backdrop.valid[0].any() else values
+        low, high = (0.0, 1.0) if "white" in label else np.percentile(known, [0.5, 99.5])
+        image = axis.imshow(values, cmap="gray", vmin=low, vmax=max(high, low + 1e-6))
+        axis.set(xticks=[], yticks=[], xlabel=label)
+        if "white" not in label:
+            figure.colorbar(image, ax=axis, fraction=0.046).ax.tick_params(labelsize=7)
+    level, variance = np.array(camera.levels_adu), np.array(camera.variances_adu2)
+    axes[3].plot(level, variance, "o", ms=3, color=_BLUE)
+    slope, zero = camera.adu_per_photoelectron, camera.zero_variance_adu
+    if slope is not None and zero is not None and len(level):
+        ends = np.array([level.min(), level.max()])
+        axes[3].plot(ends, slope * (ends - zero), color=_ORANGE, lw=1, label=f"{slope:.3g} ADU/e⁻")
+        axes[3].legend(frameon=False, fontsize=8)
+    axes[3].set(xlabel="level, ADU", ylabel="variance, ADU²")
     return _png(figure)
 
 

@@ -136,7 +136,7 @@ class BlockLocalizer:
         min_significance: float | None = None,
         refine: Refine = "none",
     ) -> None:
-        self._plan, self._localizers, self._camera, self._scene = plan, localizers, camera, scene
+        self._plan, self._localizers, self._camera, self.scene = plan, localizers, camera, scene
         self._scope, self._gain_known, self._refine = scope, gain_known, refine
         self._min_significance = min_significance
         pixel_um2 = (plan.optics.pixel_size_nm * 1e-3) ** 2
@@ -177,7 +177,7 @@ class BlockLocalizer:
             and the region, ordered by frame, y, x; and ``used`` (patches, models): frames that each got.
         """
         start = first_frame - before
-        backdrop = self._scene(start, start + len(frames), frames)
+        backdrop = self.scene(start, start + len(frames), frames)
         around = backdrop.whiten(frames, start)
         own = slice(before, len(around) - after)
         seen = {False: torch.from_numpy(around).to(self._device)}
