@@ -138,11 +138,10 @@ def variance_line(
     groups = np.array_split(np.argsort(level), max(1, min(20, len(level) // 50)))
     x = np.array([level[group].mean() for group in groups], np.float64)
     y = np.array([np.median(variance[group]) for group in groups], np.float64)
-    if len(groups) < 4:
+    if len(groups) < 4 or not (np.ptp(x) > 0 and np.ptp(y) > 0):
         return np.full_like(background, typical)
     slope = float(np.polyfit(x, y, 1)[0])
-    explained = float(np.corrcoef(x, y)[0, 1]) if x.std() > 0 and y.std() > 0 else 0.0
-    if explained < _MIN_CORRELATION or slope * x.std() < _MIN_RISE * typical:
+    if np.corrcoef(x, y)[0, 1] < _MIN_CORRELATION or slope * x.std() < _MIN_RISE * typical:
         return np.full_like(background, typical)
     line = y.mean() + slope * (background - x.mean())
     return np.asarray(np.clip(line, 0.5 * y.min(), None), np.float32)

@@ -19,8 +19,9 @@ logger = logging.getLogger(__name__)
 
 Floats = NDArray[np.float64]
 
-#: A movie with fewer events or frames cannot tell its drift.
-LEAST_EVENTS, LEAST_FRAMES = 300, 50
+#: A movie with fewer events or frames cannot tell its drift: in a few seconds a stage hardly moves, and a few
+#: hundred events can agree by chance.
+LEAST_EVENTS, LEAST_FRAMES = 300, 500
 #: Events of more frames than this, and than a hundredth of the movie, are left out.
 _LONG_FRAMES = 20
 #: Events a node, and nodes at most: of the first estimate, and of the last.
