@@ -14,7 +14,7 @@ from scipy import ndimage
 
 from autods.estimation import backdrop
 from autods.estimation.noise import pixel_noise
-from autods.estimation.noise_model import NoiseModel, measured_variance, noisy_pixels, variance_line
+from autods.estimation.noise_model import NoiseModel, measured_variance, noisy_pixels, variance_by_level
 from autods.estimation.validity import Validity
 
 #: How the background is found: `auto` weighs time against neighbourhood, `temporal` trusts each pixel's own
@@ -88,7 +88,7 @@ def measure_knot(
 
     def variance_now() -> NDArray[np.float32]:
         if model is None:
-            return variance_line(background, measured, share, usable)
+            return variance_by_level(background, measured, share, usable)
         return model.variance(background)
 
     for _ in range(2):  # the noise follows from the background, and the background needs the noise

@@ -11,14 +11,15 @@ from scipy.special import ndtri
 
 from autods.core import Camera
 from autods.estimation import backdrop
-from autods.estimation.camera import CameraEstimate
 from autods.estimation.noise import pixel_noise
 
 #: Quantile of the absolute difference of consecutive frames that is read, and that of a standard normal.
 _DIFFERENCE_QUANTILE, _NORMAL_QUANTILE = 0.3, 0.385320
 #: A pixel whose noise exceeds that of the neighbourhood by this factor is noisier indeed.
 _NOISY = 1.6
-#: A line of variance over level needs this correlation, and to rise by this part of the variance.
+#: Pixels of similar level whose variance is averaged, at least, and groups of them, at most.
+_GROUP, _MAX_GROUPS = 50, 20
+#: Variance depends on level where these correlate as much, and it rises by this part of itself.
 _MIN_CORRELATION, _MIN_RISE = 0.8, 0.1
 
 
@@ -39,12 +40,6 @@ class NoiseModel:
     slope: float
     zero: float | NDArray[np.float32]
     floor: float | NDArray[np.float32]
-
-    @classmethod
-    def of_estimate(cls, estimate: CameraEstimate) -> NoiseModel | None:
-        """Return the line that photon transfer found, None if it found none."""
-        slope, zero = estimate.adu_per_photoelectron, estimate.zero_variance_adu
-        return None if slope is None or zero is None else cls(slope, zero, 1 / 12)
 
     @classmethod
     def of_camera(cls, camera: Camera) -> NoiseModel:
@@ -117,16 +112,17 @@ def _clipped_variance(frames: NDArray[np.float32], floor: float) -> float:
     return max((distance / step) ** 2, 0.25)
 
 
-def variance_line(
+def variance_by_level(
     background: NDArray[np.float32],
     measured: NDArray[np.float32],
     share: NDArray[np.float32],
     usable: NDArray[np.bool_],
 ) -> NDArray[np.float32]:
-    """Smooth the measured variance along the background: a line through groups of equal level.
+    """Smooth the measured variance along the background: rising through groups of equal level.
 
-    Single pixels know their variance to some 20 %; the line averages over all of them. It has a slope only
-    where levels differ enough to make one. Pixels that are often lit are left out, for emitters flicker.
+    Single pixels know their variance to some 20 %; a group's median averages over all of them. The variance
+    depends on the level only where levels differ enough to show it, and beyond the levels that were seen it
+    stays what it was. Pixels that are often lit are left out, for emitters flicker.
     """
     if not usable.any():
         return np.ones_like(background)
@@ -135,16 +131,17 @@ def variance_line(
     smooth = ndimage.uniform_filter(background, 5, mode="nearest")
     level, variance = smooth[quiet], measured[quiet]
     typical = float(np.median(variance if len(variance) else measured[usable]))
-    groups = np.array_split(np.argsort(level), max(1, min(20, len(level) // 50)))
+    if len(level) < 4 * _GROUP:
+        return np.full_like(background, typical)
+    groups = np.array_split(np.argsort(level), min(_MAX_GROUPS, len(level) // _GROUP))
     x = np.array([level[group].mean() for group in groups], np.float64)
     y = np.array([np.median(variance[group]) for group in groups], np.float64)
-    if len(groups) < 4 or not (np.ptp(x) > 0 and np.ptp(y) > 0):
+    if not (np.ptp(x) > 0 and np.ptp(y) > 0):
         return np.full_like(background, typical)
     slope = float(np.polyfit(x, y, 1)[0])
     if np.corrcoef(x, y)[0, 1] < _MIN_CORRELATION or slope * x.std() < _MIN_RISE * typical:
         return np.full_like(background, typical)
-    line = y.mean() + slope * (background - x.mean())
-    return np.asarray(np.clip(line, 0.5 * y.min(), None), np.float32)
+    return np.interp(background, x, np.maximum.accumulate(y)).astype(np.float32)
 
 
 def noisy_pixels(

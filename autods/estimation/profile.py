@@ -137,7 +137,7 @@ def measure_scene(
     optics
         Its pixel size; wavelength and aperture stand in where the PSF's width cannot be measured.
     noise
-        How the noise follows from the level; None for what photon transfer tells, else what is measured.
+        How the noise follows from the level; None measures it.
     method
         How the background is found, see :class:`autods.estimation.scene.Scene`.
 
@@ -163,7 +163,6 @@ def measure_scene(
     valid = validity.of_values(pairs, float(np.median(pixel_noise(np.nan_to_num(pairs.astype(np.float32))))))
     finite = np.where(np.isfinite(pairs), pairs, np.nanmedian(pairs))
     camera = estimate_camera(finite, expected, valid)
-    noise = noise or NoiseModel.of_estimate(camera)
     scene = Scene(movie, noise, expected, method, validity)
     white = WhiteMovie(scene.sketch())
     frames = np.concatenate([white.read(t, t + 2)[:, region[0], region[1]] for t in starts])
