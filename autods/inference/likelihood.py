@@ -30,7 +30,7 @@ _PER_EMITTER = (
     "reference", "over_reference", "base",
 )  # fmt: skip
 #: Error of the PSF's shape, in parts of its light.
-MODEL_ERROR = 0.03
+MODEL_ERROR = 0.02
 #: Counts that a pixel is expected to hold at least.
 _MIN_MEAN = 1e-3
 

@@ -11,6 +11,7 @@ Cramer-Rao bound.
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,6 +30,8 @@ LINK_SIGMAS = 5.0
 MAX_SHIFT_PX, MAX_STEP_PX = 1.5, 0.5
 #: Excess of chi-squared, in its standard deviations, from which the model is taken not to describe the data.
 MAX_MISFIT = 4.0
+#: Height over the noise up to which networks judge the error of an emitter, and from which they cannot.
+_SEEN_SNR, _BRIGHT_SNR = 40.0, 150.0
 #: Photons and background shrink at most to this factor in one step, and stay positive.
 _SMALLEST = 0.3
 _MIN_COUNTS = 0.01
@@ -56,8 +59,9 @@ class Refined:
         Background under it, photons per pixel.
     uncertainty_px
         Standard error of the position per axis (root mean square of both), px: the Cramer-Rao bound, with the
-        places and photons of overlapping emitters unknown; or, where the error is predicted and the emitter
-        not alone, the root mean square of both. Emitters without photons
+        places and photons of overlapping emitters unknown; or, where the error is predicted, the mean of
+        both: geometric for an emitter that is alone (the bound where it is bright), root mean square for
+        others. Emitters without photons
         have the predicted error, else infinity.
     misfit
         Excess of chi-squared round the emitter, in its standard deviations; infinite where nothing was
@@ -125,22 +129,30 @@ def refine_positions(
         kept = misfit > MAX_MISFIT
         refined[:4, kept] = result[:4, chosen[kept]]
         bound = np.where(kept, refined[4] * np.sqrt(misfit.clip(1)), refined[4])
-        refined[4] = _standard_error(bound, prior[chosen], fit.windows.layout.groups, kept)
+        refined[4] = _standard_error(bound, prior[chosen], fit.windows.layout.groups, kept, fit.peak_snr())
         result[:, chosen] = refined
     x, y, counts, level, error = result
     return Refined(x, y, counts, level, error, misfits)
 
 
 def _standard_error(
-    bound: NDArray[np.float64], predicted: NDArray[np.float64], groups: Groups, kept: NDArray[np.bool_]
+    bound: NDArray[np.float64],
+    predicted: NDArray[np.float64],
+    groups: Groups,
+    kept: NDArray[np.bool_],
+    peak_snr: NDArray[np.float64],
 ) -> NDArray[np.float64]:
     """Combine the bound, which knows nothing of missed emitters, with the error that the network predicts.
 
-    Where an emitter is alone and the model describes it the bound is reached; in a crowd, the network has
-    seen what is missed and merged.
+    Where an emitter is alone the network sees what is missed and merged, but overrates the error of bright
+    ones, whose amplitudes it is shown compressed: their error is the bound.
     """
     alone = (groups.size == 1)[groups.group]
-    both = np.where(alone, bound, np.sqrt(0.5 * (bound**2 + predicted**2)))
+    ratio = np.log(_BRIGHT_SNR / peak_snr.clip(1e-3)) / np.log(_BRIGHT_SNR / _SEEN_SNR)
+    weight = 0.5 * ratio.clip(0, 1)
+    both = np.where(
+        alone, bound ** (1 - weight) * predicted**weight, np.sqrt(0.5 * (bound**2 + predicted**2))
+    )
     return np.where(np.isfinite(predicted), np.where(kept, predicted, both), bound)
 
 
@@ -285,6 +297,13 @@ class _Fit:
             (now.counts * (1 + factor.clamp(_SMALLEST - 1, 1 / _SMALLEST - 1))).clamp_min(_MIN_COUNTS),
             torch.maximum(background, _SMALLEST * now.background).clamp_min(_MIN_COUNTS),
         )
+
+    def peak_snr(self) -> NDArray[np.float64]:
+        """Return (n,) height of each emitter over the noise of the background."""
+        windows = self.windows
+        peak = self.emitters.counts / (2 * math.pi * windows.sigma_px**2)
+        noise = windows.reference_level.sqrt()[windows.layout.index["group"]]
+        return np.asarray((peak / noise.clamp_min(1e-6)).double().cpu().numpy(), np.float64)
 
     def _misfit(self, model_error: float) -> NDArray[np.float64]:
         return np.asarray(self.windows.misfit(self.emitters, model_error).double().cpu().numpy(), np.float64)

@@ -16,12 +16,13 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
-from autods.inference.likelihood import MODEL_ERROR
 from autods.inference.observation import Observation
 from autods.inference.refine import MAX_MISFIT, refine_positions
 
 #: Marks nearer than this to a bright one may be parts of it, PSF standard deviations.
 REACH_SIGMAS = 2.5
+#: Marks are looked at where the noise is less than this part of their light.
+BRIGHT_ERROR = 0.03
 #: Error of the PSF's shape up to which a cluster is one emitter, in parts of its light.
 CLUSTER_ERROR = 0.1
 
@@ -89,7 +90,7 @@ def _clusters(
     columns = torch.from_numpy(x_px.astype(np.int64).clip(0, width - 1)).to(rows.device)
     pixel = torch.from_numpy(frame).to(rows.device), rows, columns
     light, variance = observation.light[pixel], observation.variance[pixel]
-    is_bright = (MODEL_ERROR * light) ** 2 > variance + observation.shot * light
+    is_bright = (BRIGHT_ERROR * light) ** 2 > variance + observation.shot * light
     bright = (is_bright & (light > 0)).cpu().numpy()
     if not bright.any():
         return None
