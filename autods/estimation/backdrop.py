@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.special import ndtri
 
+from autods.estimation.spots import dilate, local_maxima, matched_filter
+
 #: Pairs of quantiles that tell the share of lit frames; the lower ones for more.
 _LEVELS = ((0.08, 0.35), (0.04, 0.16), (0.02, 0.08))
 #: Values below the lower quantile at least; of few values, that quantile and `_FEW_RATIO` times it.
@@ -33,6 +35,9 @@ _BIAS = 0.25
 #: Smoothing lengths in PSF standard deviations: of the share of lit frames, of the smooth background, and of
 #: the region whose structure is judged.
 _SHARE_SIGMAS, _SMOOTH_SIGMAS, _REGION_SIGMAS = 1.2, 4.0, 10.0
+#: Height of a spot that is no background after the matched filter, in units of its noise and of the field's
+#: spread.
+_SPOT_HEIGHT = 12.0
 #: Frames from which a pixel can tell its share of lit frames.
 MIN_FRAMES = 25
 
@@ -193,6 +198,42 @@ def _line_pattern(
     signal = max(float(np.var(mean[known])) - 2 * noise, 0.0)
     gain = signal / max(signal + noise, 1e-12)
     return np.broadcast_to((gain * mean).astype(np.float32), detail.shape)
+
+
+def without_spots(
+    level: NDArray[np.float32],
+    noise: NDArray[np.float32],
+    valid: NDArray[np.bool_],
+    psf_sigma_px: float,
+) -> NDArray[np.float32]:
+    """Take spots out of a background: beads that shine in all frames are emitters, not background.
+
+    They are told from structure by their height after a filter of the PSF's shape, far above what the rest of
+    the field reaches. What lies under them is what is round them.
+
+    Parameters
+    ----------
+    level, noise
+        (Y, X) background and its noise.
+    valid
+        (Y, X) pixels that count.
+    psf_sigma_px
+        PSF standard deviation, px.
+    """
+    if min(level.shape) < 8 * psf_sigma_px or not valid.any():
+        return level
+    # Where the background is darkest the noise is least, and any structure would stand out.
+    typical = np.float32(np.median(noise[valid]))
+    filtered = matched_filter((level / np.maximum(noise, typical))[None], psf_sigma_px)
+    spread = 1.4826 * float(np.median(np.abs(filtered[0][valid] - np.median(filtered[0][valid]))))
+    peaks = local_maxima(filtered, _SPOT_HEIGHT * max(spread, 1.0)) & valid
+    if not peaks.any():
+        return level
+    # Where a Gaussian of that height has sunk into the noise.
+    reach = psf_sigma_px * (1 + math.sqrt(2 * math.log(float(filtered.max()))))
+    near = dilate(peaks, math.ceil(reach))[0]
+    around = smooth_level(level, valid & ~near, _SMOOTH_SIGMAS * psf_sigma_px)
+    return np.where(near & valid, np.minimum(around, level), level)
 
 
 def window_levels(

@@ -117,6 +117,9 @@ def _chosen(
         return pixels.level
     if method == "none":
         return np.full_like(pixels.level, np.median(pixels.level[usable]))
+    pixels = dataclasses.replace(
+        pixels, level=backdrop.without_spots(pixels.level, noise, usable, psf_sigma_px)
+    )
     if method == "temporal":
         return pixels.level
     if method == "spatial" or len(frames) < backdrop.MIN_FRAMES:

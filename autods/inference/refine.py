@@ -30,8 +30,9 @@ LINK_SIGMAS = 5.0
 MAX_SHIFT_PX, MAX_STEP_PX = 1.5, 0.5
 #: Excess of chi-squared, in its standard deviations, from which the model is taken not to describe the data.
 MAX_MISFIT = 4.0
-#: Height over the noise up to which networks judge the error of an emitter, and from which they cannot.
-_SEEN_SNR, _BRIGHT_SNR = 40.0, 150.0
+#: Height over the noise up to which networks judge the error of an emitter, and from which they cannot; and
+#: the weight of their word.
+_SEEN_SNR, _BRIGHT_SNR, _NETWORK_WEIGHT = 40.0, 150.0, 0.3
 #: Photons and background shrink at most to this factor in one step, and stay positive.
 _SMALLEST = 0.3
 _MIN_COUNTS = 0.01
@@ -149,7 +150,7 @@ def _standard_error(
     """
     alone = (groups.size == 1)[groups.group]
     ratio = np.log(_BRIGHT_SNR / peak_snr.clip(1e-3)) / np.log(_BRIGHT_SNR / _SEEN_SNR)
-    weight = 0.5 * ratio.clip(0, 1)
+    weight = _NETWORK_WEIGHT * ratio.clip(0, 1)
     both = np.where(
         alone, bound ** (1 - weight) * predicted**weight, np.sqrt(0.5 * (bound**2 + predicted**2))
     )

@@ -182,6 +182,20 @@ def test_noisy_pixels_are_noisier_in_the_scene():
     assert np.quantile(np.delete(noise.ravel(), hot), 0.995) < 1.3 * np.median(noise)
 
 
+@pytest.mark.parametrize("known", [True, False], ids=["camera known", "camera unknown"])
+@pytest.mark.parametrize("photons", [3_000.0, 50_000.0])
+def test_beads_that_never_go_out_are_no_background(known, photons):
+    rng = np.random.default_rng(9)
+    background = pattern(rng, level=40.0, deviation=0.1)
+    beads = expected_image(SHAPE, np.array([20.3, 50.8]), np.array([15.1, 40.6]), np.full(2, photons))
+    frames = expose(rng, background + beads + light(rng, 120, 4))
+    scene = Scene(ArrayMovie(frames), NoiseModel.of_camera(CAMERA) if known else None)
+    found = (scene(60, 61).background[0] - 100) / 2
+    # What lies under a bead is taken from what is round it, which is right to the background's structure.
+    assert np.abs(found - background)[beads > 0.1 * beads.max()].max() < 20
+    assert np.abs(found - background)[beads < 1e-3 * beads.max()].std() < 3
+
+
 def test_an_unknown_method_is_refused():
     with pytest.raises(UserError, match="background"):
         Scene(ArrayMovie(np.zeros((3, 8, 8))), method="median")
