@@ -108,7 +108,7 @@ def pixel_levels(
     psf_sigma_px
         PSF standard deviation, px: the share of lit frames does not vary faster.
     """
-    scale = np.maximum(noise, 1e-6)
+    scale = np.maximum(noise, np.float32(1e-12))
     share = np.zeros(noise.shape)
     n_typical = float(np.median(count[count > 0])) if (count > 0).any() else 0.0
     for low, high in _usable_levels(n_typical):

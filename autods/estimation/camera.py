@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from autods.estimation.noise import pixel_noise
+from autods.estimation.noise import dithered, pixel_noise
 from autods.estimation.spots import dilate, local_maxima, matched_filter
 
 #: Groups of pixels of similar brightness.
@@ -102,11 +102,12 @@ def estimate_camera(
     free = usable[::2] & usable[1::2]
     # Blurred, so that a pixel's own noise does not choose its group and tilt the line.
     mean = _smooth_mean(frames)[free]
-    squared = (0.5 * (frames[::2] - frames[1::2]) ** 2)[free]
+    difference, added = dithered(frames[::2] - frames[1::2])
+    squared = (0.5 * difference**2)[free]
     level = float(np.median(mean)) if len(mean) else float(np.median(frames))
     if len(mean) < 4 * _MIN_SAMPLES:
         return CameraEstimate(None, None, level, float(noise.mean()), "too few pixels are free of emitters")
-    return _fit_line(mean, squared, level)
+    return _fit_line(mean, squared, level, 0.5 * added)
 
 
 def _near_emitters(frames: NDArray[np.float32], noise: float, psf_sigma_px: float) -> NDArray[np.bool_]:
@@ -131,13 +132,15 @@ def _smooth_mean(frames: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray((total - both) / 24, np.float32)
 
 
-def _fit_line(mean: NDArray[np.float32], squared: NDArray[np.float32], level: float) -> CameraEstimate:
+def _fit_line(
+    mean: NDArray[np.float32], squared: NDArray[np.float32], level: float, added: float
+) -> CameraEstimate:
     n_bins = min(_BINS, len(mean) // _MIN_SAMPLES)
     groups = np.array_split(np.argsort(mean), n_bins)
     x = np.array([mean[group].mean(dtype=np.float64) for group in groups])
     # The median ignores the emitters that were overlooked; for half a squared normal difference its ratio to
     # the variance is known.
-    y = np.array([float(np.median(squared[group])) for group in groups]) / _NORMAL_SQUARE_MEDIAN
+    y = np.array([float(np.median(squared[group])) for group in groups]) / _NORMAL_SQUARE_MEDIAN - added
     noise = math.sqrt(float(np.median(y)))
     # Standard error of the median of a squared normal variable, relative to its median: 1.8 / sqrt(n). Levels
     # of little noise must not outweigh all others, whatever their own error.

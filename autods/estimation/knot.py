@@ -100,7 +100,7 @@ def measure_knot(
     well_known = (count > 0.5 * len(frames)) & (len(frames) >= backdrop.MIN_FRAMES)
     variance *= noisy_pixels(measured, variance, well_known)
     floor = 0.05 * float(np.median(variance[~dead])) if (~dead).any() else 1.0
-    return Knot(background, np.maximum(variance, max(floor, 1e-6)), dead)
+    return Knot(background, np.maximum(variance, max(floor, 1e-12)), dead)
 
 
 def _chosen(

@@ -62,3 +62,25 @@ def pixel_noise(frames: NDArray[np.floating]) -> NDArray[np.float64]:
     magnitude = np.abs(response).reshape(len(values), -1)
     index = int(_QUANTILE * (magnitude.shape[1] - 1))
     return np.partition(magnitude, index, axis=1)[:, index].astype(np.float64) / (6 * _NORMAL_QUANTILE)
+
+
+def dithered(difference: NDArray[np.float32]) -> tuple[NDArray[np.float32], float]:
+    """Make differences of whole numbers continuous: quantiles of integers move in steps.
+
+    A triangular random number between -1 and 1, the difference of two rounding errors, is added.
+
+    Parameters
+    ----------
+    difference
+        (N, Y, X) of pairs of values.
+
+    Returns
+    -------
+    difference, added_variance
+        As given and 0 where they are no whole numbers; else with the random numbers, and 1 / 6.
+    """
+    part = difference[: max(1, len(difference) // 8)]
+    if not np.array_equal(part, np.rint(part), equal_nan=True):
+        return difference, 0.0
+    random = np.random.default_rng(0)
+    return np.asarray(difference + random.triangular(-1, 0, 1, difference.shape), np.float32), 1 / 6

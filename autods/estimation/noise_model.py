@@ -11,7 +11,7 @@ from scipy.special import ndtri
 
 from autods.core import Camera
 from autods.estimation import backdrop
-from autods.estimation.noise import pixel_noise
+from autods.estimation.noise import dithered, pixel_noise
 
 #: Quantile of the absolute difference of consecutive frames that is read, and that of a standard normal.
 _DIFFERENCE_QUANTILE, _NORMAL_QUANTILE = 0.3, 0.385320
@@ -89,13 +89,14 @@ def measured_variance(
     pairs = np.flatnonzero(consecutive)
     if len(pairs) < 2:
         return np.full(frames.shape[1:], float(np.median(pixel_noise(frames))) ** 2 or 1.0, np.float32)
-    difference = np.abs(frames[pairs + 1] - frames[pairs])
+    difference, added = dithered(frames[pairs + 1] - frames[pairs])
+    difference = np.abs(difference)
     difference[~(valid[pairs + 1] & valid[pairs])] = np.inf
     count = np.isfinite(difference).sum(0)
     ordered = np.sort(difference, axis=0)
     ordered[~np.isfinite(ordered)] = 0
     spread = backdrop.quantile(ordered, count, _DIFFERENCE_QUANTILE) / _NORMAL_QUANTILE
-    return np.asarray(np.maximum(0.5 * spread**2, 1e-6), np.float32)
+    return np.asarray(np.maximum(0.5 * (spread**2 - added), 1e-12), np.float32)
 
 
 def _clipped_variance(frames: NDArray[np.float32], floor: float) -> float:

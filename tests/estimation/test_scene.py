@@ -196,6 +196,16 @@ def test_beads_that_never_go_out_are_no_background(known, photons):
     assert np.abs(found - background)[beads < 1e-3 * beads.max()].std() < 3
 
 
+@pytest.mark.parametrize("std", [0.6, 1.0, 1.7, 3.0, 20.0])
+def test_noise_of_whole_numbers_is_not_measured_in_steps(std):
+    rng = np.random.default_rng(10)
+    frames = np.rint(rng.normal(100, std, (60, *SHAPE))).astype(np.uint16)
+    noise = Scene(ArrayMovie(frames))(30, 31).noise
+    assert np.median(noise) == pytest.approx(np.hypot(std, np.sqrt(1 / 12)), rel=0.06)
+    small = Scene(ArrayMovie(rng.normal(0.01, 1e-4 * std, (60, *SHAPE)).astype(np.float32)))(30, 31).noise
+    assert np.median(small) == pytest.approx(1e-4 * std, rel=0.06)
+
+
 def test_an_unknown_method_is_refused():
     with pytest.raises(UserError, match="background"):
         Scene(ArrayMovie(np.zeros((3, 8, 8))), method="median")
