@@ -32,7 +32,7 @@ MAX_SHIFT_PX, MAX_STEP_PX = 1.5, 0.5
 MAX_MISFIT = 4.0
 #: Height over the noise up to which networks judge the error of an emitter, and from which they cannot; and
 #: the weight of their word.
-_SEEN_SNR, _BRIGHT_SNR, _NETWORK_WEIGHT = 40.0, 150.0, 0.3
+_SEEN_SNR, _BRIGHT_SNR, _NETWORK_WEIGHT = 40.0, 150.0, 0.15
 #: Photons and background shrink at most to this factor in one step, and stay positive.
 _SMALLEST = 0.3
 _MIN_COUNTS = 0.01
