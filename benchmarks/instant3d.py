@@ -17,6 +17,7 @@ from torch import Tensor
 from autods.core import Camera, EmitterBatch, LocalizationTable
 from autods.core.resources import models_dir
 from autods.inference import pick_device
+from autods.inference.observation import Observation
 from autods.inference.psf_fit import PsfFitter
 from autods.inference.told_psf import ToldPsfLocalizer
 from autods.io.result_tables import Row, Table
@@ -132,7 +133,7 @@ class Instant3D:
         if isinstance(fast, torch.nn.Module):
             fast.to(device)
         low, high = psf.z_range_nm
-        fitter = PsfFitter(fast, extent.fit_px, (low - 50, high + 50), _CAMERA)
+        fitter = PsfFitter(fast, extent.fit_px, (low - 50, high + 50))
         return finder, VolumeLocalizer(finder, fitter, 3.0, passes=2)
 
     def _scores(
@@ -140,15 +141,14 @@ class Instant3D:
     ) -> list[Row]:
         frames, truth = self._simulate(psf, CROWDS[crowd])
         frames = frames.to(finder.device)
-        background = torch.full_like(frames, self.background)
-        variance = localizer.fitter.variance(background)
+        observation = Observation.over_level(frames, _CAMERA, self.background)
         rows: list[Row] = []
         for method in ("instant", "instant + fit"):
             start = time.perf_counter()
             if method == "instant":
-                found = _table(finder, frames - background, variance, psf.told.pixel_size_nm)
+                found = _table(finder, observation.light, observation.variance, psf.told.pixel_size_nm)
             else:
-                found = LocalizationTable.build(**localizer(frames - background, background))
+                found = LocalizationTable.build(**localizer(observation))
             seconds = time.perf_counter() - start
             shifted = psf.family == "beads"
             scores = detection_metrics(

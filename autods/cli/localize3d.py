@@ -22,7 +22,6 @@ from autods.inference import pick_device
 from autods.pipelines.autods3d import localize3d
 from autods.pipelines.settings import parse_frames, parse_roi
 from autods.pipelines.settings3d import (
-    BackgroundSettings,
     Localize3DSettings,
     PsfSettings,
     SnrSettings,
@@ -86,7 +85,7 @@ class Localize3DConfig(MovieConfig, ResultConfig):
 
     psf: dict[str, Any] = field(default_factory=dict)
     calibration: CalibrationConfig = field(default_factory=CalibrationConfig)
-    background: BackgroundSettings = field(default_factory=BackgroundSettings)
+    background: str = MISSING
     snr: SnrSettings = field(default_factory=SnrSettings)
     family: str = MISSING
     network: NetworkConfig = field(default_factory=NetworkConfig)
@@ -164,7 +163,7 @@ def _settings(config: Localize3DConfig, arguments: Arguments) -> Localize3DSetti
         psf=_psf_settings(config, arguments),
         optics=config.optics,
         camera=camera_settings(config.camera),
-        background=config.background,
+        background=config.background,  # type: ignore[arg-type]
         snr=config.snr,
         training=_training_settings(config),
         refine=config.refine,  # type: ignore[arg-type]

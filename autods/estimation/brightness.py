@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from autods.estimation.background import BackgroundRemovedMovie
+from autods.estimation.light import LightMovie
 
 _CHUNK, _MAX_FRAMES = 50, 1000
 #: Third factorial moment ratio of an electron-multiplying register's gain (exponential: 3!), and without one.
@@ -13,7 +13,7 @@ _THIRD_WITH_GAIN, _THIRD_WITHOUT = 6.0, 1.0
 
 
 def fluctuation_photons(
-    movie: BackgroundRemovedMovie,
+    movie: LightMovie,
     square_sum: float,
     cube_sum: float,
     qe: float = 1.0,
@@ -31,7 +31,7 @@ def fluctuation_photons(
     Parameters
     ----------
     movie
-        In photons, background removed.
+        The light above the background.
     square_sum, cube_sum
         See :func:`autods.optics.extent.power_sums`.
     qe, excess_noise, read_variance
@@ -55,7 +55,7 @@ def fluctuation_photons(
 
 
 def _cumulants(
-    movie: BackgroundRemovedMovie, qe: float
+    movie: LightMovie, qe: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Mean (with the background), variance and third central moment (Y, X) over time, in electrons."""
     n_frames = movie.shape[0]

@@ -53,6 +53,10 @@ class Backdrop:
     noise: NDArray[np.float32]
     valid: NDArray[np.bool_]
 
+    def __getitem__(self, frames: slice) -> Backdrop:
+        """Select frames."""
+        return Backdrop(self.background[frames], self.noise[frames], self.valid[frames])
+
     def summary(self) -> dict[str, Any]:
         """Return plain values for JSON: low, middle and high background and noise, and the valid share."""
         good = self.valid if self.valid.any() else np.ones_like(self.valid)

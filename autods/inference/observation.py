@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from autods.core import Camera
+from autods.estimation.scene import Backdrop
+
+#: The noise under emitters is at least this share of that without them, where the fitted light is negative.
+_LEAST_VARIANCE = 0.25
+#: Distance from pixels that are not valid, px.
+_CLEAR_PX = 0.5
 
 
 @dataclass(frozen=True)
@@ -33,6 +43,45 @@ class Observation:
     variance: Tensor
     valid: Tensor
     shot: float
+
+    @classmethod
+    def over_scene(
+        cls,
+        frames: NDArray[Any],
+        backdrop: Backdrop,
+        camera: Camera,
+        *,
+        gain_known: bool,
+        device: torch.device | str = "cpu",
+    ) -> Observation:
+        """Take frames (T, Y, X) in camera values over the scene that was measured.
+
+        Parameters
+        ----------
+        frames
+            (T, Y, X) camera values.
+        backdrop
+            The scene of these frames.
+        camera
+            Turns them into photons.
+        gain_known
+            Whether it does so truly; if not, the noise of the emitters' light is taken to be in proportion to
+            that of the level's.
+        device
+            Where to compute.
+        """
+
+        def photons(values: NDArray[Any]) -> Tensor:
+            return camera.to_photons(torch.from_numpy(np.asarray(values, np.float32)).to(device))
+
+        valid = torch.from_numpy(backdrop.valid).to(device)
+        background = photons(backdrop.background)
+        light = photons(np.nan_to_num(np.asarray(frames, np.float32))) - background
+        variance = (torch.from_numpy(backdrop.noise).to(device) * camera.photons_per_adu) ** 2
+        shot = camera.excess_noise_factor / camera.qe
+        if not gain_known:
+            shot = max(float(variance.median() / background.median().clamp_min(1e-3)), 1e-3)
+        return cls(light.masked_fill(~valid, 0), background, variance, valid, shot)
 
     @classmethod
     def over_level(
@@ -61,6 +110,56 @@ class Observation:
             torch.ones_like(frames, dtype=torch.bool),
             shot,
         )
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[Observation]) -> Observation:
+        """Join frames of one movie."""
+        return cls(
+            torch.cat([part.light for part in parts]),
+            torch.cat([part.background for part in parts]),
+            torch.cat([part.variance for part in parts]),
+            torch.cat([part.valid for part in parts]),
+            parts[0].shot,
+        )
+
+    def variance_under(self, light: Tensor) -> Tensor:
+        """Return the noise variance (T, Y, X) with emitters' expected light; infinite where not valid."""
+        expected = torch.maximum(self.variance + self.shot * light, _LEAST_VARIANCE * self.variance)
+        return expected.masked_fill(~self.valid, torch.inf)
+
+    def less(self, light: Tensor) -> Observation:
+        """Return what is left when emitters' expected light is taken away; its noise stays."""
+        return Observation(
+            (self.light - light).masked_fill(~self.valid, 0),
+            self.background,
+            self.variance,
+            self.valid,
+            self.shot,
+        )
+
+    def is_clear(
+        self, frame: NDArray[np.int64], x_px: NDArray[np.float64], y_px: NDArray[np.float64]
+    ) -> NDArray[np.bool_]:
+        """Tell (N,) which positions lie among pixels that measure light, half a pixel on all sides.
+
+        Nearer to a border that was cut off, most of what is found is the tail of an emitter beyond.
+
+        Parameters
+        ----------
+        frame
+            (N,) frames, from 0.
+        x_px, y_px
+            (N,) corner pixels.
+        """
+        valid = self.valid.cpu().numpy()
+        height, width = valid.shape[1:]
+        good = np.ones(len(frame), bool)
+        for dy in (-_CLEAR_PX, _CLEAR_PX):
+            for dx in (-_CLEAR_PX, _CLEAR_PX):
+                rows = np.floor(y_px + dy).astype(np.int64).clip(0, height - 1)
+                columns = np.floor(x_px + dx).astype(np.int64).clip(0, width - 1)
+                good &= valid[frame, rows, columns]
+        return good
 
     def __len__(self) -> int:
         """Count the frames."""

@@ -15,8 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from autods.core import Camera
 from autods.inference.linear_fit import scatter, solve, tents
+from autods.inference.observation import Observation
 from autods.inference.psf_windows import PsfWindows
 from autods.optics import PSFModel
 
@@ -29,8 +29,6 @@ _DAMPING = 0.05
 _CROWDED_SHARE = 0.6
 #: Largest step per axis, and largest distance from the network's position, in x and y (px) and z (nm).
 _MAX_STEP, _MAX_SHIFT = (0.4, 100.0), (1.5, 400.0)
-#: Median of the squared standard normal variable.
-_MEDIAN_CHI2 = 0.4549
 
 
 @dataclass(frozen=True)
@@ -102,12 +100,8 @@ class PsfFitter:
         Side of an emitter's window, odd.
     z_range_nm
         Lowest and highest depth.
-    camera
-        Noise model: variance ``F * photons / qe + read_noise^2``.
     refine
         Whether positions are refined; else only photons, background and precision are fitted.
-    calibrate_noise
-        Scale the camera's variance to the residuals, for a camera whose gain is not known.
     origin_px
         Column and row of the frames' corner in the full frame, for a PSF that changes over the field.
     """
@@ -117,39 +111,34 @@ class PsfFitter:
         psf: PSFModel,
         size_px: int,
         z_range_nm: tuple[float, float],
-        camera: Camera,
         *,
         refine: bool = True,
-        calibrate_noise: bool = False,
         origin_px: tuple[float, float] = (0.0, 0.0),
     ) -> None:
         self.origin_px = origin_px
         self.psf, self.size_px, self.z_range_nm = psf, size_px, z_range_nm
-        self.refine, self.calibrate_noise = refine, calibrate_noise
-        self._camera = camera
-        self._shot = camera.excess_noise_factor / camera.qe
+        self.refine = refine
 
     @torch.no_grad()
-    def __call__(self, frames: Tensor, background: Tensor, emitters: Emitters3D) -> PsfFit:
+    def __call__(self, observation: Observation, emitters: Emitters3D) -> PsfFit:
         """Fit the emitters of a block.
 
         Parameters
         ----------
-        frames
-            (T, Y, X) photons without the background; the fit runs on their device.
-        background
-            (T, Y, X) photons that were removed, which still make noise.
+        observation
+            The frames; the fit runs on their device.
         emitters
             Where the network places them.
         """
         order = np.argsort(emitters.frame, kind="stable")
         columns = np.zeros((9, len(emitters)))
         ordered = emitters.frame[order]
-        for first, last in _blocks(ordered, len(frames), _BLOCK_PX // self.size_px**2):
+        for first, last in _blocks(ordered, len(observation), _BLOCK_PX // self.size_px**2):
             rows = order[np.searchsorted(ordered, first) : np.searchsorted(ordered, last)]
             if len(rows):
-                windows = self._windows(frames[first:last], background[first:last], emitters, rows, first)
-                columns[:, rows] = _Fit(self, windows, emitters, rows).run()
+                part = observation[first:last]
+                windows = self._windows(part.light, emitters, rows, first)
+                columns[:, rows] = _Fit(self, part, windows, emitters, rows).run()
         return PsfFit(*columns)
 
     def image(self, fit: PsfFit, frame: NDArray[np.int64], shape: tuple[int, int, int]) -> Tensor:
@@ -160,51 +149,45 @@ class PsfFitter:
         nan = np.full(len(kept), np.nan)
         found = Emitters3D(frame[kept], fit.x_px[kept], fit.y_px[kept], fit.z_nm[kept], nan, nan)
         for rows in np.array_split(np.arange(len(kept)), 1 + len(kept) * self.size_px**2 // _BLOCK_PX):
-            windows = self._windows(empty, empty, found, rows, 0)
+            windows = self._windows(empty, found, rows, 0)
             psf = windows.images(self.psf) * windows.inside
             photons = torch.from_numpy(fit.photons[kept][rows]).to(device, torch.float32)
             empty = scatter(empty, psf * photons[:, None, None], windows.pixel)
         return empty
 
     def _windows(
-        self, frames: Tensor, background: Tensor, emitters: Emitters3D, rows: NDArray[np.int64], first: int
+        self, frames: Tensor, emitters: Emitters3D, rows: NDArray[np.int64], first: int
     ) -> PsfWindows:
         frame = torch.from_numpy(emitters.frame[rows] - first).to(frames.device)
         position = np.stack([emitters.x_px[rows], emitters.y_px[rows], emitters.z_nm[rows]], 1)
         xyz = torch.from_numpy(position).to(frames.device, torch.float32)
         pixel_nm = self.psf.pixel_size_nm
-        return PsfWindows(frames, background, frame, xyz, self.size_px, pixel_nm, self.origin_px)
-
-    def read_variance(self, device: torch.device) -> Tensor:
-        """Return the read noise's variance, a number or (Y, X), photons^2."""
-        return torch.as_tensor(self._camera.read_noise_photons, dtype=torch.float32, device=device) ** 2
-
-    def variance(self, level: Tensor) -> Tensor:
-        """Return the noise variance of frames of expected photons, the background included."""
-        return self._shot * level.clamp_min(0.1) + self.read_variance(level.device)
+        return PsfWindows(tuple(frames.shape), frame, xyz, self.size_px, pixel_nm, self.origin_px)
 
 
 class _Fit:
     """The fit of one block of frames."""
 
     def __init__(
-        self, fitter: PsfFitter, windows: PsfWindows, emitters: Emitters3D, rows: NDArray[np.int64]
+        self,
+        fitter: PsfFitter,
+        observation: Observation,
+        windows: PsfWindows,
+        emitters: Emitters3D,
+        rows: NDArray[np.int64],
     ) -> None:
-        self.fitter, self.windows = fitter, windows
+        self.fitter, self.observation, self.windows = fitter, observation, windows
         device = windows.xyz.device
         std_nm = np.stack([emitters.std_px[rows]] * 2 + [emitters.std_z_nm[rows]], 1)
         std_nm[:, :2] *= fitter.psf.pixel_size_nm
         precision = torch.from_numpy(std_nm**-2.0).to(device, torch.float32)
         self.precision = torch.nan_to_num(precision, nan=0.0, posinf=0.0)
         node_px = max(float(fitter.size_px), 10.0)
-        height, width = windows.frames.shape[1:]
-        self.axes = (
-            tents(height, node_px, windows.frames),
-            tents(width, node_px, windows.frames),
-        )
-        self.smooth = torch.zeros_like(windows.frames)
+        light = observation.light
+        height, width = light.shape[1:]
+        self.axes = tents(height, node_px, light), tents(width, node_px, light)
+        self.smooth = torch.zeros_like(light)
         self.photons = torch.zeros(len(rows), device=device)
-        self.scale = 1.0
 
     def run(self) -> NDArray[np.float64]:
         """Return the columns of `PsfFit` (9, n)."""
@@ -221,23 +204,18 @@ class _Fit:
 
     def _fit_photons(self, rounds: int) -> None:
         """Solve for photons and background at the present positions."""
-        windows = self.windows
+        windows, observation = self.windows, self.observation
         psf = windows.images(self.fitter.psf) * windows.inside
-        level = windows.background + windows.frames.flatten(1).median(1).values[:, None, None]
-        if self.photons.any():
-            level = windows.background + self._model(psf)
+        model = self._model(psf)
         active = torch.ones_like(self.photons)
         for _ in range(rounds):
-            weight = 1 / self.fitter.variance(level)
+            weight = 1 / observation.variance_under(model)
             unit = psf * active[:, None, None]
-            photons, nodes = solve(windows.frames, unit, windows.pixel, windows.frame, self.axes, weight)
+            photons, nodes = solve(observation.light, unit, windows.pixel, windows.frame, self.axes, weight)
             active = (photons > 0).float()
             self.photons = photons * active
             self.smooth = self.axes[0] @ nodes @ self.axes[1].T
-            level = windows.background + self._model(psf)
-        if self.fitter.calibrate_noise:
-            residual = windows.frames - (level - windows.background)
-            self.scale = float((residual**2 / self.fitter.variance(level)).median()) / _MEDIAN_CHI2
+            model = self._model(psf)
 
     def _model(self, psf: Tensor) -> Tensor:
         return scatter(self.smooth, psf * self.photons[:, None, None], self.windows.pixel)
@@ -246,7 +224,7 @@ class _Fit:
         """Return (n,) chi squared of each window."""
         windows = self.windows
         model = self._model(windows.images(self.fitter.psf) * windows.inside)
-        chi2 = (windows.frames - model) ** 2 / (self.fitter.variance(windows.background + model) * self.scale)
+        chi2 = (self.observation.light - model) ** 2 / self.observation.variance_under(model)
         return (chi2.flatten()[windows.pixel] * windows.inside).sum((1, 2))
 
     def _refine(self) -> None:
@@ -283,8 +261,8 @@ class _Fit:
         model = self._model(psf)
         flux = self.photons[:, None, None]
         slopes = torch.stack([dx * flux, dy * flux, dz * flux, psf * flux, torch.ones_like(psf)], 1)
-        variance = self.fitter.variance(windows.background + model) * self.scale
-        residual = (windows.frames - model).flatten()[windows.pixel]
+        variance = self.observation.variance_under(model)
+        residual = (self.observation.light - model).flatten()[windows.pixel]
         weight = windows.inside / variance.flatten()[windows.pixel]
         return slopes.flatten(2), residual.flatten(1), weight.flatten(1)
 
@@ -300,8 +278,8 @@ class _Fit:
         unknown = torch.full_like(error[:, 0], torch.inf)
         lateral = (0.5 * (error[:, 0] ** 2 + error[:, 1] ** 2)).sqrt() / pixel_nm
         centre = windows.pixel[:, self.fitter.size_px // 2, self.fitter.size_px // 2]
-        level = (self.smooth + windows.background).flatten()[centre].clamp_min(0)
-        noise = self.fitter.variance(self.smooth + windows.background).flatten()[centre] * self.scale
+        level = (self.smooth + self.observation.background).flatten()[centre].clamp_min(0)
+        noise = self.observation.variance_under(self.smooth).flatten()[centre]
         rows = [
             *windows.xyz.double().unbind(1),
             self.photons,

@@ -19,8 +19,8 @@ class PsfWindows:
 
     Parameters
     ----------
-    frames, background
-        (T, Y, X) photons without background, and the background that was removed.
+    shape
+        (T, Y, X) of the block.
     frame
         (N,) frame of each emitter.
     xyz
@@ -44,8 +44,7 @@ class PsfWindows:
 
     def __init__(
         self,
-        frames: Tensor,
-        background: Tensor,
+        shape: tuple[int, ...],
         frame: Tensor,
         xyz: Tensor,
         size_px: int,
@@ -53,15 +52,15 @@ class PsfWindows:
         origin_px: tuple[float, float] = (0.0, 0.0),
     ) -> None:
         self._origin_px = origin_px
-        _, height, width = frames.shape
-        self.frames, self.background, self.frame, self.xyz = frames, background, frame, xyz
+        _, height, width = shape
+        self.frame, self.xyz = frame, xyz
         self.size_px, self.pixel_size_nm = size_px, pixel_size_nm
         self._corner = xyz[:, :2].floor()
-        grid = torch.arange(size_px, device=frames.device) - size_px // 2
+        grid = torch.arange(size_px, device=xyz.device) - size_px // 2
         column, row = (self._corner[:, axis, None].long() + grid for axis in (0, 1))
         inside = ((row >= 0) & (row < height))[:, :, None] & ((column >= 0) & (column < width))[:, None, :]
         start = (frame[:, None] * height + row.clamp(0, height - 1)) * width
-        self.inside = inside.to(frames.dtype)
+        self.inside = inside.to(xyz.dtype)
         self.pixel = start[:, :, None] + column.clamp(0, width - 1)[:, None, :]
 
     def images(self, psf: PSFModel) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import logging
+import math
 from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -15,12 +16,15 @@ import numpy as np
 import torch
 
 from autods.core import LocalizationTable, UserError
-from autods.estimation.background import BackgroundRemovedMovie
+from autods.estimation.light import LightMovie
 from autods.estimation.profile import measure_scene
+from autods.estimation.scene import NoiseModel, Scene
 from autods.inference import pick_device
+from autods.inference.observation import Observation
 from autods.inference.psf_fit import PsfFitter
 from autods.io.movie import CroppedMovie, Movie, check_frames, open_movie
 from autods.io.tables import read_table
+from autods.optics.extent import peak_per_photon
 from autods.optics.turned import TURNS, TurnedPSF
 from autods.pipelines import figures3d, measure3d, outputs, outputs3d, psf_source, train3d, trial3d
 from autods.pipelines.blocks import Columns, OnShare, each_block, merge
@@ -28,7 +32,6 @@ from autods.pipelines.finish import Finished, drift_digest, finish
 from autods.pipelines.inputs import Instrument, crop_camera, resolve_instrument, with_measured
 from autods.pipelines.measure3d import Extent
 from autods.pipelines.model_stage import ModelStage
-from autods.pipelines.photons import PhotonMovie
 from autods.pipelines.psf_source import KnownPsf
 from autods.pipelines.settings import FinishSettings, camera_inputs, rows_to_plan
 from autods.pipelines.settings3d import Localize3DSettings
@@ -147,12 +150,15 @@ class _Run:
         self.device, self.folder, self.store, self.group = device, folder, store, group
         self.is_keeper = group is None or group.is_first
         self.stages = Stages(record, None if self.is_keeper else folder)
-        self.instrument = self._measured(instrument)
+        # The scene is that of all frames, whichever part of them is wanted.
         y0, x0 = part.origin_px
-        self.camera = crop_camera(self.instrument.camera, (y0, x0, y0 + part.shape[1], x0 + part.shape[2]))
-        background = settings.background
-        photons = PhotonMovie(part, self.camera)
-        self.movie = BackgroundRemovedMovie(photons, background.block, background.percentile)
+        roi = (y0, x0, y0 + part.shape[1], x0 + part.shape[2])
+        self.field = CroppedMovie(whole, None, roi)
+        self.noise = (
+            NoiseModel.of_camera(crop_camera(instrument.camera, roi)) if instrument.gain_known else None
+        )
+        self.instrument = self._measured(instrument)
+        self.camera = crop_camera(self.instrument.camera, roi)
         self._movie_key = (movie_sha256, settings.frames, settings.roi, to_json(self.instrument.rows))
 
     def _measured(self, instrument: Instrument) -> Instrument:
@@ -160,7 +166,7 @@ class _Run:
         if instrument.gain_known:
             return instrument
         with self.record.stage("measure the camera"):
-            measured = with_measured(instrument, measure_scene(self.part, instrument.optics).camera)
+            measured = with_measured(instrument, measure_scene(self.field, instrument.optics).camera)
         if not measured.gain_known:
             self.record.warn(
                 "the camera's gain or offset is not known: photons are in arbitrary units;"
@@ -174,21 +180,26 @@ class _Run:
             prepared = self._prepare()
         return None if prepared is None else self._localize(*prepared)
 
-    def _prepare(self) -> tuple[VolumeLocalizer, KnownPsf] | None:
+    def _prepare(self) -> tuple[VolumeLocalizer, KnownPsf, Scene] | None:
         """Carry out all but the last stage, or read what the first process has left of them."""
         settings, reaches = self.settings, self.settings.reaches
         known = self._calibrate()
         if not reaches("background"):
             return None
+        movie = self._light(known)
+        for note in movie.scene.validity.notes:
+            self.record.warn(note)
         background = self._stage(
-            "background", (settings.background, self._movie_key), self._measure_background
+            "background",
+            (settings.background, self._movie_key),
+            lambda _: measure3d.measure_background(movie, self.stages.figure("background")),
         )
         if not reaches("snr"):
             return None
         extent = Extent.of(known)
         measured = None
         if settings.psf.run is None:
-            measured = self._stage("snr", settings.snr, lambda _: self._measure_snr(known, background))
+            measured = self._stage("snr", settings.snr, lambda _: self._measure_snr(movie, known, background))
             if not reaches("train"):
                 return None
         model = ModelStage(self.stages, settings.training, self.folder, self.camera, self.device)
@@ -197,8 +208,8 @@ class _Run:
             model.save_figure()
         localizer = self._localizer(known, extent)
         if reaches("test"):
-            self._test(localizer, known, extent, measured)
-        return (localizer, known) if reaches("localize") else None
+            self._test(localizer, known, extent, measured, movie.scene)
+        return (localizer, known, movie.scene) if reaches("localize") else None
 
     def _stage(self, name: str, depends_on: object, compute: Any, **more: Any) -> dict[str, Any]:
         return self.stages.run(name, to_json(depends_on), compute, **more)
@@ -232,18 +243,30 @@ class _Run:
                 " depths"
             )
 
-    def _measure_background(self, _: Stage) -> dict[str, Any]:
-        return measure3d.measure_background(self.movie, self.stages.figure("background"))
+    def _light(self, known: KnownPsf) -> LightMovie:
+        """Return the movie's light above a scene as smooth as the PSF where it is sharpest."""
+        peak = peak_per_photon(known.model, *known.z_range_nm)
+        sigma_px = 1 / math.sqrt(2 * math.pi * peak)
+        scene = Scene(self.field, self.noise, sigma_px, self.settings.background)
+        first = self.part.first_frame
+        return LightMovie(scene, self.camera, first, first + self.part.shape[0])
 
-    def _measure_snr(self, known: KnownPsf, background: dict[str, Any]) -> dict[str, Any]:
-        return measure3d.measure_snr(
-            self.movie,
-            known,
-            self.settings.snr,
-            self.instrument.camera,
-            background,
-            self.stages.figure("snr"),
+    def _observe(self, scene: Scene, start: int, stop: int) -> Observation:
+        """Return frames of the part as the fits see them."""
+        first, last = start + self.part.first_frame, stop + self.part.first_frame
+        frames = self.field.read(first, last)
+        return Observation.over_scene(
+            frames,
+            scene(first, last, frames),
+            self.camera,
             gain_known=self.instrument.gain_known,
+            device=self.device,
+        )
+
+    def _measure_snr(self, movie: LightMovie, known: KnownPsf, background: dict[str, Any]) -> dict[str, Any]:
+        figure = self.stages.figure("snr")
+        return measure3d.measure_snr(
+            movie, known, self.settings.snr, self.instrument.camera, background, figure
         )
 
     def _localizer(self, known: KnownPsf, extent: Extent) -> VolumeLocalizer:
@@ -256,15 +279,18 @@ class _Run:
             fast,
             extent.fit_px,
             (known.z_range_nm[0] - _BEYOND_NM, known.z_range_nm[1] + _BEYOND_NM),
-            self.camera,
             refine=settings.refine == "mle",
-            calibrate_noise=not self.instrument.gain_known,
             origin_px=(float(self.part.origin_px[1]), float(self.part.origin_px[0])),
         )
         return VolumeLocalizer(finder, fitter, settings.significance, settings.passes)
 
     def _test(
-        self, localizer: VolumeLocalizer, known: KnownPsf, extent: Extent, measured: dict[str, Any] | None
+        self,
+        localizer: VolumeLocalizer,
+        known: KnownPsf,
+        extent: Extent,
+        measured: dict[str, Any] | None,
+        scene: Scene,
     ) -> None:
         settings = self.settings
         depends = (settings.refine, settings.threshold, settings.significance)
@@ -277,7 +303,9 @@ class _Run:
                 )
                 for name in (TURNS if train3d.is_told(self.folder) else ())
             }
-            real, real_example = trial3d.try_real(localizer, self.movie, self.device, turned)
+            chosen = trial3d.chosen_frames(self.part.shape[0])
+            observation = Observation.concatenate([self._observe(scene, t, t + 1) for t in chosen])
+            real, real_example = trial3d.try_real(localizer, observation, chosen, turned)
             results: dict[str, Any] = {"real": real}
             simulated_example = None
             if measured is not None:
@@ -295,10 +323,10 @@ class _Run:
         if line is not None:
             self.record.warn(f"{line}; look at the figure of the test")
 
-    def _localize(self, localizer: VolumeLocalizer, known: KnownPsf) -> LocalizationTable:
+    def _localize(self, localizer: VolumeLocalizer, known: KnownPsf, scene: Scene) -> LocalizationTable:
         n_frames = self.part.shape[0]
         starts = range(0, n_frames, min(block_length(self.part.shape), _BLOCK_FRAMES))
-        compute = functools.partial(self._localize_block, localizer, starts)
+        compute = functools.partial(self._localize_block, localizer, scene, starts)
         blocks = list(each_block(self.record, self.store, starts, compute, self.group))
         if not self.is_keeper:
             return LocalizationTable.empty()
@@ -313,13 +341,10 @@ class _Run:
         self.store.clear()
         return finished.table
 
-    def _localize_block(self, localizer: VolumeLocalizer, starts: range, start: int, _: OnShare) -> Columns:
-        stop = min(start + starts.step, starts.stop)
-        frames, background = (
-            measure3d.as_tensor(values, self.device)
-            for values in (self.movie.read(start, stop), self.movie.background(start, stop))
-        )
-        block = localizer(frames, background)
+    def _localize_block(
+        self, localizer: VolumeLocalizer, scene: Scene, starts: range, start: int, _: OnShare
+    ) -> Columns:
+        block = localizer(self._observe(scene, start, min(start + starts.step, starts.stop)))
         block["frame"] = block["frame"] + start
         return block
 

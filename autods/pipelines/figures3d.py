@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from autods.calibration.bead_report import new_figure, save_figure
 from autods.core import LocalizationTable
 from autods.core.grid import nm_to_px
-from autods.estimation.background import BackgroundRemovedMovie
+from autods.estimation.light import LightMovie
 from autods.estimation.snr3d import Characterisation
 from autods.pipelines.streaming3d import Columns
 from autods.training.history import read_history
@@ -43,7 +43,7 @@ def save_background(
     save_figure(figure, path)
 
 
-def save_snr(movie: BackgroundRemovedMovie, found: Characterisation, path: Path) -> None:
+def save_snr(movie: LightMovie, found: Characterisation, path: Path) -> None:
     """Draw the brightest values over some frames with the region, and the region's distribution of values."""
     from matplotlib.patches import Rectangle
 

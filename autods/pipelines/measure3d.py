@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from autods.core import Camera, UserError
-from autods.estimation.background import BackgroundRemovedMovie
+from autods.core import Camera
 from autods.estimation.brightness import fluctuation_photons
+from autods.estimation.light import LightMovie
 from autods.estimation.snr3d import (
     NOISE_WIDENING,
     PHOTON_WIDENING,
@@ -30,7 +30,7 @@ from autods.simulation import PsfRenderer, Simulator, VolumeConditions
 #: Share of an emitter's light within the window of the fits, and within that of simulations; largest sides.
 FIT_SHARE, RENDER_SHARE = 0.85, 0.95
 _MAX_RENDER_PX = 81
-#: Largest noise that is trained for, over that of the darkest pixel.
+#: Largest noise that is trained for, over that of the quietest pixels.
 _MAX_NOISE_RATIO = 3.0
 #: Background that its subtraction may leave behind, in units of the noise's variance.
 _REMAINDER = 0.15
@@ -71,12 +71,14 @@ class Extent:
         return cls(max(sides[0], 9), max(sides[1], 11))
 
 
-def measure_background(movie: BackgroundRemovedMovie, figure: Path) -> dict[str, Any]:
-    """Summarize the background of a movie in photons, and draw it."""
+def measure_background(movie: LightMovie, figure: Path) -> dict[str, Any]:
+    """Summarize background and noise of a movie in photons, and draw them."""
     n_frames = movie.shape[0]
     chosen = np.unique(np.linspace(0, n_frames - 1, 5).round().astype(int)).tolist()
     background = np.concatenate([movie.background(t, t + 1) for t in chosen])
+    noise = np.concatenate([movie.noise(t, t + 1) for t in chosen])
     low, median, high = (float(value) for value in np.percentile(background, [1, 50, 99]))
+    quiet, _, noisy = (float(value) for value in np.nanpercentile(noise, [1, 50, 99]))
     middle = n_frames // 2
     figures3d.save_background(
         movie.read(middle, middle + 1)[0] + movie.background(middle, middle + 1)[0],
@@ -85,37 +87,39 @@ def measure_background(movie: BackgroundRemovedMovie, figure: Path) -> dict[str,
         chosen,
         figure,
     )
-    return {"photons_1st_percentile": low, "photons_median": median, "photons_99th_percentile": high}
+    return {
+        "photons_1st_percentile": low,
+        "photons_median": median,
+        "photons_99th_percentile": high,
+        "noise_1st_percentile": quiet,
+        "noise_99th_percentile": noisy,
+    }
 
 
 def measure_snr(
-    movie: BackgroundRemovedMovie,
+    movie: LightMovie,
     known: KnownPsf,
     settings: SnrSettings,
     camera: Camera,
     background: dict[str, Any],
     figure: Path,
-    *,
-    gain_known: bool,
 ) -> dict[str, Any]:
     """Measure noise, photons and density, and say what to train for.
 
     Parameters
     ----------
     movie
-        In photons, without background.
+        The light above the background.
     known
         The PSF.
     settings
         Where to look.
     camera
-        For the noise of a bright background.
+        For the noise of the light.
     background
         From `measure_background`.
     figure
         File of the figure.
-    gain_known
-        Whether the movie is in photons indeed.
     """
     peak = peak_per_photon(known.model, *known.z_range_nm)
     found = characterise(movie, peak, settings.region, settings.size_px, settings.max_pixel_value)
@@ -132,7 +136,7 @@ def measure_snr(
     crowded = settings.max_pixel_value is None and found.photons > _BRIGHTEST * fluctuation
     brightest = _BRIGHTEST * fluctuation if crowded else found.photons
     density = light_density_per_um2(movie, _MEAN_SHARE * brightest, pixel_nm)
-    noise_low, noise_high = _noise_range(found.noise_std, background, camera, gain_known=gain_known)
+    noise_low, noise_high = _noise_range(background)
     photons_range = [factor * brightest for factor in PHOTON_WIDENING]
     dimmest = max(_DIMMEST_PEAK * noise_low / peak, _DIMMEST_SHARE * brightest)
     figures3d.save_snr(movie, found, figure)
@@ -154,35 +158,10 @@ def measure_snr(
     }
 
 
-def _noise_range(
-    measured_std: float, background: dict[str, Any], camera: Camera, *, gain_known: bool
-) -> tuple[float, float]:
-    """Return the noise to train for: from that of the darkest pixel, widened, to that of the brightest place.
-
-    In a crowded field even the darkest pixel is rarely dark, and its light is no noise: with a known camera,
-    the noise of the background is the most that can be meant.
-    """
-    low = measured_std
-    if not low > 0:
-        raise UserError(
-            "the darkest pixel of the movie shows no noise at all: correct camera.offset_adu and"
-            " camera.e_per_adu, or choose another snr.region"
-        )
-    if not gain_known:
-        return low, NOISE_WIDENING[1] * low
-    bright = _background_noise(background["photons_99th_percentile"], camera)
-    low = min(low, bright)
-    return low, min(max(NOISE_WIDENING[1] * low, bright), _MAX_NOISE_RATIO * low)
-
-
-def _background_noise(low_percentile: float, camera: Camera) -> float:
-    """Noise of a background whose 5th percentile is known: 1.64 standard deviations below its mean."""
-    shot = camera.excess_noise_factor / camera.qe
-    read_variance = float(np.mean(np.square(camera.read_noise_photons)))
-    std = 0.0
-    for _ in range(20):
-        std = math.sqrt(max(low_percentile + 1.64 * std, 0.0) * shot + read_variance)
-    return std
+def _noise_range(background: dict[str, Any]) -> tuple[float, float]:
+    """Return the noise to train for: from that of the quietest pixels, widened, to that of the noisiest."""
+    low, high = background["noise_1st_percentile"], background["noise_99th_percentile"]
+    return low, min(max(NOISE_WIDENING[1] * low, high), _MAX_NOISE_RATIO * low)
 
 
 def training_conditions(

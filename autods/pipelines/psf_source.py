@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from autods.calibration.bead_calibration import calibrate_beads, z_positions
 from autods.calibration.bead_report import save_figure, stack_figure, write_calibration
@@ -19,7 +20,6 @@ from autods.optics import PSFModel, PupilPSF, SplinePSF, load_psf, save_psf, tab
 from autods.optics.field import FieldPSF, FieldVariation
 from autods.optics.storage import load_variation
 from autods.pipelines.inputs import Instrument
-from autods.pipelines.photons import repair
 from autods.pipelines.settings3d import PsfSettings
 from autods.runs.provenance import digest_file
 from autods.simulation import PsfRenderer
@@ -247,3 +247,15 @@ def _require_optics(optics: OpticalSystem) -> None:
     for name in ("wavelength_nm", "na"):
         if getattr(optics, name) is None:
             raise UserError(f"a calibration needs optics.{name}: give optics.{name}=VALUE")
+
+
+def repair(frames: NDArray[Any]) -> NDArray[np.float32]:
+    """Return frames (T, Y, X) as float32, values that are not finite replaced by their frame's median."""
+    values = np.asarray(frames, np.float32)
+    valid = np.isfinite(values)
+    if valid.all():
+        return values
+    values = values.copy()
+    for frame, good in zip(values, valid, strict=True):
+        frame[~good] = np.median(frame[good]) if good.any() else 0.0
+    return values

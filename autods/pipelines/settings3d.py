@@ -9,6 +9,7 @@ from typing import Literal
 
 from autods.calibration.bead_calibration import BeadSettings
 from autods.core import OpticalSystem, UserError
+from autods.estimation.scene import METHODS, Method
 from autods.optics import PSFModel
 from autods.pipelines.settings import CameraSettings, FinishSettings, OpticsSettings
 
@@ -73,22 +74,6 @@ class PsfSettings:
         low, high = self.z_min_nm, self.z_max_nm
         if low is not None and high is not None and not high > low:
             raise UserError(f"psf.z_max_nm={high:g} is not above psf.z_min_nm={low:g}: correct the range")
-
-
-@dataclass(frozen=True)
-class BackgroundSettings:
-    """Removal of the background, see :class:`autods.estimation.background.BackgroundRemovedMovie`.
-
-    Parameters
-    ----------
-    block
-        Frames of a block, about.
-    percentile
-        Share of dark frames that every pixel is expected to have, percent.
-    """
-
-    block: int = 100
-    percentile: float = 5.0
 
 
 @dataclass(frozen=True)
@@ -167,7 +152,9 @@ class Localize3DSettings:
         Source and depth range of the PSF.
     optics, camera
         What is known of the instrument.
-    background, snr, training
+    background
+        How the background is found, see :class:`autods.estimation.scene.Scene`.
+    snr, training
         Settings of the stages.
     refine
         ``mle``: positions refined by maximum likelihood with the PSF; ``none``: as the network gives them.
@@ -197,7 +184,7 @@ class Localize3DSettings:
     psf: PsfSettings
     optics: OpticsSettings = field(default_factory=OpticsSettings)
     camera: CameraSettings = field(default_factory=CameraSettings)
-    background: BackgroundSettings = field(default_factory=BackgroundSettings)
+    background: Method = "auto"
     snr: SnrSettings = field(default_factory=SnrSettings)
     training: TrainingSettings = field(default_factory=TrainingSettings)
     refine: Literal["mle", "none"] = "mle"
@@ -217,6 +204,8 @@ class Localize3DSettings:
     def __post_init__(self) -> None:
         if self.until not in STAGES:
             raise UserError(f"until={self.until}: use one of {', '.join(STAGES)}")
+        if self.background not in METHODS:
+            raise UserError(f"background is {self.background!r}: use one of {', '.join(METHODS)}")
         if self.refine not in ("none", "mle"):
             raise UserError(f"refine is {self.refine!r}: use none or mle")
         if self.passes < 1:

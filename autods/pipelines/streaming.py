@@ -14,7 +14,7 @@ from autods.core import Camera
 from autods.core.grid import px_to_nm
 from autods.estimation.empty import noise_peak
 from autods.estimation.patch import summarize
-from autods.estimation.scene import Backdrop, Scene
+from autods.estimation.scene import Scene
 from autods.estimation.spots import matched_filter
 from autods.estimation.statistics import FrameStatistics, frame_statistics
 from autods.inference import (
@@ -35,8 +35,6 @@ from autods.pipelines.settings import Refine, Scope
 BLOCK_PX = 8_000_000
 #: Frames of a patch of lower SNR are never skipped: single emitters do not stand out of the noise there.
 SKIP_MIN_SNR = 3.5
-#: A position must be this far from pixels that measure nothing, px.
-_CLEAR_PX = 0.5
 #: Share of a block that counts as done once the networks are; the fits follow.
 _NETWORK_SHARE = 0.8
 #: A block is at most this many frames, so that small movies show progress and resume too.
@@ -74,26 +72,6 @@ def _numbers(predicted: torch.Tensor | None, n: int) -> NDArray[np.float64]:
 def _known(predicted: NDArray[np.float64] | None, fitted: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return what is predicted, and what is fitted where nothing is."""
     return fitted if predicted is None else np.where(np.isfinite(predicted), predicted, fitted)
-
-
-def _on_valid(
-    frame: NDArray[np.int64],
-    x_px: NDArray[np.float64],
-    y_px: NDArray[np.float64],
-    valid: NDArray[np.bool_],
-) -> NDArray[np.bool_]:
-    """Tell (N,) which positions lie among pixels (T, Y, X) that measure light, half a pixel on all sides.
-
-    Nearer to a border that was cut off, most of what is found is the tail of an emitter beyond.
-    """
-    height, width = valid.shape[1:]
-    good = np.ones(len(frame), bool)
-    for dy in (-_CLEAR_PX, _CLEAR_PX):
-        for dx in (-_CLEAR_PX, _CLEAR_PX):
-            rows = np.floor(y_px + dy).astype(np.int64).clip(0, height - 1)
-            columns = np.floor(x_px + dx).astype(np.int64).clip(0, width - 1)
-            good &= valid[frame, rows, columns]
-    return good
 
 
 def ignore_share(share: float) -> None:
@@ -197,24 +175,18 @@ class BlockLocalizer:
             tell(_NETWORK_SHARE * (patch.tile.index + 1) / len(self._plan.patches))
         shape = (values.shape[1], values.shape[2])
         found = stitch(Found.concatenate(parts), self._plan.tiles, shape)
-        good = _on_valid(found.frame, found.x_px, found.y_px, backdrop.valid[own])
-        found = found.select(np.flatnonzero(good))
-        return {**self._table(self._observation(frames, backdrop, own), found), "used": used}
+        observation = Observation.over_scene(
+            frames[own],
+            backdrop[own],
+            self._camera,
+            gain_known=self._gain_known,
+            device=self._device,
+        )
+        found = found.select(np.flatnonzero(observation.is_clear(found.frame, found.x_px, found.y_px)))
+        return {**self._table(observation, found), "used": used}
 
     def _photons(self, values: NDArray[Any]) -> torch.Tensor:
         return self._camera.to_photons(torch.from_numpy(np.asarray(values, np.float32)).to(self._device))
-
-    def _observation(self, frames: NDArray[Any], backdrop: Backdrop, own: slice) -> Observation:
-        """Return the block in photons, as the fits see it."""
-        per_adu = self._camera.photons_per_adu
-        valid = torch.from_numpy(backdrop.valid[own]).to(self._device)
-        background = self._photons(backdrop.background[own])
-        light = self._photons(np.nan_to_num(np.asarray(frames[own], np.float32))) - background
-        variance = (torch.from_numpy(backdrop.noise[own]).to(self._device) * per_adu) ** 2
-        shot = self._camera.excess_noise_factor / self._camera.qe
-        if not self._gain_known:
-            shot = max(float(variance.median() / background.median().clamp_min(1e-3)), 1e-3)
-        return Observation(light.masked_fill(~valid, 0), background, variance, valid, shot)
 
     def _choose(self, patch: PatchPlan, core: NDArray[np.float32]) -> dict[str, NDArray[np.int64]]:
         """Return, by model, the frames of the block that it gets; frames without events are left out."""
@@ -332,7 +304,7 @@ class BlockLocalizer:
             "background": fit.background,
             "uncertainty_xy_nm": px_to_nm(fit.uncertainty_px, pixel_nm),
         }
-        good = _on_valid(found.frame, fit.x_px, fit.y_px, observation.valid.cpu().numpy())
+        good = observation.is_clear(found.frame, fit.x_px, fit.y_px)
         good &= fit.photons * spare >= columns["photons"]
         columns = {name: values[good] for name, values in {**columns, **refined}.items()}
         order = np.lexsort((columns["x_nm"], columns["y_nm"], columns["frame"]))

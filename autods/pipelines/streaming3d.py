@@ -13,6 +13,7 @@ from torch import Tensor
 
 from autods.core.grid import px_to_nm
 from autods.inference import Found, Localizer, Tile, stitch, tile_field
+from autods.inference.observation import Observation
 from autods.inference.psf_fit import Emitters3D, PsfFit, PsfFitter
 from autods.representation import Detections
 
@@ -79,13 +80,13 @@ class VolumeLocalizer:
         self._finder, self.fitter = finder, fitter
         self._min_significance, self._passes = min_significance, passes
 
-    def __call__(self, frames: Tensor, background: Tensor) -> Columns:
+    def __call__(self, observation: Observation) -> Columns:
         """Localize a block.
 
         Parameters
         ----------
-        frames, background
-            (T, Y, X) photons without background, and the background that was removed.
+        observation
+            The frames.
 
         Returns
         -------
@@ -93,14 +94,16 @@ class VolumeLocalizer:
             Columns of `LocalizationTable` by name, frames from 0 and positions in nm, both within the block
             and the region, ordered by frame, y, x.
         """
-        shape = (int(frames.shape[0]), int(frames.shape[1]), int(frames.shape[2]))
-        found = self._find(frames, self.fitter.variance(background))
-        found, fit, keep = self._fit(frames, background, found)
+        nothing = torch.zeros_like(observation.light)
+        found = self._find(observation.light, observation.variance_under(nothing))
+        found, fit, keep = self._fit(observation, found)
         for _ in range(self._passes - 1):
-            model = self.fitter.image(_kept(fit, keep), found.frame[keep], shape).to(frames.device)
+            model = self.fitter.image(_kept(fit, keep), found.frame[keep], _shape(observation)).to(
+                nothing.device
+            )
             # A calibrated PSF is wrong by some part of itself: what it leaves there is no molecule.
-            variance = self.fitter.variance(background + model) + (_MISMATCH * model) ** 2
-            more = self._find(frames - model, variance)
+            variance = observation.variance_under(model) + (_MISMATCH * model) ** 2
+            more = self._find(observation.less(model).light, variance)
             more = more.select(more.confidence >= _SURER)
             if not len(more):
                 break
@@ -108,22 +111,26 @@ class VolumeLocalizer:
             settled = replace(
                 found.select(keep), x_px=fit.x_px[keep], y_px=fit.y_px[keep], z_nm=fit.z_nm[keep]
             )
-            found, fit, keep = self._fit(frames, background, Found.concatenate([settled, more]))
-        return self._columns(found, fit, keep, frames.shape)
+            found, fit, keep = self._fit(observation, Found.concatenate([settled, more]))
+        return self._columns(found, fit, keep, observation.light.shape)
 
-    def _fit(
-        self, frames: Tensor, background: Tensor, found: Found
-    ) -> tuple[Found, PsfFit, NDArray[np.bool_]]:
-        """Fit, and tell which estimates are significant and not another of the same molecule."""
-        fit = self.fitter(frames, background, _emitters(found))
-        keep = (fit.photons > 0) & (fit.significance >= self._min_significance)
+    def _fit(self, observation: Observation, found: Found) -> tuple[Found, PsfFit, NDArray[np.bool_]]:
+        """Fit, and tell which estimates are significant, on pixels that measure light, and not another of the
+        same molecule.
+        """
+        fit = self.fitter(observation, _emitters(found))
+        keep = self._is_sure(observation, found, fit)
         twins = ~_is_distinct(fit, found.frame, keep)
         if twins.any():
             # The photons of two estimates of one molecule are shared between them: fit once more without.
             found = found.select(np.flatnonzero(keep & ~twins))
-            fit = self.fitter(frames, background, _emitters(found))
-            keep = (fit.photons > 0) & (fit.significance >= self._min_significance)
+            fit = self.fitter(observation, _emitters(found))
+            keep = self._is_sure(observation, found, fit)
         return found, fit, keep
+
+    def _is_sure(self, observation: Observation, found: Found, fit: PsfFit) -> NDArray[np.bool_]:
+        sure = (fit.photons > 0) & (fit.significance >= self._min_significance)
+        return sure & observation.is_clear(found.frame, fit.x_px, fit.y_px)
 
     def image(self, columns: Columns, shape: tuple[int, int, int]) -> Tensor:
         """Render localizations of a block into frames (T, Y, X), without background."""
@@ -183,6 +190,11 @@ class VolumeLocalizer:
         columns = {name: values[keep] for name, values in columns.items()}
         order = np.lexsort((columns["x_nm"], columns["y_nm"], columns["frame"]))
         return {name: values[order] for name, values in columns.items()}
+
+
+def _shape(observation: Observation) -> tuple[int, int, int]:
+    n_frames, height, width = observation.light.shape
+    return n_frames, height, width
 
 
 def _kept(fit: PsfFit, rows: NDArray[np.bool_]) -> PsfFit:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from autods.core import Camera, LocalizationTable
-from autods.estimation.background import BackgroundRemovedMovie
+from autods.inference.observation import Observation
 from autods.metrics.detection import detection_metrics
 from autods.metrics.matching import match
 from autods.optics import PSFModel, crlb
@@ -51,10 +51,9 @@ def try_simulated(
     scenes = conditions.sample(_SIMULATED, side, generator).to(device)
     simulator = photon_simulator(known, extent, camera, device)
     counts = simulator(scenes, (side, side), torch.Generator(device).manual_seed(_SEED))
-    frames = counts / camera.qe
     assert scenes.noise_std is not None
-    noise = scenes.noise_std.square()[:, None, None].expand_as(frames)
-    columns = localizer(frames, noise.contiguous())
+    observation = _simulated_observation(counts / camera.qe, scenes.noise_std, camera)
+    columns = localizer(observation)
     truth = _truth(scenes, side * conditions.pixel_size_nm)
     found = LocalizationTable.build(**columns)
     scores = detection_metrics(truth, found, _RADIUS_NM, _AXIAL_RADIUS_NM)
@@ -77,20 +76,48 @@ def try_simulated(
         "rmse_axial_nm": scores.rmse_axial_nm,
         "lateral_error_over_bound": lateral,
         "axial_error_over_bound": axial,
-        "explained_variance": _of_block(localizer, frames, noise, columns)[0],
+        "explained_variance": _of_block(localizer, observation, columns)[0],
     }
     return results, figures3d.SimulatedExample.choose(
-        frames.cpu().numpy(), truth, found, conditions.pixel_size_nm
+        observation.light.cpu().numpy(), truth, found, conditions.pixel_size_nm
     )
+
+
+def _simulated_observation(frames: Tensor, noise_std: Tensor, camera: Camera) -> Observation:
+    """Return simulated frames without background (T, Y, X), of normal noise of that deviation (T,)."""
+    return Observation(
+        frames,
+        torch.zeros_like(frames),
+        noise_std.square()[:, None, None].expand_as(frames).contiguous(),
+        torch.ones_like(frames, dtype=torch.bool),
+        camera.excess_noise_factor / camera.qe,
+    )
+
+
+def chosen_frames(n_frames: int) -> list[int]:
+    """Return the frames of a movie on which a localizer is tried."""
+    chosen = np.linspace(0, n_frames - 1, min(_REAL, n_frames)).round().astype(int)
+    return [int(t) for t in np.unique(chosen)]
 
 
 def try_real(
     localizer: VolumeLocalizer,
-    movie: BackgroundRemovedMovie,
-    device: torch.device,
+    observation: Observation,
+    chosen: list[int],
     turned: Mapping[str, VolumeLocalizer],
 ) -> tuple[dict[str, Any], figures3d.RealExample]:
     """Localize some frames of the movie, render what was found, and tell how much of the light it explains.
+
+    Parameters
+    ----------
+    localizer
+        With the PSF.
+    observation
+        The frames `chosen_frames` of the movie.
+    chosen
+        Their numbers.
+    turned
+        Localizers with the PSF mirrored or turned, by name.
 
     Returns
     -------
@@ -99,16 +126,9 @@ def try_real(
         background and less what noise alone gives; ``turned``: the same with the PSFs of ``turned``; and a
         frame to draw.
     """
-    n_frames = movie.shape[0]
-    chosen = np.unique(np.linspace(0, n_frames - 1, min(_REAL, n_frames)).round().astype(int)).tolist()
-    frames = np.concatenate([movie.read(t, t + 1) for t in chosen])
-    background = np.concatenate([movie.background(t, t + 1) for t in chosen])
-    tensors = [torch.from_numpy(values).to(device) for values in (frames, background)]
-    columns = localizer(*tensors)
-    explained, signal, model = _of_block(localizer, tensors[0], tensors[1], columns)
-    others = {
-        name: _of_block(other, tensors[0], tensors[1], other(*tensors))[0] for name, other in turned.items()
-    }
+    columns = localizer(observation)
+    explained, signal, model = _of_block(localizer, observation, columns)
+    others = {name: _of_block(other, observation, other(observation))[0] for name, other in turned.items()}
     results = {
         "frames": chosen,
         "localizations": len(columns["frame"]),
@@ -119,12 +139,13 @@ def try_real(
 
 
 def _of_block(
-    localizer: VolumeLocalizer, frames: Tensor, background: Tensor, columns: Columns
+    localizer: VolumeLocalizer, observation: Observation, columns: Columns
 ) -> tuple[float, NDArray[np.float32], NDArray[np.float32]]:
     """Return the explained variance, the signal and the model of a block of frames."""
+    frames = observation.light
     shape = (int(frames.shape[0]), int(frames.shape[1]), int(frames.shape[2]))
-    model = localizer.image(columns, shape).to(frames.device)
-    noise = localizer.fitter.variance(background + model).cpu().numpy()
+    model = localizer.image(columns, shape).to(frames.device).masked_fill(~observation.valid, 0)
+    noise = observation.variance_under(model).masked_fill(~observation.valid, 0).cpu().numpy()
     signal, rendered = frames.cpu().numpy(), model.cpu().numpy()
     floor = np.median(signal - rendered, axis=(1, 2), keepdims=True)
     signal = signal - floor
@@ -140,21 +161,29 @@ def unexplained(real: dict[str, Any], simulated: dict[str, Any] | None) -> str |
         Results of the two trials. Frames simulated with the PSF tell how much of the light is explained when
         it is the true one.
     """
-    own, turned = real["explained_variance"], real["turned"]
+    own = real["explained_variance"]
+    turned = {name: share for name, share in real["turned"].items() if _is_known(share)}
+    if not _is_known(own):
+        return None  # the frames hold no light above their noise
     best = max(turned, key=lambda name: turned[name], default=None)
     if best is not None and 1 - turned[best] < _LEFT * (1 - own):
         return (
             f"the PSF {best} explains more of the movie's light ({100 * turned[best]:.0f} %) than the PSF"
             f" itself ({100 * own:.0f} %): check the orientation and the order of the bead stack's slices"
         )
-    usual = 0.0 if simulated is None else simulated["explained_variance"]
-    if own < _SHARE * usual:
+    usual = None if simulated is None else simulated["explained_variance"]
+    if _is_known(usual) and own < _SHARE * usual:
         return (
             f"the PSF explains {100 * own:.0f} % of the movie's light, and {100 * usual:.0f} % of that of"
             " frames simulated with it: check that beads and movie are of one microscope, the depths and the"
             " focal plane"
         )
     return None
+
+
+def _is_known(share: float | None) -> TypeGuard[float]:
+    """Tell whether a share is a number: in a record that was read again, NaN is None."""
+    return share is not None and math.isfinite(share)
 
 
 def _explained(

@@ -236,6 +236,17 @@ POSITION = Field(
 FRAMES = Field("frames", "Frames", "START:STOP, from 0", kind="frames", usual="all")
 ROI = Field("roi", "Region", "Y0:X0:Y1:X1, px", kind="roi", usual="whole field")
 PART = (CHANNEL, POSITION, FRAMES, ROI)
+BACKGROUND = Field(
+    "background",
+    "Background",
+    kind="choice",
+    choices=(
+        ("auto", "automatic"),
+        ("temporal", "from each pixel over time"),
+        ("spatial", "from the neighbourhood"),
+        ("none", "one level"),
+    ),
+)
 _SELECTION = {
     "average": "average of density and SNR (the paper's)",
     "density": "by density",
@@ -258,17 +269,7 @@ _ADVANCED = (
         usual="the better one that is there",
     ),
     Field("tiling.patch_um", "Patch side", "µm", low=MIN_PATCH_UM, high=1000),
-    Field(
-        "background",
-        "Background",
-        kind="choice",
-        choices=(
-            ("auto", "automatic"),
-            ("temporal", "from each pixel over time"),
-            ("spatial", "from the neighbourhood"),
-            ("none", "one level"),
-        ),
-    ),
+    BACKGROUND,
     Field("rescale", "Fit the movie to the model's optics", kind="choice", choices=YES_NO),
     Field(
         "decode.threshold", "Detection threshold", "confidence", low=0, high=1000, above=True, usual="model's"

@@ -13,6 +13,7 @@ from autods.core.resources import conf_dir
 from autods.io.atomic import atomic_path
 from autods.pipelines.settings3d import STAGES
 from autods.web.fields import (
+    BACKGROUND,
     CAMERA,
     FINISH,
     INDICES,
@@ -98,11 +99,8 @@ _STEPS = (
     Step(
         "background",
         "Background",
-        "Removes the light that does not blink, block by block.",
-        (
-            Field("background.block", "Frames of a block", kind="whole", low=2, high=100000),
-            Field("background.percentile", "Percentile", "%", low=0, high=100),
-        ),
+        "Measures what lies under the molecules: background, noise and pixels that measure no light.",
+        (BACKGROUND,),
     ),
     Step(
         "snr",

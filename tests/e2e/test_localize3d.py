@@ -107,7 +107,9 @@ def test_noise_and_photons_are_those_of_the_simulation(run: Path) -> None:
     assert found["noise_std"] == pytest.approx(np.sqrt(20), rel=0.35)
     assert found["photons"] > 4000
     background = json.loads((run / "stages" / "background.json").read_text())["results"]
-    assert background["photons_median"] == pytest.approx(14, abs=5)
+    assert background["photons_median"] == pytest.approx(20, abs=3)
+    assert background["noise_1st_percentile"] == pytest.approx(np.sqrt(20), rel=0.15)
+    assert found["noise_std_range"][0] == background["noise_1st_percentile"]
 
 
 def test_repeating_does_nothing_and_a_later_change_keeps_the_training(
@@ -190,10 +192,10 @@ def test_an_interrupted_localization_goes_on(
     assert localize(folder, whole, *FORMULA) == 0
     original = autods3d._Run._localize_block
 
-    def stop_in_the_second(self, localizer, starts, start, tell):
+    def stop_in_the_second(self, localizer, scene, starts, start, tell):
         if start >= 10:
             raise KeyboardInterrupt
-        return original(self, localizer, starts, start, tell)
+        return original(self, localizer, scene, starts, start, tell)
 
     monkeypatch.setattr(autods3d._Run, "_localize_block", stop_in_the_second)
     assert localize(folder, out, *FORMULA) == 130

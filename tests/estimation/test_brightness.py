@@ -3,8 +3,9 @@ import pytest
 import torch
 
 from autods.core import Camera, OpticalSystem
-from autods.estimation.background import BackgroundRemovedMovie
 from autods.estimation.brightness import fluctuation_photons
+from autods.estimation.light import LightMovie
+from autods.estimation.scene import NoiseModel, Scene
 from autods.io.movie import ArrayMovie
 from autods.optics import PSF_MODELS
 from autods.optics.extent import power_sums
@@ -12,6 +13,10 @@ from autods.simulation import PsfRenderer, Simulator, VolumeConditions
 
 RANGE_NM = (-400.0, 400.0)
 PHOTONS = 2500.0
+
+
+def light(frames: np.ndarray, camera: Camera) -> LightMovie:
+    return LightMovie(Scene(ArrayMovie(frames), NoiseModel.of_camera(camera)), camera)
 
 
 def estimate(density_per_um2: float, camera: Camera, background: float = 20.0, exponential: bool = False):
@@ -33,10 +38,8 @@ def estimate(density_per_um2: float, camera: Camera, background: float = 20.0, e
     if exponential:
         emitters.photons.mul_(torch.empty_like(emitters.photons).exponential_(generator=generator))
     renderer = PsfRenderer.fast(psf, *RANGE_NM, size_px=21)
-    frames = camera.to_photons(
-        Simulator([renderer], [camera], 0.0, 0.0)(scenes, (side, side), generator).numpy()
-    )
-    movie = BackgroundRemovedMovie(ArrayMovie(np.asarray(frames, np.float32)))
+    frames = Simulator([renderer], [camera], 0.0, 0.0)(scenes, (side, side), generator).numpy()
+    movie = light(frames, camera)
     read = float(np.mean(np.square(camera.read_noise_e))) if camera.em_gain is None else 0.0
     return fluctuation_photons(
         movie, *power_sums(psf, *RANGE_NM), camera.qe, camera.excess_noise_factor, read
@@ -65,5 +68,5 @@ def test_exponential_photons_read_as_three_times_their_mean():
 
 def test_noise_alone_tells_nothing():
     frames = np.random.default_rng(0).poisson(20.0, (200, 32, 32)).astype(np.float32)
-    result = fluctuation_photons(BackgroundRemovedMovie(ArrayMovie(frames)), 0.03, 0.002)
+    result = fluctuation_photons(light(frames, Camera()), 0.03, 0.002)
     assert not result > 300

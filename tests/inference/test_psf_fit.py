@@ -1,8 +1,11 @@
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
 
 from autods.core import Camera, EmitterBatch, OpticalSystem
+from autods.inference.observation import Observation
 from autods.inference.psf_fit import Emitters3D, PsfFitter
 from autods.inference.psf_windows import PsfWindows
 from autods.optics import PSF_MODELS, crlb
@@ -32,6 +35,11 @@ def render(name: str, xyz: np.ndarray, frame: np.ndarray, n_frames: int, side: i
     return frames - BACKGROUND, renderer.psf
 
 
+def seen(light: torch.Tensor) -> Observation:
+    """Frames without their constant background, whose noise they have."""
+    return Observation.over_level(light + BACKGROUND, Camera(), BACKGROUND)
+
+
 def isolated(name: str, n: int, rng: np.random.Generator) -> np.ndarray:
     lateral = 2500 + rng.uniform(-300, 300, (n, 2))
     return np.column_stack([lateral, rng.uniform(-0.8, 0.8, n) * REACH[name]])
@@ -50,9 +58,11 @@ def test_isolated_emitters_reach_the_cramer_rao_bound(name):
     n = 300
     xyz, frame = isolated(name, n, rng), np.arange(n)
     frames, psf = render(name, xyz, frame, n, 50)
-    background = torch.full_like(frames, BACKGROUND)
-    fitter = PsfFitter(psf, SIZE_PX[name], (-REACH[name], REACH[name]), Camera())
-    fit = fitter(frames, background, displaced(xyz, frame, (40.0, 50.0), rng))
+    fitter = PsfFitter(psf, SIZE_PX[name], (-REACH[name], REACH[name]))
+    fit = fitter(
+        seen(frames),
+        displaced(xyz, frame, (40.0, 50.0), rng),
+    )
     centred = torch.from_numpy(xyz).float() * torch.tensor([0.0, 0.0, 1.0])
     bounds = crlb(
         psf, centred, torch.full((n,), PHOTONS), torch.full((n,), BACKGROUND), SIZE_PX[name]
@@ -73,7 +83,7 @@ def test_shifts_are_found_in_their_own_axis():
     xyz = np.array([[2540.0, 2450.0, 100.0]])
     frames, psf = render("astigmatism", xyz, frame, 1, 50, noisy=False)
     start = Emitters3D(frame, *np.array([[25.0], [24.5], [50.0]]), *np.full((2, 1), np.nan))
-    fit = PsfFitter(psf, 21, (-400, 400), Camera())(frames, torch.full_like(frames, BACKGROUND), start)
+    fit = PsfFitter(psf, 21, (-400, 400))(seen(frames), start)
     assert fit.x_px[0] * PIXEL_NM == pytest.approx(2540.0, abs=1.0)
     assert fit.y_px[0] * PIXEL_NM == pytest.approx(2450.0, abs=1.0)
     assert fit.z_nm[0] == pytest.approx(100.0, abs=3.0)
@@ -87,8 +97,11 @@ def test_overlapping_emitters_share_the_light():
     second[:, 2] = -first[:, 2]
     xyz, frame = np.concatenate([first, second]), np.tile(np.arange(n), 2)
     frames, psf = render("astigmatism", xyz, frame, n, 55)
-    fitter = PsfFitter(psf, 21, (-400, 400), Camera())
-    fit = fitter(frames, torch.full_like(frames, BACKGROUND), displaced(xyz, frame, (30.0, 40.0), rng))
+    fitter = PsfFitter(psf, 21, (-400, 400))
+    fit = fitter(
+        seen(frames),
+        displaced(xyz, frame, (30.0, 40.0), rng),
+    )
     error = np.hypot(fit.x_px * PIXEL_NM - xyz[:, 0], fit.y_px * PIXEL_NM - xyz[:, 1])
     assert np.median(error) < 20
     assert np.median(fit.photons) == pytest.approx(PHOTONS, rel=0.06)
@@ -101,9 +114,8 @@ def test_a_prior_holds_the_position_where_the_data_say_little():
     frames, psf = render("astigmatism", xyz, frame, n, 50)
     free = displaced(xyz, frame, (1.0, 1.0), rng)
     held = Emitters3D(frame, free.x_px, free.y_px, free.z_nm, np.full(n, 0.01), np.full(n, 1.0))
-    fitter = PsfFitter(psf, 21, (-400, 400), Camera())
-    background = torch.full_like(frames, BACKGROUND)
-    moved = [np.abs(fitter(frames, background, start).z_nm - free.z_nm).mean() for start in (free, held)]
+    fitter = PsfFitter(psf, 21, (-400, 400))
+    moved = [np.abs(fitter(seen(frames), start).z_nm - free.z_nm).mean() for start in (free, held)]
     assert moved[1] < 0.25 * moved[0]
 
 
@@ -112,9 +124,7 @@ def test_nothing_there_gets_no_photons_and_no_significance():
     renderer = PsfRenderer.fast(PSF_MODELS["astigmatism"](OPTICS), -400.0, 400.0, size_px=21)
     at = np.full(4, 20.0)
     start = Emitters3D(np.arange(4), at, at, np.zeros(4), np.full(4, np.nan), np.full(4, np.nan))
-    fit = PsfFitter(renderer.psf, 21, (-400, 400), Camera())(
-        frames, torch.full_like(frames, BACKGROUND), start
-    )
+    fit = PsfFitter(renderer.psf, 21, (-400, 400))(seen(frames), start)
     assert np.all(fit.significance < 4)
     assert np.all(np.isinf(fit.uncertainty_px[fit.photons == 0]))
 
@@ -124,12 +134,11 @@ def test_a_block_gives_the_same_as_its_frames_one_by_one(monkeypatch):
     xyz, frame = isolated("astigmatism", 6, rng), np.array([2, 0, 1, 2, 0, 3])
     xyz[3:, 0] += 900
     frames, psf = render("astigmatism", xyz, frame, 5, 60)
-    background = torch.full_like(frames, BACKGROUND)
-    fitter = PsfFitter(psf, 21, (-400, 400), Camera())
+    fitter = PsfFitter(psf, 21, (-400, 400))
     start = displaced(xyz, frame, (20.0, 20.0), rng)
-    whole = fitter(frames, background, start)
+    whole = fitter(seen(frames), start)
     monkeypatch.setattr("autods.inference.psf_fit._BLOCK_PX", 441)
-    single = fitter(frames, background, start)
+    single = fitter(seen(frames), start)
     np.testing.assert_allclose(whole.z_nm, single.z_nm, atol=2.0)
     np.testing.assert_allclose(whole.photons, single.photons, rtol=0.02)
 
@@ -138,17 +147,19 @@ def test_image_is_the_sum_of_the_fitted_emitters():
     rng = np.random.default_rng(5)
     xyz, frame = isolated("astigmatism", 3, rng), np.array([0, 1, 1])
     frames, psf = render("astigmatism", xyz, frame, 2, 50, noisy=False)
-    fitter = PsfFitter(psf, 41, (-400, 400), Camera())
-    fit = fitter(frames, torch.full_like(frames, BACKGROUND), displaced(xyz, frame, (0.0, 0.0), rng))
+    fitter = PsfFitter(psf, 41, (-400, 400))
+    fit = fitter(
+        seen(frames),
+        displaced(xyz, frame, (0.0, 0.0), rng),
+    )
     image = fitter.image(fit, frame, (2, 50, 50))
     assert float((image - frames).abs().max()) < 0.02 * float(frames.max())
 
 
 def test_slopes_are_those_of_the_images():
     renderer = PsfRenderer.fast(PSF_MODELS["astigmatism"](OPTICS), -400.0, 400.0, size_px=21)
-    zero = torch.zeros(1, 30, 30)
     xyz = torch.tensor([[15.3, 14.8, 120.0]])
-    windows = PsfWindows(zero, zero, torch.zeros(1, dtype=torch.long), xyz, 21, PIXEL_NM)
+    windows = PsfWindows((1, 30, 30), torch.zeros(1, dtype=torch.long), xyz, 21, PIXEL_NM)
     image, *slopes = windows.images_and_slopes(renderer.psf)
     for axis, step in ((0, 0.05), (1, 0.05), (2, 5.0)):
         windows.xyz = xyz.clone()
@@ -156,3 +167,25 @@ def test_slopes_are_those_of_the_images():
         moved = windows.images(renderer.psf)
         expected = (moved - image) / (step * (PIXEL_NM if axis < 2 else 1.0))
         assert float((slopes[axis] - expected).abs().max()) < 0.05 * float(expected.abs().max())
+
+
+def test_what_is_not_valid_tells_nothing():
+    """Half of each image is saturated: neither its values nor their sign matter, and the error grows."""
+    rng = np.random.default_rng(6)
+    n = 40
+    xyz, frame = isolated("astigmatism", n, rng), np.arange(n)
+    frames, psf = render("astigmatism", xyz, frame, n, 50)
+    start = displaced(xyz, frame, (30.0, 30.0), rng)
+    fitter = PsfFitter(psf, 21, (-400, 400))
+    whole = seen(frames)
+    valid = torch.ones_like(whole.valid)
+    valid[:, :, 27:] = False
+    fits = [
+        fitter(dataclasses.replace(whole, light=torch.where(valid, whole.light, fill), valid=valid), start)
+        for fill in (1e5, -300.0)
+    ]
+    np.testing.assert_array_equal(fits[0].z_nm, fits[1].z_nm)
+    assert np.median(np.abs(fits[0].x_px * PIXEL_NM - xyz[:, 0])) < 20
+    near = xyz[:, 0] / PIXEL_NM > 25
+    ratio = (fits[0].uncertainty_px / fitter(whole, start).uncertainty_px)[near]
+    assert np.median(ratio) > 1.2

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from autods.core import Camera, LocalizationTable, OpticalSystem
+from autods.inference.observation import Observation
 from autods.inference.psf_fit import PsfFitter
 from autods.inference.told_psf import ToldPsfLocalizer
 from autods.metrics.detection import detection_metrics
@@ -53,7 +54,7 @@ def test_the_psf_of_the_place_halves_the_axial_error() -> None:
     frames = torch.poisson(light + 20, generator=generator)
     errors = []
     for told in (nature.mean, FieldPSF(psf, variation, 4, reach, _SIZE_PX + 6)):
-        found = LocalizationTable.build(**_localizer(told)(frames - 20, torch.full_like(frames, 20.0)))
+        found = LocalizationTable.build(**_localizer(told)(Observation.over_level(frames, Camera(), 20.0)))
         scores = detection_metrics(truth, found, 250.0, 500.0)
         errors.append((scores.jaccard, scores.rmse_lateral_nm, scores.rmse_axial_nm or np.nan))
     one, each = np.array(errors)
@@ -64,5 +65,5 @@ def test_the_psf_of_the_place_halves_the_axial_error() -> None:
 
 def _localizer(psf: torch.nn.Module) -> VolumeLocalizer:
     finder = ToldPsfLocalizer.from_card(load_card("universal"), psf, (-_REACH_NM, _REACH_NM), _SIZE_PX)
-    fitter = PsfFitter(psf, _SIZE_PX, (-_REACH_NM - 50, _REACH_NM + 50), Camera())
+    fitter = PsfFitter(psf, _SIZE_PX, (-_REACH_NM - 50, _REACH_NM + 50))
     return VolumeLocalizer(finder, fitter, 3.0, passes=2)

@@ -9,8 +9,8 @@ from autods.estimation.profile import measure_scene
 from autods.estimation.scene import NoiseModel
 from autods.inference import Localizer
 from autods.io.movie import ArrayMovie
-from autods.pipelines.photons import repair
 from autods.pipelines.plan import family_cards, load_localizers, make_plan
+from autods.pipelines.psf_source import repair
 from autods.pipelines.settings import LocalizeSettings
 from autods.pipelines.streaming import (
     BlockLocalizer,

@@ -79,16 +79,15 @@ def test_step_by_step_with_a_drawn_region_then_all(browser: Browser, server: Ser
 
 def check_out_of_date(page: Page) -> None:
     """A change in a step concerns it and what comes after, until it is taken back; a reload keeps it."""
-    page.locator('[data-step="background"]').click()
-    enter(page, background__block="10")
-    wait_for_step(page, "background", "stale")
+    page.locator('[data-step="snr"]').click()
+    enter(page, snr__max_pixel_value="900")
     wait_for_step(page, "snr", "stale")
-    assert page.locator('[data-step="calibrate"] .chip.done').count() == 1
+    assert page.locator('[data-step="background"] .chip.done').count() == 1
     page.reload()
     wait_for_step(page, "snr", "stale")
-    page.locator('[data-step="background"]').click()
-    assert page.locator('[data-key="background.block"]').input_value() == "10"
-    enter(page, background__block="")
+    page.locator('[data-step="snr"]').click()
+    assert page.locator('[data-key="snr.max_pixel_value"]').input_value() == "900"
+    enter(page, snr__max_pixel_value="")
     wait_for_step(page, "snr", "done")
 
 

@@ -35,7 +35,7 @@ def test_the_command_is_understood(tmp_path: Path) -> None:
     entries |= {
         item.key: item.choices[-1][0] for step in STEPS for item in step.fields if item.kind == "choice"
     }
-    entries |= {"snr.region": "0:0:20:20", "frames": "0:9", "roi": "0:0:60:60", "background.block": "50"}
+    entries |= {"snr.region": "0:0:20:20", "frames": "0:9", "roi": "0:0:60:60"}
     entries |= {"psf.z_min_nm": "-400", "psf.z_max_nm": "400", "calibration.z_nm": "-500:500:21"}
     entries |= {"optics.pixel_size_nm": "100", "optics.wavelength_nm": "660", "snr.size_px": "32"}
     entries |= {"source": "--beads", "source_path": str(beads), "device": "cpu"}
