@@ -17,7 +17,10 @@ OPTIONS = {
 }
 
 #: Options without a value.
-FLAGS = {"--follow": "localize while the file grows, until nothing is added any more"}
+FLAGS = {
+    "--follow": "localize while the file grows, until nothing is added any more",
+    "--no-token": "let everybody on this machine use the page",
+}
 
 OPTICS_KEYS = (
     ("optics.pixel_size_nm", "camera pixel in the sample, nm"),
@@ -385,15 +388,16 @@ COMMANDS = {
         Command(
             name="web",
             summary="the web page: 2D and 3D reconstruction without typing commands",
-            usage="[--data DIR ...] [--host NAME] [--port N] [key=value ...]",
+            usage="[--data DIR ...] [--host NAME] [--port N] [--no-token] [key=value ...]",
             entry="autods.cli.web:run",
             config="web",
             options=("--data", "--host", "--port"),
+            flags=("--no-token",),
             keys=(("max_upload_mb", "largest file that can be uploaded, MB"),),
             details=(
                 "Only the folders of --data (default: the current one) can be read and written; runs go to\n"
-                "autods_runs/ in the first. Every address but this machine's own needs a token, which is\n"
-                "made at start and printed (AUTODS_TOKEN in the environment sets it). Jobs outlive the page."
+                "autods_runs/ in the first. The printed address holds a token that lets its readers in\n"
+                "(AUTODS_TOKEN in the environment sets it). Jobs outlive the page."
             ),
         ),
     )

@@ -28,7 +28,9 @@ def run(arguments: Arguments) -> int:
         raise UsageError(f"--port {port} is no port: give a number from 1 to 65535")
     folders = data_folders(arguments.data)
     host = str(arguments.options.get("--host", config.host))
-    wanted = WebSettings(folders, host, int(port), config.max_upload_mb)
+    wanted = WebSettings(
+        folders, host, int(port), config.max_upload_mb, needs_token="--no-token" not in arguments.flags
+    )
     try:
         serve(
             wanted, lambda address: print(f"autods web: {address}   (Ctrl-C ends it; runs go on)", flush=True)

@@ -291,7 +291,12 @@ def read_run(folder: Path) -> dict[str, Any] | None:
     of this machine, is gone is returned as interrupted. Of processes of other machines nothing is known.
     """
     run = _read_json(folder / RUN_FILE)
-    if run is None or run.get("status") != "running" or run.get("host") != platform.node():
+    return None if run is None else settled(run)
+
+
+def settled(run: dict[str, Any]) -> dict[str, Any]:
+    """Return the content of ``run.json`` as `read_run` does: interrupted where its process is gone."""
+    if run.get("status") != "running" or run.get("host") != platform.node():
         return run
     if is_alive(run.get("process"), run.get("process_started")):
         return run

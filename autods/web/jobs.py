@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hmac
 import json
 import re
 import shlex
@@ -12,15 +13,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from filelock import FileLock, Timeout
 
 from autods.core import UserError
 from autods.io.atomic import atomic_path
 from autods.runs.processes import is_alive
-from autods.runs.record import LOG_FILE, read_progress, read_run
+from autods.runs.record import LOG_FILE, PROGRESS_FILE, RUN_FILE, settled
 from autods.web.roots import Roots, safe_name
+from autods.web.run_files import read_json, tail
+from autods.web.signing import load_key, signature
 
 JOB_FILE = "job.json"
 CONSOLE_FILE = "console.txt"
@@ -59,6 +62,8 @@ class Job:
         When it was put into the queue, seconds since 1970.
     pid, pid_started
         The process and the time of its start, once started.
+    is_ours
+        Whether the user's key has signed it for this folder; of others nothing is started or ended.
     """
 
     folder: Path
@@ -70,6 +75,7 @@ class Job:
     queued_at: float = 0.0
     pid: int | None = None
     pid_started: float | None = None
+    is_ours: bool = True
 
     @property
     def id(self) -> str:
@@ -88,7 +94,7 @@ class Job:
 
     def is_alive(self) -> bool:
         """Tell whether its process is running; another process that got the same number does not count."""
-        return is_alive(self.pid, self.pid_started)
+        return self.is_ours and is_alive(self.pid, self.pid_started)
 
 
 @dataclass(frozen=True)
@@ -128,7 +134,10 @@ class JobStore:
     """
 
     def __init__(self, roots: Roots) -> None:
-        self.folder = roots.folders[0] / RUNS_FOLDER
+        # The folder itself may lead to another disk, if that is one of the allowed ones.
+        self.folder = roots.inside(roots.folders[0] / RUNS_FOLDER)
+        self.roots = roots
+        self._key = load_key()
 
     def prepare(self) -> None:
         """Make the folder of the runs.
@@ -165,7 +174,8 @@ class JobStore:
             If it cannot be written.
         """
         content = dataclasses.asdict(job)
-        del content["folder"]
+        del content["folder"], content["is_ours"]
+        content["signature"] = signature(self._key, job.folder, {**content, "arguments": list(job.arguments)})
         with atomic_path(job.folder / JOB_FILE) as part:
             part.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
@@ -180,11 +190,12 @@ class JobStore:
         if not _ID.fullmatch(job_id):
             raise UserError(f"{job_id!r} is no name of a run: choose one from the list")
         folder = self.folder / job_id
+        content = {} if folder.is_symlink() else read_json(folder, JOB_FILE)
         try:
-            content = json.loads((folder / JOB_FILE).read_text(encoding="utf-8"))
-            content["arguments"] = tuple(content["arguments"])
-            return Job(folder=folder, **content)
-        except (OSError, ValueError, TypeError, KeyError) as error:
+            signed = str(content.pop("signature", ""))
+            is_ours = hmac.compare_digest(signed.encode(), signature(self._key, folder, content).encode())
+            return _job(folder, content, is_ours=is_ours)
+        except (ValueError, TypeError, KeyError) as error:
             raise UserError(f"there is no run {job_id}: choose one from the list") from error
 
     def jobs(self) -> list[Job]:
@@ -237,22 +248,50 @@ class JobStore:
             lock.release()
 
 
+def _job(folder: Path, content: dict[str, Any], *, is_ours: bool) -> Job:
+    """Read the content of ``job.json``; an order that is not ours is none.
+
+    Raises
+    ------
+    KeyError, TypeError, ValueError
+        If it is none.
+    """
+    numbers = (content.get("queued_at", 0.0), content.get("pid") or 0, content.get("pid_started") or 0.0)
+    if not all(isinstance(number, int | float) for number in numbers):
+        raise TypeError(numbers)
+    arguments = tuple(str(word) for word in content["arguments"])
+    if is_ours:
+        return Job(folder=folder, **{**content, "arguments": arguments})
+    kind = get_args(Kind)[get_args(Kind).index(content["kind"])]
+    movie, device = str(content["movie"]), str(content["device"])
+    return Job(folder, kind, movie, arguments, device, "withdrawn", float(numbers[0]), is_ours=False)
+
+
 def view(job: Job) -> JobView:
     """Read what is known of a job from its folder."""
-    run = read_run(job.folder) or {}
+    run = settled(read_json(job.folder, RUN_FILE))
+    if not job.is_ours:
+        return _foreign(job, run)
     if job.order in ("queued", "withdrawn", "draft"):
         return JobView(job, _WAITING[job.order], "", run, {})
     if job.is_alive():
-        progress = read_progress(job.folder) or {}
+        progress = read_json(job.folder, PROGRESS_FILE)
         own = progress if progress.get("process") == job.pid else {}
         return JobView(job, "stopping" if job.order == "stopping" else "running", "", run, own)
     status, message = _ended(job, run)
     return JobView(job, status, message, run, {})
 
 
+def _foreign(job: Job, run: dict[str, Any]) -> JobView:
+    """Show the result of a run of another server, user or place of the data; the rest is not believed."""
+    status = run.get("status")
+    told = "This run was not started by this server; Go on takes it over." if status != "done" else ""
+    return JobView(job, "done" if status == "done" else "withdrawn", told, run, {})
+
+
 def _ended(job: Job, run: dict[str, Any]) -> tuple[Status, str]:
     """Tell how a process ended: from its record, and where that is another's, from what it printed."""
-    status, printed = run.get("status"), last_line(job.folder / CONSOLE_FILE)
+    status, printed = run.get("status"), last_line(job.folder)
     if run.get("process") == job.pid:
         if status in ("done", "failed", "interrupted"):
             return status, str(run.get("error", ""))
@@ -266,27 +305,17 @@ def _ended(job: Job, run: dict[str, Any]) -> tuple[Status, str]:
     return "interrupted", printed or "The process ended before it began."
 
 
-def last_line(path: Path) -> str:
+def last_line(folder: Path) -> str:
     """Return the last line of a command's output that says how it ended; '' where there is none."""
     told = ("autods: note:", "autods: warning:")
-    lines = [line for line in tail(path, 4096).splitlines() if line.strip() and not line.startswith(told)]
+    lines = [
+        line
+        for line in tail(folder, CONSOLE_FILE, 4096).splitlines()
+        if line.strip() and not line.startswith(told)
+    ]
     return lines[-1].strip() if lines else ""
-
-
-def tail(path: Path, n_bytes: int = 65536) -> str:
-    """Return the end of a text file, from a whole line on; '' where it cannot be read."""
-    try:
-        with path.open("rb") as file:
-            size = file.seek(0, 2)
-            file.seek(max(size - n_bytes, 0))
-            data = file.read()
-    except OSError:
-        return ""
-    if size > n_bytes:
-        data = data.partition(b"\n")[2]
-    return data.decode("utf-8", errors="replace")
 
 
 def log_text(job: Job) -> str:
     """Return the end of a run's log, or of what the process printed where it left no log."""
-    return tail(job.folder / LOG_FILE) or tail(job.folder / CONSOLE_FILE)
+    return tail(job.folder, LOG_FILE) or tail(job.folder, CONSOLE_FILE)

@@ -11,7 +11,10 @@ import sys
 
 import psutil
 
+from autods.core import UserError
 from autods.web.jobs import CONSOLE_FILE, Job, JobStore, view
+from autods.web.run_files import create_file
+from autods.web.words import check_words
 
 logger = logging.getLogger(__name__)
 
@@ -82,7 +85,9 @@ class Queue:
     def _start(self, job: Job) -> None:
         environment = {name: value for name, value in os.environ.items() if name not in SECRET_VARIABLES}
         try:
-            with (job.folder / CONSOLE_FILE).open("wb") as console:
+            # On load and not only when it was entered: the folder may have changed since.
+            check_words(self._store.roots, job.kind, job.arguments)
+            with create_file(job.folder / CONSOLE_FILE) as console:
                 child = subprocess.Popen(
                     [sys.executable, "-m", "autods.cli.main", *job.words],
                     cwd=job.folder,
@@ -93,7 +98,7 @@ class Queue:
                     start_new_session=True,
                 )
             started = psutil.Process(child.pid).create_time()
-        except (OSError, psutil.Error) as error:
+        except (OSError, UserError, psutil.Error) as error:
             logger.warning("%s could not be started: %s", job.id, error)
             self._store.save(dataclasses.replace(job, order="withdrawn"))
             return

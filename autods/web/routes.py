@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, BinaryIO, Literal, TypeVar, get_args
 from urllib.parse import quote, urlencode
 
 from fastapi import FastAPI, HTTPException
-from fastapi.responses import FileResponse, Response
+from fastapi.responses import Response, StreamingResponse
 
 from autods.core import UserError
 from autods.io.movie import Choice
 from autods.pipelines.view import Filters, RunView, Style, frame_picture, open_view, png_bytes
 from autods.web.jobs import Job
 from autods.web.movies import MovieFacts
+from autods.web.names import path_of, path_text, shown
+from autods.web.run_files import open_file
 from autods.web.site import Site
 
 COLORS = ("inferno", "viridis", "magma", "gray", "depth")
@@ -25,11 +28,12 @@ Plane = Literal["xz", "yz"]
 _KEPT_PICTURES = 64
 _KEPT_VIEWS = 4
 _MOST_PX = 2048
-#: A report runs its own scripts, but is a stranger to the page.
-_REPORT_POLICY = (
-    "sandbox allow-scripts allow-popups; default-src 'none'; img-src data:; style-src 'unsafe-inline'; \
-script-src 'unsafe-inline'; font-src data:"
-)
+#: What lies in a run folder is a stranger to the page: it runs no script, sends no form, loads nothing.
+_FILE_POLICY = "sandbox; default-src 'none'; img-src data:; style-src 'unsafe-inline'; font-src data:"
+#: What is shown in the browser: pictures, and the report, which needs no script.
+_INLINE = {".png": "image/png", ".html": "text/html; charset=utf-8"}
+_REPORT = "report.html"
+_BLOCK_BYTES = 1 << 18
 
 
 class Pictures:
@@ -102,7 +106,7 @@ def add_routes(app: FastAPI, site: Site, pictures: Pictures) -> None:
         position: int | None = None,
     ) -> Response:
         def draw() -> bytes:
-            movie = site.roots.movie(path)
+            movie = site.roots.movie(path_of(path))
             with site.movies.reading(movie, Choice(channel, position)) as (opened, _):
                 return png_bytes(frame_picture(opened, t, (low, high), projected=max(1, min(n, 200))))
 
@@ -134,24 +138,43 @@ def add_routes(app: FastAPI, site: Site, pictures: Pictures) -> None:
         return _png(draw)
 
     @app.get("/api/files/{job_id}/{name:path}")
-    def file(job_id: str, name: str, download: bool = False) -> FileResponse:
+    def file(job_id: str, name: str, download: bool = False) -> Response:
         try:
-            folder = site.store.load(job_id).folder.resolve()
-            path = site.roots.resolve(folder / name)
+            return file_response(site.store.load(job_id).folder, name, download=download)
         except UserError as error:
-            raise HTTPException(404, str(error)) from error
-        hidden = any(part.startswith(".") for part in Path(name).parts)
-        if hidden or not path.is_relative_to(folder) or not path.is_file():
-            raise HTTPException(404, "there is no such file in this run")
-        headers = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-cache"}
-        if path.suffix == ".html":
-            headers["Content-Security-Policy"] = _REPORT_POLICY
-        return FileResponse(path, filename=path.name if download else None, headers=headers)
+            raise HTTPException(404, shown(str(error))) from error
+
+
+def file_response(folder: Path, name: str, *, download: bool) -> Response:
+    """Serve a file of a run folder: pictures and the report to look at, the rest to save.
+
+    Raises
+    ------
+    UserError
+        If the folder holds no such file.
+    """
+    file, suffix = open_file(folder, name), Path(name).suffix
+    is_shown = not download and (suffix == ".png" or name == _REPORT)
+    ending = f"attachment; filename*=UTF-8''{quote(Path(name).name)}"
+    headers = {
+        "Content-Security-Policy": _FILE_POLICY,
+        "Content-Disposition": "inline" if is_shown else ending,
+        "Content-Length": str(os.fstat(file.fileno()).st_size),
+        "Cache-Control": "no-cache",
+    }
+    kind = _INLINE[suffix] if is_shown else "application/octet-stream"
+    return StreamingResponse(_blocks(file), media_type=kind, headers=headers)
+
+
+def _blocks(file: BinaryIO) -> Iterator[bytes]:
+    with file:
+        while block := file.read(_BLOCK_BYTES):
+            yield block
 
 
 def frame_address(facts: MovieFacts, t: int, limits: tuple[float, float], n: int = 1) -> str:
     """Return the address of a frame's picture."""
-    query = {"path": str(facts.path), "t": t, "low": f"{limits[0]:g}", "high": f"{limits[1]:g}", "n": n}
+    query = {"path": path_text(facts.path), "t": t, "low": f"{limits[0]:g}", "high": f"{limits[1]:g}", "n": n}
     return f"/api/frame?{urlencode(query | chosen(facts.choice))}"
 
 
@@ -163,7 +186,7 @@ def chosen(choice: Choice) -> dict[str, int]:
 
 def movie_address(path: Path | str, **choice: int) -> str:
     """Return the address of the page of a movie."""
-    return f"/movie?{urlencode({'path': str(path), **choice})}"
+    return f"/movie?{urlencode({'path': path_text(path), **choice})}"
 
 
 def picture_address(job: Job, version: float, **query: object) -> str:
@@ -213,4 +236,4 @@ def _png(draw: Callable[[], bytes]) -> Response:
     try:
         return Response(draw(), media_type="image/png", headers={"Cache-Control": "private, max-age=3600"})
     except UserError as error:
-        raise HTTPException(400, str(error)) from error
+        raise HTTPException(400, shown(str(error))) from error

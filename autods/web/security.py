@@ -1,4 +1,4 @@
-"""Who may come in: the token, and what requests from other sites and of excessive size meet."""
+"""Who may come in: the token; what other sites, frames and requests of excessive size meet."""
 
 from __future__ import annotations
 
@@ -9,14 +9,21 @@ import ipaddress
 from dataclasses import dataclass
 from urllib.parse import parse_qs, urlsplit
 
+from starlette.datastructures import MutableHeaders
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-COOKIE = "autods_session"
 LOGIN = "/login"
 _LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 _LOGIN_BYTES = 4096
+
+#: Vue compiles its templates in the browser, for which it needs eval.
+_PAGE_POLICY = (
+    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; \
+img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self' ws: wss:; worker-src 'self' blob:; \
+object-src 'none'; base-uri 'self'; form-action 'self'"
+)
 
 _LOGIN_PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1"><title>autods: sign in</title><style>
@@ -48,10 +55,19 @@ class Access:
     Parameters
     ----------
     token
-        What must be known; None on loopback, where everyone on this machine may.
+        What must be known; None lets everyone in, which is for loopback only.
+    port
+        Of this server: a browser gives the cookies of a machine to all ports of it, so that each server needs
+        a name of its own.
     """
 
     token: str | None
+    port: int = 0
+
+    @property
+    def cookie_name(self) -> str:
+        """Name of the cookie."""
+        return f"autods_session_{self.port}"
 
     @property
     def cookie(self) -> str:
@@ -66,7 +82,9 @@ class Access:
         """Tell whether a request comes from a browser that knew the token."""
         if self.token is None:
             return True
-        return hmac.compare_digest(connection.cookies.get(COOKIE, "").encode(), self.cookie.encode())
+        return hmac.compare_digest(
+            connection.cookies.get(self.cookie_name, "").encode(), self.cookie.encode()
+        )
 
 
 class Guard:
@@ -97,11 +115,11 @@ class Guard:
         if refusal is None and not self._access.admits(connection):
             refusal = _login_page(401)
         if refusal is None:
-            await self._app(scope, _limited(receive, self._max_bytes), send)
+            await self._app(scope, _limited(receive, self._max_bytes), _protected(send))
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008})
         else:
-            await refusal(scope, receive, send)
+            await refusal(scope, receive, _protected(send))
 
     def _refuse(self, connection: HTTPConnection) -> Response | None:
         """Refuse other sites' pages, rebound names and bodies that are too long."""
@@ -111,6 +129,8 @@ class Guard:
         origin = connection.headers.get("origin")
         if origin is not None and urlsplit(origin).netloc != host:
             return PlainTextResponse("a request from another site was refused", 403)
+        if _is_embedded_elsewhere(connection):
+            return PlainTextResponse("pictures and files are not for the pages of other sites", 403)
         length = connection.headers.get("content-length", "0")
         if not length.isdecimal() or int(length) > self._max_bytes:
             megabytes = self._max_bytes >> 20
@@ -138,7 +158,9 @@ class Guard:
             return _login_page(401, '<p class="error" role="alert">This is not the token.</p>')
         # A path of two slashes would be another site.
         response = RedirectResponse("/" + target.lstrip("/"), 303)
-        response.set_cookie(COOKIE, self._access.cookie, httponly=True, samesite="lax", max_age=30 * 86400)
+        response.set_cookie(
+            self._access.cookie_name, self._access.cookie, httponly=True, samesite="lax", max_age=30 * 86400
+        )
         return response
 
 
@@ -160,6 +182,30 @@ def _limited(receive: Receive, max_bytes: int) -> Receive:
         return message
 
     return counted
+
+
+def _is_embedded_elsewhere(connection: HTTPConnection) -> bool:
+    """Tell whether another site's page asks for a part of itself; a followed link is none."""
+    site = connection.headers.get("sec-fetch-site", "none")
+    mode, what = (connection.headers.get(f"sec-fetch-{name}", "") for name in ("mode", "dest"))
+    return site in ("cross-site", "same-site") and (mode, what) != ("navigate", "document")
+
+
+def _protected(send: Send) -> Send:
+    """Add to every answer that nobody frames it, and from where a page may load anything."""
+
+    async def sent(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(scope=message)
+            headers["X-Frame-Options"] = "DENY"
+            headers["X-Content-Type-Options"] = "nosniff"
+            headers["Referrer-Policy"] = "same-origin"
+            headers["Cross-Origin-Resource-Policy"] = "same-origin"
+            policy = headers.get("Content-Security-Policy", _PAGE_POLICY)
+            headers["Content-Security-Policy"] = f"{policy}; frame-ancestors 'none'"
+        await send(message)
+
+    return sent
 
 
 def _login_page(status: int, error: str = "") -> Response:

@@ -42,12 +42,15 @@ class WebSettings:
         Where it listens; port 0 takes any free one.
     max_upload_mb
         Largest file that can be uploaded, MB.
+    needs_token
+        Whether only those come in who know the token.
     """
 
     data: tuple[Path, ...]
     host: str = "127.0.0.1"
     port: int = 8080
     max_upload_mb: float = 500.0
+    needs_token: bool = True
 
 
 def build(site: Site, access: Access) -> FastAPI:
@@ -108,23 +111,36 @@ def serve(settings: WebSettings, announce: Callable[[str], None]) -> None:
     UserError
         If a folder cannot be used, or the address cannot be listened on.
     """
+    if not settings.needs_token and not is_loopback(settings.host):
+        raise UserError(f"--no-token is for this machine only: on {settings.host} anybody could come in")
     site = Site(Roots(settings.data), int(settings.max_upload_mb * 1e6), is_loopback(settings.host))
     site.store.prepare()
-    token = _token(settings.host)
+    token = _token() if settings.needs_token else None
     listener = _listen(settings.host, settings.port)
     port = listener.getsockname()[1]
-    app = build(site, Access(token))
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    announce(f"http://{host}:{port}/" + (f"?token={token}" if token else ""))
+    app = build(site, Access(token, port))
+    announce(f"http://{reachable(settings.host)}:{port}/" + (f"?token={token}" if token else ""))
     # No access log: addresses can hold the token.
     config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=2)
     uvicorn.Server(config).run(sockets=[listener])
 
 
-def _token(host: str) -> str | None:
-    """Return the token of an address that others reach: the one in the environment, or a new one."""
-    if is_loopback(host):
-        return None
+def reachable(host: str) -> str:
+    """Return what others write for a host: of "all addresses", the one that leads out of this machine."""
+    if host in ("0.0.0.0", "::"):
+        family, far = (socket.AF_INET, "192.0.2.1") if host == "0.0.0.0" else (socket.AF_INET6, "2001:db8::1")
+        try:
+            with socket.socket(family, socket.SOCK_DGRAM) as probe:
+                # Nothing is sent: the system only looks up the way to an address of nobody.
+                probe.connect((far, 9))
+                host = str(probe.getsockname()[0])
+        except OSError:
+            host = socket.gethostname()
+    return f"[{host}]" if ":" in host else host
+
+
+def _token() -> str:
+    """Return the token: the one in the environment, or a new one."""
     given = os.environ.get(TOKEN_VARIABLE, "")
     if given and len(given) < _LEAST_TOKEN:
         raise UserError(f"{TOKEN_VARIABLE} is too short: give at least {_LEAST_TOKEN} characters, or none")

@@ -15,6 +15,7 @@ from autods.core import UserError
 from autods.runs.steps import Step, step_key
 from autods.web.jobs import CONSOLE_FILE, last_line
 from autods.web.queue import SECRET_VARIABLES
+from autods.web.run_files import create_file
 
 FOLDER = ".short_commands"
 _STEP_FILE = "short_command.json"
@@ -64,7 +65,7 @@ class ShortCommands:
     async def _start(self, words: list[str], folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         environment = {name: value for name, value in os.environ.items() if name not in SECRET_VARIABLES}
-        with (folder / CONSOLE_FILE).open("wb") as console:
+        with create_file(folder / CONSOLE_FILE) as console:
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-m",
@@ -84,5 +85,5 @@ class ShortCommands:
                     raise
                 raise UserError("this took more than ten minutes: take fewer frames or a region") from error
         if code:
-            message = last_line(folder / CONSOLE_FILE).removeprefix("autods:").strip()
+            message = last_line(folder).removeprefix("autods:").strip()
             raise UserError(message or f"{words[0]} ended with code {code}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -116,12 +115,3 @@ def device_key(device: str) -> str:
     """
     found = pick_device(device)
     return f"cuda:{found.index or 0}" if found.type == "cuda" else found.type
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object; an empty one where there is none."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}

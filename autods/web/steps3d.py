@@ -27,7 +27,7 @@ from autods.web.fields import (
 )
 from autods.web.jobs import JobView
 from autods.web.roots import Roots
-from autods.web.site import read_json
+from autods.web.run_files import file_stat, read_json
 
 FORM_FILE = "form.json"
 SOURCE, SOURCE_PATH, DEVICE = "source", "source_path", "device"
@@ -278,7 +278,7 @@ class Progress3D:
             then = self.finished_with.get(step.name)
             if now.is_unfinished and now.stage == step.name:
                 found[step.name] = "running"
-            elif then is None or not (folder / result).exists():
+            elif then is None or file_stat(folder, result) is None:
                 found[step.name] = "new"
             else:
                 same = all(then.get(key, "") == self.values.get(key, "") for key in keys)
@@ -302,7 +302,7 @@ def _last_done(run: Mapping[str, Any]) -> int:
 
 def load_progress(folder: Path) -> Progress3D:
     """Read how far the steps of a run folder are."""
-    content = read_json(folder / FORM_FILE)
+    content = read_json(folder, FORM_FILE)
     return Progress3D(
         content.get("values", {}),
         content.get("finished_with", {}),

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.web.conftest import CHROMIUM
+from tests.web.conftest import CHROMIUM, Server
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -52,6 +52,12 @@ def visit(browser: Browser, address: str, *, width: int = 1280, height: int = 80
         assert page.evaluate("document.documentElement.scrollWidth") <= width
     finally:
         context.close()
+
+
+def sign_in(server: Server, path: str = "/") -> str:
+    """Return an address that signs in and leads to a page."""
+    joint = "&" if "?" in path else "?"
+    return server.url(f"{path}{joint}token={server.token}") if server.token else server.url(path)
 
 
 def _is_foreign(address: str, home: str) -> bool:

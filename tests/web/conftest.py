@@ -7,15 +7,20 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
 from autods.core import Camera, OpticalSystem
 from autods.pipelines.simulate import SimulationSettings, simulate_to_folder
+from autods.web.security import Access
 
+# The key that signs jobs is the user's: tests have their own.
+os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="autods_state_")
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
 
 
@@ -27,6 +32,13 @@ class Server:
     address: str
     token: str
     data: Path
+
+    @property
+    def cookie(self) -> str:
+        """What a browser that is signed in sends."""
+        port = urlsplit(self.address).port
+        access = Access(self.token or None, port or 0)
+        return f"{access.cookie_name}={access.cookie}"
 
     def url(self, path: str = "/") -> str:
         return self.address + path
@@ -83,6 +95,6 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def server(data: Path) -> Iterator[Server]:
-    running = start_server(data)
+    running = start_server(data, "--no-token")
     yield running
     stop_server(running)

@@ -17,14 +17,15 @@ import pytest
 
 from autods.core import UserError
 from autods.web import queue as queue_module
-from autods.web.jobs import CONSOLE_FILE, Job, JobStore, JobView, last_line, tail, view
+from autods.web.jobs import CONSOLE_FILE, Job, JobStore, JobView, last_line, view
 from autods.web.queue import Queue
 from autods.web.roots import Roots
+from autods.web.run_files import tail
 
 #: Stands in for the command: it does what the first word says, and ignores the rest.
 SCRIPT = """
 import os, sys, time
-what = sys.argv[2]
+what = os.path.basename(sys.argv[2])
 folder = sys.argv[sys.argv.index("--out") + 1]
 print("token:", os.environ.get("AUTODS_TOKEN"), flush=True)
 if what == "refuse":
@@ -62,7 +63,9 @@ def queue(store: JobStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Q
 
 
 def add(store: JobStore, what: str, device: str = "cpu") -> Job:
-    job = store.create("localize", Path("movie.tif"), [what], device, queue=True)
+    movie = store.roots.folders[0] / what
+    movie.write_text("stands in for a movie")
+    job = store.create("localize", movie, [str(movie)], device, queue=True)
     # The clock may not have moved since the last one.
     time.sleep(0.01)
     return job
@@ -123,8 +126,9 @@ def test_a_waiting_job_can_be_withdrawn_and_put_back(store: JobStore, queue: Que
     queue.advance()
     queue.stop(second)
     assert view(store.load(second.id)).status == "withdrawn"
-    store.put_back(store.load(second.id), ("quick", "again"))
-    assert store.load(second.id).arguments == ("quick", "again")
+    again = (*second.arguments, "frames=0:5")
+    store.put_back(store.load(second.id), again)
+    assert store.load(second.id).arguments == again
     stop(queue, store, first)
     wait(store, first, "interrupted")
     wait(store, second, "done", queue.advance)
@@ -141,7 +145,7 @@ def test_secrets_do_not_reach_jobs(store: JobStore, queue: Queue, monkeypatch: p
     job = add(store, "quick")
     queue.advance()
     wait(store, job, "done")
-    assert last_line(job.folder / CONSOLE_FILE) == "token: None"
+    assert last_line(job.folder) == "token: None"
     assert "very-secret" not in (job.folder / "job.json").read_text()
 
 
@@ -176,7 +180,8 @@ def test_a_command_is_repeated_as_shown(store: JobStore) -> None:
 def test_the_end_of_a_text_begins_with_a_whole_line(tmp_path: Path) -> None:
     path = tmp_path / "log.txt"
     path.write_text("".join(f"line {i}\n" for i in range(1000)))
-    assert tail(path, 100).startswith("line ")
-    assert len(tail(path, 100)) <= 100
-    assert tail(tmp_path / "absent") == ""
-    assert last_line(path) == "line 999"
+    assert tail(tmp_path, "log.txt", 100).startswith("line ")
+    assert len(tail(tmp_path, "log.txt", 100)) <= 100
+    assert tail(tmp_path, "absent") == ""
+    path.rename(tmp_path / CONSOLE_FILE)
+    assert last_line(tmp_path) == "line 999"

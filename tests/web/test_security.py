@@ -12,7 +12,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from autods.web.security import COOKIE, Access, BodyTooLargeError, Guard, is_loopback
+from autods.web.security import Access, BodyTooLargeError, Guard, is_loopback
 
 TOKEN = "a-token-of-some-length"
 LIMIT = 2000
@@ -72,7 +72,7 @@ def test_with_the_token_the_browser_gets_a_cookie() -> None:
     assert "httponly" in answer.headers["set-cookie"].lower()
     assert TOKEN not in answer.headers["set-cookie"]
     assert browser.get("/run/x").text.startswith("inside")
-    cookie = {"cookie": f"{COOKIE}={Access(TOKEN).cookie}"}
+    cookie = {"cookie": f"{Access(TOKEN).cookie_name}={Access(TOKEN).cookie}"}
     with browser.websocket_connect("ws://lab:8080/live", headers=cookie) as socket:
         assert socket.receive_text() == "inside"
 
@@ -92,7 +92,7 @@ def test_a_redirect_stays_on_this_server() -> None:
 def test_a_forged_cookie_is_refused() -> None:
     browser = client(TOKEN, "http://lab:8080")
     for value in (TOKEN, "", "0" * 64, Access("another-token").cookie):
-        browser.cookies.set(COOKIE, value)
+        browser.cookies.set(Access(TOKEN).cookie_name, value)
         assert browser.get("/").status_code == 401
 
 

@@ -8,9 +8,11 @@ from autods.core import UserError
 from autods.io.movie import Choice, ChoiceError
 from autods.web.fields import ADVANCED, CAMERA, LOCALIZE, OPTICS, PART, ROI, device_word
 from autods.web.movies import MovieFacts
+from autods.web.names import path_of, shown
 from autods.web.pages.preview import Preview
 from autods.web.routes import chosen, movie_address
-from autods.web.site import Site, device_key, read_json
+from autods.web.run_files import read_json
+from autods.web.site import Site, device_key
 from autods.web.steps3d import Progress3D, save_progress
 from autods.web.widgets.form import Form, Suggestion, suggestion
 from autods.web.widgets.frames import FrameViewer
@@ -27,17 +29,17 @@ def add_pages(site: Site) -> None:
     async def movie(path: str = "", channel: int | None = None, position: int | None = None) -> None:
         choice = Choice(channel, position)
         try:
-            facts = await run.io_bound(site.movies.facts, site.roots.movie(path), choice)
+            facts = await run.io_bound(site.movies.facts, site.roots.movie(path_of(path)), choice)
         except ChoiceError as error:
             # The rest of the message is for the command line.
             what = str(error).partition(": choose")[0]
             error_page("Which one is the movie?", f"{what}.", _ways_on(path, choice, error))
             return
         except UserError as error:
-            error_page("This movie cannot be opened", str(error))
+            error_page("This movie cannot be opened", shown(str(error)))
             return
         assert facts is not None
-        with page(facts.path.name, "/"):
+        with page(shown(facts.path.name), "/"):
             await MoviePage(site, facts).draw()
 
 
@@ -152,7 +154,7 @@ class MoviePage:
             job = self._site.store.create("localize", self._facts.path, arguments, device, queue=True)
             await self._site.submit()
         except UserError as error:
-            self._problem.set_text(str(error))
+            self._problem.set_text(shown(str(error)))
             return
         ui.navigate.to(f"/run/{job.id}")
 
@@ -164,7 +166,7 @@ class MoviePage:
             values = {**self._optics.values(), **self._camera.values(), **self._part.values()}
             save_progress(job.folder, Progress3D(values, {}, {}))
         except UserError as error:
-            self._problem.set_text(str(error))
+            self._problem.set_text(shown(str(error)))
             return
         ui.navigate.to(f"/run/{job.id}")
 
@@ -184,9 +186,9 @@ class MoviePage:
         except UserError as error:
             waiting.delete()
             with self._measured:
-                problem(str(error))
+                problem(shown(str(error)))
             return
-        profile = read_json(folder / "profile.json")
+        profile = read_json(folder, "profile.json")
         self._show_measured(profile)
         rows = {row["key"]: suggestion(row["value"], row["source"]) for row in profile.get("instrument", [])}
         self._optics.suggest(rows)

@@ -14,7 +14,9 @@ from autods.core import LocalizationTable, UserError
 from autods.io.tables import read_table
 from autods.pipelines.view import highest_confidence, marks
 from autods.web.movies import MovieFacts
-from autods.web.site import Site, read_json
+from autods.web.names import shown
+from autods.web.run_files import read_json
+from autods.web.site import Site
 from autods.web.widgets.frames import FrameViewer
 from autods.web.widgets.layout import problem
 from autods.zoo import load_card
@@ -79,7 +81,7 @@ class Preview:
         try:
             words = [word for word in self._words() if not word.startswith(_WITHOUT)]
         except UserError as error:
-            self._problem.set_text(str(error))
+            self._problem.set_text(shown(str(error)))
             return
         start = max(min(self._frames.frame, self._facts.shape[0] - _FRAMES), 0)
         part = f"frames={start}:{min(start + _FRAMES, self._facts.shape[0])}"
@@ -88,7 +90,7 @@ class Preview:
         try:
             await self._localize([*words, part])
         except UserError as error:
-            self._problem.set_text(str(error))
+            self._problem.set_text(shown(str(error)))
         finally:
             self._button.enable()
             self._spinner.set_visibility(False)
@@ -98,7 +100,7 @@ class Preview:
         # Every candidate down to a low threshold, so that the slider needs no second run.
         folder = await short.run("localize", self._facts.path, [*words, f"decode.threshold={_LOW}"])
         table = await run.io_bound(read_table, folder)
-        region = read_json(folder / "run.json")["results"]["region"]
+        region = read_json(folder, "run.json")["results"]["region"]
         assert table is not None
         self._trial = _Trial(table, float(region["pixel_size_nm"]))
         self._threshold.props(f"max={highest_confidence(table):.3f}")

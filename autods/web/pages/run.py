@@ -8,8 +8,10 @@ from nicegui import ui
 
 from autods.core import UserError
 from autods.web.jobs import Job, JobView, log_text
+from autods.web.names import shown
 from autods.web.pages.stepper import Stepper
 from autods.web.routes import Pictures
+from autods.web.run_files import modified
 from autods.web.site import Site
 from autods.web.widgets.layout import chip, duration_text, error_page, page, panel
 from autods.web.widgets.result import downloads, show_result
@@ -25,9 +27,9 @@ def add_pages(site: Site, pictures: Pictures) -> None:
         try:
             job = site.view(job_id).job
         except UserError as error:
-            error_page("There is no such run", str(error))
+            error_page("There is no such run", shown(str(error)))
             return
-        with page(Path(job.movie).name, "/runs"):
+        with page(shown(Path(job.movie).name), "/runs"):
             await RunPage(site, pictures, job.id).draw()
 
 
@@ -92,7 +94,7 @@ class RunPage:
 
     def _command(self, job: Job) -> None:
         with ui.element("code").classes("command"):
-            self._command_text = ui.label(job.command)
+            self._command_text = ui.label(shown(job.command))
 
         def copy() -> None:
             ui.clipboard.write(self._command_text.text)
@@ -109,11 +111,11 @@ class RunPage:
         self._refresh_log()
         if self._stepper is not None:
             self._stepper.refresh(now)
-        table = now.job.folder / "localizations.csv"
-        is_there = now.status == "done" and table.exists()
+        changed = modified(now.job.folder, "localizations.csv")
+        is_there = now.status == "done" and changed > 0
         self._result_panel.set_visibility(is_there)
         self._files_panel.set_visibility(now.status not in ("queued", "draft"))
-        version = table.stat().st_mtime if is_there else 0.0
+        version = changed if is_there else 0.0
         if self._files_of != (version, now.status, now.stage):
             self._files_of = (version, now.status, now.stage)
             self._files.clear()
@@ -138,7 +140,7 @@ class RunPage:
         self._stop.set_visibility(now.status in ("queued", "running"))
         self._kill.set_visibility(now.status == "stopping")
         self._resume.set_visibility(now.status in ("interrupted", "failed", "withdrawn"))
-        self._command_text.set_text(now.job.command)
+        self._command_text.set_text(shown(now.job.command))
         self._message.set_text(now.message)
         self._message.set_visibility(bool(now.message))
         warnings = [str(text) for text in now.run.get("warnings", [])] if now.status == "done" else []

@@ -8,6 +8,7 @@ from pathlib import Path
 from nicegui import ui
 
 from autods.web.jobs import JobView
+from autods.web.names import shown
 from autods.web.site import Site
 from autods.web.widgets.layout import chip, duration_text, page, panel
 
@@ -62,7 +63,7 @@ def _row(item: JobView) -> None:
         with ui.element("td"):
             chip(item.status, item.status)
         with ui.element("td"):
-            ui.link(Path(job.movie).name, f"/run/{job.id}").classes("wrap")
+            ui.link(shown(Path(job.movie).name), f"/run/{job.id}").classes("wrap")
         for text in (
             "3D" if job.kind == "localize3d" else "2D",
             job.device,

@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 from nicegui import ui
 
 from autods.web.jobs import JobView
+from autods.web.names import path_text, shown
 from autods.web.site import Site
 from autods.web.widgets.files import FileChooser, uploader
 from autods.web.widgets.layout import chip, page, panel
@@ -18,7 +19,7 @@ _RECENT = 8
 
 def movie_address(path: Path) -> str:
     """Return the address of the page of a movie."""
-    return f"/movie?{urlencode({'path': str(path)})}"
+    return f"/movie?{urlencode({'path': path_text(path)})}"
 
 
 def add_pages(site: Site) -> None:
@@ -46,6 +47,6 @@ def _recent(views: list[JobView]) -> None:
     for item in views:
         with ui.element("div").classes("line"):
             chip(item.status, item.status)
-            ui.link(Path(item.job.movie).name, f"/run/{item.job.id}").classes("wrap")
+            ui.link(shown(Path(item.job.movie).name), f"/run/{item.job.id}").classes("wrap")
             ui.label(time.strftime("%Y-%m-%d %H:%M", time.localtime(item.job.queued_at))).classes("soft")
     ui.link("All runs", "/runs")

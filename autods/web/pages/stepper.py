@@ -14,6 +14,7 @@ from autods.io.movie import Choice
 from autods.pipelines.settings3d import STAGES
 from autods.web.fields import CHANNEL, POSITION
 from autods.web.jobs import JobView
+from autods.web.names import shown
 from autods.web.pages.movie import box_of, suggestions_from_file
 from autods.web.site import Site, device_key
 from autods.web.steps3d import DEVICE, HEADINGS, STEPS, Progress3D, arguments, load_progress, save_progress
@@ -61,7 +62,7 @@ class Stepper:
             movie = self._site.roots.movie(self._movie)
             facts = await run.io_bound(self._site.movies.facts, movie, self._choice())
         except UserError as error:
-            problem(str(error))
+            problem(shown(str(error)))
             return
         assert facts is not None
         with panel("Reconstruct in 3D"):
@@ -188,7 +189,7 @@ class Stepper:
             save_progress(self._job.folder, self._state)
             await self._site.resume(now.job, words, device_key(values[DEVICE]))
         except UserError as error:
-            self._problem.set_text(str(error))
+            self._problem.set_text(shown(str(error)))
             return
         self._is_dirty = False
 

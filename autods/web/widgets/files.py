@@ -10,6 +10,7 @@ from nicegui import events, ui
 
 from autods.core import UserError
 from autods.io.atomic import atomic_path
+from autods.web.names import shown
 from autods.web.roots import safe_name
 from autods.web.site import Site
 from autods.web.widgets.layout import problem, size_text
@@ -45,7 +46,7 @@ class FileChooser:
             try:
                 entries = self._site.roots.listing(self._folder)
             except UserError as error:
-                problem(str(error))
+                problem(shown(str(error)))
                 return
             with ui.element("div").classes("files").props('role="list"'):
                 if not entries:
@@ -58,14 +59,14 @@ class FileChooser:
         with ui.element("div").classes("line"):
             if len(roots) > 1:
                 for root in roots:
-                    ui.button(root.name or str(root), on_click=lambda r=root: self._open(r)).props(
+                    ui.button(shown(root.name or str(root)), on_click=lambda r=root: self._open(r)).props(
                         "flat dense"
                     )
             if self._folder.resolve() not in roots:
                 ui.button("Up", icon="arrow_upward", on_click=lambda: self._open(self._folder.parent)).props(
                     "flat dense"
                 )
-            ui.label(str(self._folder)).classes("soft wrap")
+            ui.label(shown(self._folder)).classes("soft wrap")
             if self._folder.resolve() not in roots:
                 ui.button("Take this folder as one movie", on_click=lambda: self._choose(self._folder)).props(
                     "flat dense"
@@ -78,7 +79,7 @@ class FileChooser:
             row = ui.element("button").props('type="button"').on("click", lambda: target(path))
         with row:
             ui.icon("folder" if is_folder else "description").props('aria-hidden="true"')
-            ui.label(path.name).classes("name")
+            ui.label(shown(path.name)).classes("name")
             ui.label("" if is_folder else size_text(n_bytes)).classes("size")
             ui.label(time.strftime("%Y-%m-%d %H:%M", time.localtime(modified))).classes("size")
 
@@ -96,7 +97,7 @@ def uploader(site: Site, on_done: Callable[[Path], None]) -> None:
             with atomic_path(site.roots.inside(target)) as part:
                 await event.file.save(part)
         except UserError as error:
-            ui.notify(str(error), type="negative", multi_line=True)
+            ui.notify(shown(str(error)), type="negative", multi_line=True)
             return
         on_done(target)
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from nicegui import ui
 
 from autods.web.movies import MovieFacts
+from autods.web.names import shown
 from autods.web.routes import frame_address
 from autods.web.widgets.viewer import Box, Viewer
 
@@ -37,7 +38,7 @@ class FrameViewer:
         self.on_frame = on_frame
         n_frames, height, width = facts.shape
         self.viewer = Viewer(
-            f"Frames of {facts.path.name}", width, height, on_region=on_region, is_sharp=True
+            f"Frames of {shown(facts.path.name)}", width, height, on_region=on_region, is_sharp=True
         ).classes("w-full")
         low, high = facts.limits
         span = high - low

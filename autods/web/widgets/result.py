@@ -9,7 +9,9 @@ from nicegui import run, ui
 from autods.core import UserError
 from autods.pipelines.view import Histogram, RunView
 from autods.web.jobs import Job
+from autods.web.names import shown
 from autods.web.routes import COLORS, Pictures, file_address, picture_address
+from autods.web.run_files import file_stat, modified
 from autods.web.widgets.layout import heading, problem, size_text
 from autods.web.widgets.viewer import Box, Viewer
 
@@ -39,7 +41,7 @@ async def show_result(job: Job, pictures: Pictures) -> None:
     try:
         view = await run.io_bound(pictures.run_view, job)
     except UserError as error:
-        problem(str(error))
+        problem(shown(str(error)))
         return
     assert view is not None
     histograms = await run.io_bound(view.histograms)
@@ -59,7 +61,7 @@ class ResultPanel:
 
     def __init__(self, job: Job, view: RunView, histograms: dict[str, Histogram]) -> None:
         self._job, self._view = job, view
-        self._version = (job.folder / "localizations.csv").stat().st_mtime
+        self._version = modified(job.folder, "localizations.csv")
         self._limits: dict[str, tuple[float, float]] = {}
         self._part: tuple[Box, int] | None = None
         height, width = view.shape_nm
@@ -189,13 +191,13 @@ class ResultPanel:
 
 def downloads(job: Job) -> None:
     """Offer the files of a run."""
-    found = [(name, text) for name, text in _DOWNLOADS if (job.folder / name).is_file()]
+    found = [(name, text, stat) for name, text in _DOWNLOADS if (stat := file_stat(job.folder, name))]
     if not found:
         ui.label("Files appear here as the run writes them.").classes("soft")
-    if (job.folder / "report.html").is_file():
+    if file_stat(job.folder, "report.html"):
         ui.link("Report: what was measured, chosen and found", file_address(job, "report.html"), new_tab=True)
     with ui.element("table").classes("plain"), ui.element("tbody"):
-        for name, text in found:
+        for name, text, stat in found:
             with ui.element("tr"):
                 with ui.element("td"):
                     ui.link(name, file_address(job, name, download=True)).props(
@@ -204,7 +206,7 @@ def downloads(job: Job) -> None:
                 with ui.element("td"):
                     ui.label(text).classes("soft")
                 with ui.element("td"):
-                    ui.label(size_text((job.folder / name).stat().st_size)).classes("soft")
+                    ui.label(size_text(stat.st_size)).classes("soft")
 
 
 def _chart(histogram: Histogram) -> dict[str, object]:

@@ -8,6 +8,8 @@ from pathlib import Path
 from nicegui import ui
 
 from autods.core import UserError
+from autods.web.names import shown
+from autods.web.run_files import file_stat
 from autods.web.site import Site
 from autods.web.steps3d import SOURCE, SOURCE_PATH, SOURCES, named_psfs
 from autods.web.widgets.files import FileChooser, uploader
@@ -57,7 +59,7 @@ class SourceEntry:
 
     def _show(self) -> None:
         self._button.set_visibility(self._needs_path)
-        text = Path(self._path).name if self._path else "nothing chosen yet"
+        text = shown(Path(self._path).name) if self._path else "nothing chosen yet"
         self._label.set_text(text if self._needs_path else "")
 
     def _open(self) -> None:
@@ -73,7 +75,7 @@ class SourceEntry:
         self._dialog.open()
 
     def _runs(self) -> None:
-        trained = [job for job in self._site.store.jobs() if (job.folder / "model" / "card.yaml").exists()]
+        trained = [job for job in self._site.store.jobs() if file_stat(job.folder, "model/card.yaml")]
         if not trained:
             ui.label("No 3D run has a trained network yet.").classes("soft")
         for job in trained:
@@ -83,7 +85,7 @@ class SourceEntry:
         try:
             self._path = str(self._site.roots.resolve(path))
         except UserError as error:
-            self._problem.set_text(str(error))
+            self._problem.set_text(shown(str(error)))
             return
         self._problem.set_text("")
         self._dialog.close()

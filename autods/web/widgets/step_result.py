@@ -9,11 +9,12 @@ from nicegui import ui
 
 from autods.web.jobs import Job
 from autods.web.routes import file_address
-from autods.web.site import read_json
+from autods.web.run_files import modified, read_json, read_text
 from autods.web.steps3d import Step
 from autods.web.widgets.layout import heading
 
 _MOST_NUMBERS = 14
+_HISTORY = "training/metrics.csv"
 
 
 class StepResult:
@@ -47,13 +48,16 @@ class StepResult:
         """Read what is new in the folder."""
         self._old.set_visibility(status == "stale")
         self._empty.set_visibility(not any(self._shown or ()))
-        figure, table = self._folder / "stages" / f"{self._name}.png", self._history
-        now = (_modified(figure), _modified(table) if table else 0.0)
+        table = _HISTORY if self._name == "train" else ""
+        now = (
+            modified(self._folder, f"stages/{self._name}.png"),
+            modified(self._folder, table) if table else 0.0,
+        )
         if now == self._shown:
             return
         self._shown = now
         self._empty.set_visibility(not any(now))
-        rows = _read_history(table) if table else []
+        rows = _read_history(self._folder) if table else []
         self._chart.set_visibility(bool(rows))
         if rows:
             self._chart.options.update(_curves(rows))
@@ -68,12 +72,8 @@ class StepResult:
                 )
             self._show_numbers()
 
-    @property
-    def _history(self) -> Path | None:
-        return self._folder / "training" / "metrics.csv" if self._name == "train" else None
-
     def _show_numbers(self) -> None:
-        results = read_json(self._folder / "stages" / f"{self._name}.json").get("results", {})
+        results = read_json(self._folder, f"stages/{self._name}.json").get("results", {})
         plain = {key: value for key, value in results.items() if isinstance(value, int | float | str)}
         with self._numbers, ui.element("table").classes("plain"), ui.element("tbody"):
             for key, value in list(plain.items())[:_MOST_NUMBERS]:
@@ -84,19 +84,13 @@ class StepResult:
                         ui.label(f"{value:.4g}" if isinstance(value, float) else str(value))
 
 
-def _read_history(path: Path) -> list[dict[str, float]]:
+def _read_history(folder: Path) -> list[dict[str, float]]:
     """Read the course of a training; `autods.training` would import Lightning, which takes seconds."""
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            return [
-                {name: float(value) for name, value in row.items() if value} for row in csv.DictReader(file)
-            ]
-    except (OSError, ValueError):
+        rows = csv.DictReader(read_text(folder, _HISTORY).splitlines())
+        return [{name: float(value) for name, value in row.items() if value} for row in rows]
+    except (ValueError, TypeError, csv.Error):
         return []
-
-
-def _modified(path: Path) -> float:
-    return path.stat().st_mtime if path.exists() else 0.0
 
 
 def _curves(rows: list[dict[str, float]]) -> dict[str, object]:
