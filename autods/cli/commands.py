@@ -17,10 +17,7 @@ OPTIONS = {
 }
 
 #: Options without a value.
-FLAGS = {
-    "--follow": "localize while the file grows, until nothing is added any more",
-    "--no-token": "let everybody on this machine use the page",
-}
+FLAGS = {"--follow": "localize while the file grows", "--no-token": "let everybody on this machine in"}
 
 OPTICS_KEYS = (
     ("optics.pixel_size_nm", "camera pixel in the sample, nm"),
@@ -396,8 +393,7 @@ COMMANDS = {
             keys=(("max_upload_mb", "largest file that can be uploaded, MB"),),
             details=(
                 "Only the folders of --data (default: the current one) can be read and written; runs go to\n"
-                "autods_runs/ in the first. The printed address holds a token that lets its readers in\n"
-                "(AUTODS_TOKEN in the environment sets it). Jobs outlive the page."
+                "autods_runs/ in the first. The printed address holds the token (AUTODS_TOKEN sets it)."
             ),
         ),
     )

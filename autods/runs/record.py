@@ -285,28 +285,26 @@ class RunRecord:
 
 
 def read_run(folder: Path) -> dict[str, Any] | None:
-    """Read a run folder's ``run.json``; None when there is none that can be read.
-
-    A run whose process was ended from outside cannot say so: one that calls itself running while its process,
-    of this machine, is gone is returned as interrupted. Of processes of other machines nothing is known.
-    """
+    """Read a run folder's ``run.json`` as `settled` sees it; None when there is none that can be read."""
     run = _read_json(folder / RUN_FILE)
     return None if run is None else settled(run)
 
 
 def settled(run: dict[str, Any]) -> dict[str, Any]:
-    """Return the content of ``run.json`` as `read_run` does: interrupted where its process is gone."""
+    """Return a record as interrupted if it calls itself running while its process, of this machine, is gone.
+
+    A process that was ended from outside cannot say so. Of those of other machines nothing is known.
+    """
     if run.get("status") != "running" or run.get("host") != platform.node():
         return run
     if is_alive(run.get("process"), run.get("process_started")):
         return run
     error = f"the process was ended from outside; {_GOES_ON}"
-    ended = [{**stage, "status": _interrupted(stage.get("status"))} for stage in run.get("stages", [])]
+    end = {"status": "interrupted"}
+    ended = [
+        {**stage, **(end if stage.get("status") == "running" else {})} for stage in run.get("stages", [])
+    ]
     return {**run, "status": "interrupted", "error": error, "stages": ended}
-
-
-def _interrupted(status: object) -> object:
-    return "interrupted" if status == "running" else status
 
 
 def _one_line(error: BaseException) -> str:
