@@ -286,8 +286,7 @@ class RunRecord:
 
 def read_run(folder: Path) -> dict[str, Any] | None:
     """Read a run folder's ``run.json`` as `settled` sees it; None when there is none that can be read."""
-    run = _read_json(folder / RUN_FILE)
-    return None if run is None else settled(run)
+    return None if (run := _read_json(folder / RUN_FILE)) is None else settled(run)
 
 
 def settled(run: dict[str, Any]) -> dict[str, Any]:
@@ -301,9 +300,7 @@ def settled(run: dict[str, Any]) -> dict[str, Any]:
         return run
     error = f"the process was ended from outside; {_GOES_ON}"
     end = {"status": "interrupted"}
-    ended = [
-        {**stage, **(end if stage.get("status") == "running" else {})} for stage in run.get("stages", [])
-    ]
+    ended = [done | (end if done.get("status") == "running" else {}) for done in run.get("stages", [])]
     return {**run, "status": "interrupted", "error": error, "stages": ended}
 
 
