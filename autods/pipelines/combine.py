@@ -125,7 +125,7 @@ def _read(path: Path) -> _Source:
     table = read_table(path)
     frames = range(int(table.frame.min(initial=0)), int(table.frame.max(initial=0)) + 1)
     linked = link(table)
-    beads = find_fiducials(table, frames, linked)
+    beads = [one for one in find_fiducials(table, frames, linked) if one.is_bead]
     return _Source(table, linked.table, beads, _origin_nm(path))
 
 

@@ -14,7 +14,7 @@ from autods.io.parquet import write_parquet
 from autods.io.tables import write_picasso, write_thunderstorm
 from autods.pipelines.settings import FinishSettings, SettingRow
 from autods.postprocessing.drift import Drift, estimate_drift
-from autods.postprocessing.fiducials import fiducial_drift, find_fiducials
+from autods.postprocessing.fiducials import Fiducial, fiducial_drift, find_fiducials, mark_rows
 from autods.postprocessing.filtering import filter_rows
 from autods.postprocessing.linking import LinkedTable, link
 from autods.postprocessing.quality import QualityRow, assess
@@ -46,6 +46,8 @@ def finish_rows(settings: FinishSettings) -> list[SettingRow]:
 
 #: Beads that agree within this, nm, are believed; else the molecules are asked, too.
 _SURE_NM = 5.0
+#: Frames of a movie from which a molecule is hardly on in most of them; places that a warning names.
+_LEAST_FRAMES, _NAMED = 50, 4
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,8 @@ class Finished:
         Events of the corrected table.
     drift
         What was subtracted.
+    fiducial
+        (N,) number of the bead that a localization is of, from 1; 0 for molecules.
     n_dropped
         Localizations that the filter dropped.
     frames
@@ -72,6 +76,7 @@ class Finished:
     raw: LocalizationTable
     linked: LinkedTable
     drift: Drift
+    fiducial: NDArray[np.int64]
     n_dropped: int
     frames: range
 
@@ -87,7 +92,7 @@ def finish(
     pixel_size_nm: float,
     settings: FinishSettings,
 ) -> Finished:
-    """Filter a table, correct its drift and link it, each as a stage of the run.
+    """Mark beads, filter a table, correct its drift and link it, each as a stage of the run.
 
     Parameters
     ----------
@@ -108,36 +113,84 @@ def finish(
         If the filter names no column, or the file of the drift does not fit the movie.
     """
     n_before = len(table)
+    with record.stage("beads"):
+        linked = link(table, radius_nm=settings.link_radius_nm, max_gap=settings.link_gap)
+        lasting = find_fiducials(table, frames, linked)
+        fiducials = [one for one in lasting if one.is_bead]
+        fiducial = mark_rows(fiducials, len(table))
+        _tell(record, lasting, len(table), frames)
     if settings.filter is not None:
         with record.stage("filter"):
-            table = table.select(filter_rows(table, settings.filter))
+            kept = filter_rows(table, settings.filter, {"fiducial": fiducial})
+            table, fiducial = table.select(kept), fiducial[kept]
+            linked = link(table, radius_nm=settings.link_radius_nm, max_gap=settings.link_gap)
         dropped = n_before - len(table)
         record.add_results(filter=settings.filter, dropped_by_filter=dropped)
         if not len(table) and dropped:
             record.warn(f"filter={settings.filter!r} dropped all {dropped:,} localizations: loosen it")
     with record.stage("drift"):
-        drift = _drift(table, frames, pixel_size_nm, settings)
+        drift = _drift(linked, fiducials, frames, pixel_size_nm, settings)
     raw = table
     if drift.is_on:
         table = drift.subtract(raw)
         order = table.order()
-        table, raw = table.select(order), raw.select(order)
+        table, raw, fiducial = table.select(order), raw.select(order), fiducial[order]
     with record.stage("link"):
         linked = link(table, radius_nm=settings.link_radius_nm, max_gap=settings.link_gap)
     record.add_results(events=len(linked), drift={"method": drift.method, "note": drift.note})
-    return Finished(table, raw, linked, drift, n_before - len(table), frames)
+    return Finished(table, raw, linked, drift, fiducial, n_before - len(table), frames)
 
 
-def _drift(table: LocalizationTable, frames: range, pixel_size_nm: float, settings: FinishSettings) -> Drift:
-    n_axes = 3 if table.is_3d else 2
+def _tell(record: RunRecord, lasting: list[Fiducial], n_rows: int, frames: range) -> None:
+    """Say what shines in most frames: beads, or what is none and should not be in the table."""
+    beads = [one for one in lasting if one.is_bead]
+    record.add_results(
+        fiducials=[
+            {
+                "x_nm": round(float(np.median(one.position_nm[:, 0])), 1),
+                "y_nm": round(float(np.median(one.position_nm[:, 1])), 1),
+                "frames": len(one.frame),
+                "localizations": len(one.rows),
+                "times_as_bright": round(one.brightness, 2),
+            }
+            for one in beads
+        ]
+    )
+    what = "shine in most frames, as beads do"
+    _warn_of(record, beads, what, 'filter="fiducial == 0" leaves them out', n_rows)
+    if len(frames) >= _LEAST_FRAMES:
+        others = [one for one in lasting if not one.is_bead]
+        what = "give a localization in most frames and are no brighter than molecules"
+        advice = "a pattern of camera or background, or bleached beads: look before you count molecules"
+        _warn_of(record, others, what, advice, n_rows)
+
+
+def _warn_of(record: RunRecord, found: list[Fiducial], what: str, advice: str, n_rows: int) -> None:
+    if not found:
+        return
+    places = [np.median(one.position_nm[:, :2], axis=0) / 1000 for one in found[:_NAMED]]
+    named = "; ".join(f"{x:.2f}, {y:.2f}" for x, y in places) + ("; ..." if len(found) > _NAMED else "")
+    share = 100 * sum(len(one.rows) for one in found) / max(n_rows, 1)
+    record.warn(
+        f"places that {what}: {len(found)}, with {share:.0f} % of the localizations (x, y in um: {named}):"
+        f" {advice}"
+    )
+
+
+def _drift(
+    linked: LinkedTable,
+    fiducials: list[Fiducial],
+    frames: range,
+    pixel_size_nm: float,
+    settings: FinishSettings,
+) -> Drift:
+    n_axes = 3 if linked.table.is_3d else 2
     if settings.drift == "none":
         return Drift.off(frames, n_axes, "not asked for")
     if settings.drift not in ("auto", "fiducials"):
         curve = read_drift(settings.drift, frames, pixel_size_nm)[:, :n_axes]
         unknown = np.full(curve.shape[1], np.nan)
         return Drift(curve, frames.start, "file", f"read from {Path(settings.drift).name}", unknown)
-    linked = link(table, radius_nm=settings.link_radius_nm, max_gap=settings.link_gap)
-    fiducials = find_fiducials(table, frames, linked)
     found = fiducial_drift(fiducials, frames)
     if found is not None and (settings.drift == "fiducials" or _error(found) < _SURE_NM):
         return found
@@ -197,7 +250,7 @@ def write_finished(
         movie=movie,
         more={"len": length, "n": n, "photon_rate": (linked.table.photons / n).astype(np.float32)},
     )
-    more: dict[str, NDArray[np.generic]] = {"event": linked.event}
+    more: dict[str, NDArray[np.generic]] = {"event": linked.event, "fiducial": finished.fiducial}
     if drift.is_on:
         uncorrected = finished.raw.columns()
         more |= {

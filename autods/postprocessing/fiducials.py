@@ -1,7 +1,8 @@
-"""Fiducials: beads that shine in most frames, found in the table, and the drift that they show."""
+"""What shines in most frames: beads, found in the table and marked, and the drift that they show."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,13 +25,15 @@ _GAP, _LEAST_PIECE = 5, 10
 _SPLIT_NM, _SPLIT_PHOTONS = 400.0, 0.3
 #: From frame to frame a track moves less than this, nm, root mean square.
 _STEP_NM = 100.0
+#: What is no bead scatters about its place by less than this, nm.
+_PLACE_NM = 60.0
 #: A track that scatters this many times more than the best ones has jumped.
 _JUMP = 4.0
 
 
 @dataclass(frozen=True)
 class Fiducial:
-    """The track of a fiducial.
+    """The track of what shines in most frames.
 
     Parameters
     ----------
@@ -38,16 +41,37 @@ class Fiducial:
         (F,) frames in which it was seen, in order.
     position_nm
         (F, D) where.
+    rows
+        Its localizations in the table, several of a frame where it was found as several.
+    brightness
+        Median of its photons over that of all localizations; NaN where photons are not known.
     """
 
     frame: NDArray[np.int64]
     position_nm: Floats
+    rows: NDArray[np.int64]
+    brightness: float
+
+    @property
+    def is_bead(self) -> bool:
+        """Whether it outshines the molecules, as beads do and a pattern of the background does not."""
+        return not self.brightness < 1
+
+
+def mark_rows(fiducials: Sequence[Fiducial], n_rows: int) -> NDArray[np.int64]:
+    """Return (N,) the number of each localization's fiducial, from 1; 0 for molecules."""
+    mark = np.zeros(n_rows, np.int64)
+    for number, fiducial in enumerate(fiducials, 1):
+        mark[fiducial.rows] = number
+    return mark
 
 
 def find_fiducials(
     table: LocalizationTable, frames: range, linked: LinkedTable | None = None
 ) -> list[Fiducial]:
     """Find what shines at one place, up to the drift, in most frames.
+
+    Beads do; so does what was found on a pattern of the background: see `Fiducial.is_bead`.
 
     Parameters
     ----------
@@ -71,12 +95,21 @@ def find_fiducials(
     # Few molecules are on for a fiftieth of the movie.
     pieces = np.flatnonzero(chains.n_localizations >= max(_LEAST_PIECE, len(frames) // 50))
     starts, stops = (np.searchsorted(chains.event[order], pieces, side=side) for side in ("left", "right"))
-    groups: list[list[NDArray[np.int64]]] = []
+    runs = [np.sort(order[start:stop]) for start, stop in zip(starts, stops, strict=True)]
     typical = np.nanmedian(table.photons) if np.isfinite(table.photons).any() else np.nan
-    for start, stop in zip(starts, stops, strict=True):
-        rows = np.sort(order[start:stop])
-        if np.median(table.photons[rows]) < typical:
-            continue  # a pattern of the background: beads outshine molecules
+    dim = [bool(np.median(table.photons[rows]) < typical) for rows in runs]
+    found = []
+    for wanted in (False, True):
+        alike = [rows for rows, is_dim in zip(runs, dim, strict=True) if is_dim == wanted]
+        found += [_gather(table, rows, frames, typical) for rows in _joined(table, alike)]
+    found = [one for one in found if len(one.frame) >= LEAST_COVERAGE * len(frames) and _is_steady(one)]
+    return sorted(found, key=lambda one: len(one.frame), reverse=True)
+
+
+def _joined(table: LocalizationTable, pieces: list[NDArray[np.int64]]) -> list[NDArray[np.int64]]:
+    """Return the rows of each bead from the pieces of their tracks."""
+    groups: list[list[NDArray[np.int64]]] = []
+    for rows in pieces:
         joined, others = [rows], []
         for group in groups:
             if any(_is_same(table, piece, rows) for piece in group):
@@ -84,9 +117,7 @@ def find_fiducials(
             else:
                 others.append(group)
         groups = [*others, joined]
-    found = [_gather(table, np.concatenate(group), frames) for group in groups]
-    found = [one for one in found if len(one.frame) >= LEAST_COVERAGE * len(frames) and _is_steady(one)]
-    return sorted(found, key=lambda one: len(one.frame), reverse=True)
+    return [np.concatenate(group) for group in groups]
 
 
 def _is_same(table: LocalizationTable, first: NDArray[np.int64], second: NDArray[np.int64]) -> bool:
@@ -100,7 +131,12 @@ def _is_same(table: LocalizationTable, first: NDArray[np.int64], second: NDArray
 
 
 def _is_steady(fiducial: Fiducial) -> bool:
-    """Tell whether a track hardly moves from frame to frame: that of two beads too near to be told does."""
+    """Tell whether a track hardly moves from frame to frame: that of two beads too near to be told does.
+
+    What is no brighter than molecules must stay at one place: molecules near each other come and go.
+    """
+    if not fiducial.is_bead and np.hypot(*fiducial.position_nm[:, :2].std(0)) > _PLACE_NM:
+        return False
     steps = np.diff(fiducial.position_nm[:, :2], axis=0)
     return bool(np.sqrt((steps**2).sum(1).mean()) < _STEP_NM)
 
@@ -109,7 +145,7 @@ def _apart(table: LocalizationTable, first: Any, second: Any) -> Any:
     return np.hypot(table.x_nm[first] - table.x_nm[second], table.y_nm[first] - table.y_nm[second])
 
 
-def _gather(table: LocalizationTable, rows: NDArray[np.int64], frames: range) -> Fiducial:
+def _gather(table: LocalizationTable, rows: NDArray[np.int64], frames: range, typical: float) -> Fiducial:
     """Return the track of a bead: in each frame the centre of the light of all that it was found as."""
     rows = rows[np.argsort(table.frame[rows], kind="stable")]
     at = table.frame[rows]
@@ -125,7 +161,8 @@ def _gather(table: LocalizationTable, rows: NDArray[np.int64], frames: range) ->
     seen, index = np.unique(table.frame[chosen], return_inverse=True)
     weight = np.bincount(index, light[chosen])
     axes = [np.bincount(index, light[chosen] * axis[chosen]) / weight for axis in _positions(table).T]
-    return Fiducial(seen, np.column_stack(axes))
+    brightness = float(np.median(table.photons[rows]) / typical)
+    return Fiducial(seen, np.column_stack(axes), chosen, brightness)
 
 
 def fiducial_drift(fiducials: list[Fiducial], frames: range) -> Drift | None:

@@ -57,10 +57,13 @@ def check_filter(text: str) -> None:
     UserError
         Naming what is wrong.
     """
-    _mask(_parse(text), text, LocalizationTable.empty(is_3d=True).columns())
+    none = LocalizationTable.empty(is_3d=True)
+    _mask(_parse(text), text, none.columns() | {"fiducial": none.frame})
 
 
-def filter_rows(table: LocalizationTable, text: str) -> NDArray[np.bool_]:
+def filter_rows(
+    table: LocalizationTable, text: str, more: Mapping[str, Values] | None = None
+) -> NDArray[np.bool_]:
     """Tell which localizations fulfil an expression.
 
     Comparisons of columns, numbers and sums, products and powers of both, joined by ``&``, ``|``, ``!`` (or
@@ -73,6 +76,8 @@ def filter_rows(table: LocalizationTable, text: str) -> NDArray[np.bool_]:
     text
         The expression, in the columns of `LocalizationTable` with or without their unit, or ThunderSTORM's
         names; frames count from 0, lengths are in nm.
+    more
+        Further columns (N,) by name, such as ``fiducial``.
 
     Returns
     -------
@@ -84,7 +89,8 @@ def filter_rows(table: LocalizationTable, text: str) -> NDArray[np.bool_]:
     UserError
         If the expression cannot be read or names a column that the table lacks.
     """
-    mask: NDArray[np.bool_] = np.broadcast_to(_mask(_parse(text), text, table.columns()), len(table))
+    columns = table.columns() | dict(more or {})
+    mask: NDArray[np.bool_] = np.broadcast_to(_mask(_parse(text), text, columns), len(table))
     return mask
 
 

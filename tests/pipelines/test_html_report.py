@@ -26,7 +26,15 @@ def png() -> bytes:
 
 
 def finished(table: LocalizationTable) -> Finished:
-    return Finished(table, table, link(table), Drift.off(range(50), 2, "not asked for"), 0, range(50))
+    return Finished(
+        table,
+        table,
+        link(table),
+        Drift.off(range(50), 2, "not asked for"),
+        np.zeros(len(table), int),
+        0,
+        range(50),
+    )
 
 
 def content(n: int = 2000, seed: int = 0) -> ReportContent:

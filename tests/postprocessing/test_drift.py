@@ -8,7 +8,8 @@ import torch
 
 from autods.core import LocalizationTable
 from autods.postprocessing.drift import Drift, estimate_drift
-from autods.postprocessing.fiducials import fiducial_drift, find_fiducials
+from autods.postprocessing.fiducials import fiducial_drift, find_fiducials, mark_rows
+from autods.postprocessing.filtering import filter_rows
 from autods.postprocessing.linking import link
 from autods.simulation import STRUCTURES, STRUCTURES_3D
 from autods.simulation.drifting import drift_curve, drifting_table
@@ -140,6 +141,27 @@ def test_a_bead_found_as_several_localizations_is_one() -> None:
     found = fiducial_drift(fiducials, range(600))
     assert found is not None
     assert residual(found, drift)[0] < 8
+
+
+def test_beads_are_marked_and_a_pattern_of_the_background_is_no_bead() -> None:
+    """A hot pixel stays where it is while all else drifts."""
+    table, _ = beads(2, 0)
+    rng = np.random.default_rng(8)
+    seen = np.flatnonzero(rng.random(800) < 0.8)
+    photons = np.full(len(seen), 0.5 * np.nanmedian(table.photons))
+    xy = np.array([3000.0, 2000.0]) + 15 * rng.normal(size=(len(seen), 2))
+    hot = LocalizationTable.build(
+        seen, xy[:, 0], xy[:, 1], photons=photons, uncertainty_xy_nm=np.full(len(seen), 15.0)
+    )
+    whole = LocalizationTable.concatenate([table, hot]).sorted()
+    found = find_fiducials(whole, range(800))
+    assert [one.is_bead for one in found].count(True) == 2
+    assert [one.is_bead for one in found].count(False) == 1
+    mark = mark_rows([one for one in found if one.is_bead], len(whole))
+    assert set(mark) == {0, 1, 2}
+    is_bead = whole.photons > 1e4
+    assert (mark > 0).tolist() == is_bead.tolist()
+    assert filter_rows(whole, "fiducial == 0", {"fiducial": mark}).tolist() == (~is_bead).tolist()
 
 
 def test_blinking_molecules_are_no_fiducials() -> None:
