@@ -36,6 +36,7 @@ from autods.pipelines.plan import (
 )
 from autods.pipelines.settings import FinishSettings, LocalizeSettings, camera_inputs
 from autods.pipelines.streaming import BlockLocalizer, block_length, ignore_share
+from autods.postprocessing.quality import share_near_limit
 from autods.runs.chunks import ChunkStore
 from autods.runs.provenance import FileDigest, digest_file
 from autods.runs.record import Progress, RunRecord, is_finished, no_progress
@@ -50,6 +51,8 @@ logger = logging.getLogger(__name__)
 
 #: Frames looked at to tell whether a movie carries any signal.
 _CHECKED_FRAMES = 16
+#: Share of localizations near the limit of significance from which the result is doubted.
+_MOST_NEAR_LIMIT = 0.5
 
 
 def localize(
@@ -250,6 +253,12 @@ class Run:
                 outside.update(line.split(" ")[0] for line in patch.choice.out_of_range)
         for quantity, n in outside.items():
             warn(f"{quantity} lies outside what the models were trained for in {n} of {len(used)} patches")
+        near = share_near_limit(table, plan.optics.pixel_size_nm)
+        if near > _MOST_NEAR_LIMIT:
+            warn(
+                f"{100 * near:.0f} % of the localizations hardly stand out of the noise: some may be noise;"
+                " raise decode.min_significance for fewer and surer ones"
+            )
         if not len(table):
             warn("nothing was found: look at the movie, or lower decode.threshold")
 

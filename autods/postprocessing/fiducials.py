@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter1d
+from scipy.ndimage import gaussian_filter1d, median_filter
 
 from autods.core import LocalizationTable
 from autods.postprocessing.drift import Drift
@@ -25,6 +25,8 @@ _GAP, _LEAST_PIECE = 5, 10
 _SPLIT_NM, _SPLIT_PHOTONS = 400.0, 0.3
 #: From frame to frame a track moves less than this, nm, root mean square.
 _STEP_NM = 100.0
+#: The running median of a track over so many frames moves less than this a frame, nm.
+_WANDER_FRAMES, _WANDER_NM = 21, 2.5
 #: What is no bead scatters about its place by less than this, nm.
 _PLACE_NM = 60.0
 #: A track that scatters this many times more than the best ones has jumped.
@@ -131,14 +133,18 @@ def _is_same(table: LocalizationTable, first: NDArray[np.int64], second: NDArray
 
 
 def _is_steady(fiducial: Fiducial) -> bool:
-    """Tell whether a track hardly moves from frame to frame: that of two beads too near to be told does.
+    """Tell whether a track is that of one thing.
 
-    What is no brighter than molecules must stay at one place: molecules near each other come and go.
+    From frame to frame it hardly moves, unlike that of two beads too near to be told; and its running median
+    stays, unlike that of molecules near each other, of which now one and now another is on. What is no
+    brighter than molecules must stay at one place.
     """
-    if not fiducial.is_bead and np.hypot(*fiducial.position_nm[:, :2].std(0)) > _PLACE_NM:
+    track = fiducial.position_nm[:, :2]
+    if not fiducial.is_bead and np.hypot(*track.std(0)) > _PLACE_NM:
         return False
-    steps = np.diff(fiducial.position_nm[:, :2], axis=0)
-    return bool(np.sqrt((steps**2).sum(1).mean()) < _STEP_NM)
+    steps = np.diff(track, axis=0)
+    wander = np.diff(median_filter(track, (_WANDER_FRAMES, 1), mode="nearest"), axis=0)
+    return bool(np.sqrt((steps**2).sum(1).mean()) < _STEP_NM and np.abs(wander).sum(1).mean() < _WANDER_NM)
 
 
 def _apart(table: LocalizationTable, first: Any, second: Any) -> Any:

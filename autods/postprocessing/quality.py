@@ -22,6 +22,8 @@ _FIELD_NM = 20_000.0
 _PIXEL_NM = 5.0
 #: Precision in the table and measured may differ by this factor before it is worth a word.
 _PRECISION_FACTOR = 1.3
+#: Significance of a localization that noise may have made, and number of them from which a share is told.
+_NEAR_LIMIT, _FEW = 6.0, 50
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,32 @@ def assess(
     part = _busiest(linked.table)
     rows += [_resolution(part, drift, seed), _decorrelation(part), _precision(raw), _over_time(raw, frames)]
     return rows
+
+
+def significance(table: LocalizationTable, pixel_size_nm: float) -> NDArray[np.float64]:
+    """Return (N,) photons over their standard error where an emitter is alone; NaN where that is not known.
+
+    In background of standard deviation b a pixel, a Gaussian PSF of standard deviation s pixels gives
+    ``N / sqrt(4 pi s^2 b^2 + N)`` (Thompson, Biophys. J. 82, 2775 (2002)).
+
+    Parameters
+    ----------
+    table
+        With photons, PSF width and the background's standard deviation.
+    pixel_size_nm
+        Camera pixel, nm.
+    """
+    area_px = 4 * math.pi * (table.sigma_nm / pixel_size_nm) ** 2
+    light = np.maximum(table.photons, 0)
+    noise: NDArray[np.float64] = np.sqrt(area_px * table.background_std**2 + light)
+    return light / np.maximum(noise, 1e-9)
+
+
+def share_near_limit(table: LocalizationTable, pixel_size_nm: float) -> float:
+    """Return the share of localizations that stand little above what noise alone may look like; 0 for few."""
+    known = significance(table, pixel_size_nm)
+    known = known[np.isfinite(known)]
+    return float((known < _NEAR_LIMIT).mean()) if len(known) >= _FEW else 0.0
 
 
 def _linking(raw: LocalizationTable, linked: LinkedTable) -> QualityRow:

@@ -164,6 +164,8 @@ def test_beads_are_marked_and_a_pattern_of_the_background_is_no_bead() -> None:
     assert filter_rows(whole, "fiducial == 0", {"fiducial": mark}).tolist() == (~is_bead).tolist()
 
 
-def test_blinking_molecules_are_no_fiducials() -> None:
-    table, _ = beads(0, 0)
-    assert find_fiducials(table, range(800)) == []
+@pytest.mark.parametrize("structure", ["filaments", "rings", "clusters"])
+@pytest.mark.parametrize(("n_frames", "density"), [(40, 1.5), (200, 1.5), (800, 0.1)])
+def test_blinking_molecules_are_no_fiducials(structure: str, n_frames: int, density: float) -> None:
+    table, _ = simulate(structure, "smooth", n_frames, 20, density, seed=n_frames)
+    assert find_fiducials(table, range(n_frames)) == []
