@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 try:
-    __version__ = version("autods")
+    __version__ = version("autods-smlm")
 except PackageNotFoundError:
     # A checkout on the path that was never installed.
     __version__ = "unknown"

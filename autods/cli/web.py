@@ -19,7 +19,7 @@ def run(arguments: Arguments) -> int:
         If the web library is not installed, or the port is no number.
     """
     if importlib.util.find_spec("nicegui") is None:
-        raise UsageError("the web page needs more packages: pip install 'autods[web]'")
+        raise UsageError("the web page needs more packages: pip install 'nicegui>=3.10,<4'")
     from autods.web.server import WebSettings, data_folders, serve
 
     config = settings(arguments, WebConfig)

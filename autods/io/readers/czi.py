@@ -30,7 +30,7 @@ def open_czi(path: Path, choice: Choice | None = None) -> PlaneMovie:
     try:
         from pylibCZIrw import czi
     except ImportError as error:
-        raise UserError(f"{path} is a CZI movie: run `pip install autods[czi]` to read it") from error
+        raise UserError(f"{path} is a CZI movie: run `pip install pylibCZIrw` to read it") from error
     with ExitStack() as stack:
         with read_by_library(f"{path} is damaged or truncated, copy or save it again"):
             file = czi.CziReader(str(path))

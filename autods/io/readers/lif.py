@@ -27,7 +27,7 @@ def open_lif(path: Path, choice: Choice | None = None) -> PlaneMovie:
     try:
         import liffile
     except ImportError as error:
-        raise UserError(f"{path} is a LIF file: run `pip install autods[lif]` to read it") from error
+        raise UserError(f"{path} is a LIF file: run `pip install liffile` to read it") from error
     with ExitStack() as stack:
         with read_by_library(f"{path} is damaged or truncated, copy or save it again"):
             file = stack.enter_context(liffile.LifFile(str(path)))

@@ -27,7 +27,7 @@ def open_nd2(path: Path, choice: Choice | None = None) -> PlaneMovie:
     try:
         import nd2
     except ImportError as error:
-        raise UserError(f"{path} is an ND2 movie: run `pip install autods[nd2]` to read it") from error
+        raise UserError(f"{path} is an ND2 movie: run `pip install nd2` to read it") from error
     with ExitStack() as stack:
         with read_by_library(f"{path} is damaged or truncated, copy or save it again"):
             file = stack.enter_context(nd2.ND2File(str(path)))

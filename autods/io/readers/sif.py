@@ -53,7 +53,7 @@ def open_sif(path: Path, choice: Choice | None = None) -> BlockMovie:
     try:
         from sif_parser._sif_open import _open
     except ImportError as error:
-        raise UserError(f"{path} is a SIF movie: run `pip install autods[sif]` to read it") from error
+        raise UserError(f"{path} is a SIF movie: run `pip install sif_parser` to read it") from error
     with path.open("rb") as file, read_by_library(f"{path} is damaged or truncated, copy or save it again"):
         tiles, (width, height), announced, info = _open(_EndingFile(file))
         start = int(tiles[0][2])

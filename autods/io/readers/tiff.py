@@ -237,7 +237,7 @@ class PagedMovie(BaseMovie):
     def _unreadable(self, frame: int, error: Exception) -> UserError:
         if "imagecodecs" in str(error):
             return UserError(
-                f"{self.path} is compressed (TIFF's kind {self._compression}): `pip install autods[codecs]`,"
+                f"{self.path} is compressed (TIFF's kind {self._compression}): `pip install imagecodecs`,"
                 " or save it uncompressed"
             )
         return UserError(

@@ -30,7 +30,7 @@ def open_zarr(path: Path, choice: Choice | None = None) -> BaseMovie:
     try:
         import zarr
     except ImportError as error:
-        raise UserError(f"{path} is a Zarr movie: run `pip install autods[zarr]` to read it") from error
+        raise UserError(f"{path} is a Zarr movie: run `pip install 'zarr>=3'` to read it") from error
     choice = choice or Choice()
     with read_by_library(f"{path} is not a readable Zarr folder, copy or save it again"):
         node: Any = zarr.open(store=str(path), mode="r")

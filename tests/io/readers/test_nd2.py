@@ -56,7 +56,7 @@ def _install(monkeypatch, **overrides):
 
 def test_without_the_package_the_extra_is_named(movie_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "nd2", None)
-    with pytest.raises(UserError, match=r"pip install autods\[nd2\]"):
+    with pytest.raises(UserError, match=r"pip install nd2"):
         open_movie(movie_path)
 
 

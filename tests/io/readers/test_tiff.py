@@ -119,7 +119,7 @@ def test_lzw_without_the_decoder_names_it(tmp_path, monkeypatch):
         raise ValueError("<COMPRESSION.LZW: 5> requires the 'imagecodecs' package")
 
     monkeypatch.setattr(tifffile.TiffPage, "asarray", refuse)
-    with pytest.raises(UserError, match=r"pip install autods\[codecs\]"):
+    with pytest.raises(UserError, match=r"pip install imagecodecs"):
         open_movie(path)
 
 

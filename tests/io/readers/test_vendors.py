@@ -75,17 +75,17 @@ def test_imaris_without_its_padding(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("package", "extra", "start"),
+    ("module", "package", "start"),
     [
-        ("pylibCZIrw", "czi", b"ZISRAWFILE"),
-        ("liffile", "lif", b"\x70\0\0\0\x2a"),
-        ("sif_parser._sif_open", "sif", b"Andor Technology Multi-Channel File\n"),
+        ("pylibCZIrw", "pylibCZIrw", b"ZISRAWFILE"),
+        ("liffile", "liffile", b"\x70\0\0\0\x2a"),
+        ("sif_parser._sif_open", "sif_parser", b"Andor Technology Multi-Channel File\n"),
     ],
 )
-def test_without_a_package_its_extra_is_named(tmp_path, monkeypatch, package, extra, start):
-    monkeypatch.setitem(sys.modules, package, None)
+def test_without_a_package_its_installation_is_named(tmp_path, monkeypatch, module, package, start):
+    monkeypatch.setitem(sys.modules, module, None)
     (tmp_path / "m.bin").write_bytes(start + bytes(100))
-    with pytest.raises(UserError, match=rf"pip install autods\[{extra}\]"):
+    with pytest.raises(UserError, match=f"pip install {package}`"):
         open_movie(tmp_path / "m.bin")
 
 

@@ -20,7 +20,7 @@ def _array(path, data, **options):
 def test_without_the_package_the_extra_is_named(tmp_path, monkeypatch):
     path = _array(tmp_path / "a.zarr", FRAMES)
     monkeypatch.setitem(sys.modules, "zarr", None)
-    with pytest.raises(UserError, match=r"pip install autods\[zarr\]"):
+    with pytest.raises(UserError, match=r"pip install 'zarr>=3'"):
         open_movie(path)
 
 
