@@ -17,7 +17,7 @@ from autods.cli.faults import DONE
 from autods.cli.schema import CameraConfig
 from autods.core import Camera, OpticalSystem, UserError
 from autods.io.movie import Movie, open_movie
-from autods.pipelines.settings import OpticsSettings
+from autods.pipelines.settings import CameraSettings, OpticsSettings
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -94,8 +94,8 @@ def run(arguments: Arguments) -> int:
     folder = arguments.out or Path(f"{path.stem}_psf")
     _choose("method", config.method, ("beads", "insitu"))
     with open_movie(path, channel=config.channel, position=config.position) as movie:
-        optics = _optics(config.optics, movie)
-        frames = _photons(movie.read(0, movie.shape[0]), config.camera)
+        optics = resolve_optics(config.optics, movie)
+        frames = to_photons(movie.read(0, movie.shape[0]), camera_settings(config.camera))
     if config.method == "insitu":
         from autods.calibration.insitu import PUPIL_PX
         from autods.cli.calibrate_insitu import run_insitu
@@ -217,8 +217,14 @@ def _summary(result: BeadCalibration, chosen: BeadSettings, folder: Path) -> lis
     ]
 
 
-def _optics(given: OpticsSettings, movie: Movie) -> OpticalSystem:
-    """Optics from the settings, else from the file."""
+def resolve_optics(given: OpticsSettings, movie: Movie) -> OpticalSystem:
+    """Return the microscope: each number as given, else as the file states it.
+
+    Raises
+    ------
+    UserError
+        Naming a number that neither tells.
+    """
     stated = movie.metadata
     if given.pixel_size_nm is None:
         stated.square_pixel_nm(movie.path)
@@ -234,9 +240,9 @@ def _optics(given: OpticsSettings, movie: Movie) -> OpticalSystem:
     )
 
 
-def _photons(frames: NDArray[np.generic], config: CameraConfig) -> NDArray[np.float32]:
-    """Photons where the camera was given, else camera values."""
-    given = {name: value for name, value in vars(camera_settings(config)).items() if value is not None}
+def to_photons(frames: NDArray[np.generic], camera: CameraSettings) -> NDArray[np.float32]:
+    """Return photons where the camera was given, else camera values."""
+    given = {name: value for name, value in vars(camera).items() if value is not None}
     if not given:
         return frames.astype(np.float32)
     return Camera(**given).to_photons(frames.astype(np.float32))

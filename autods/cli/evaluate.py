@@ -46,7 +46,7 @@ def score_files(found_path: Path, truth_path: Path, config: EvaluateConfig) -> d
     UserError
         If a table cannot be read or a setting is out of range.
     """
-    from autods.metrics.evaluation import evaluate
+    from autods.metrics.evaluation import evaluate, flatten
 
     if not config.radius_nm > 0:
         raise UserError(f"radius_nm is {config.radius_nm}: it must be greater than 0")
@@ -65,11 +65,7 @@ def score_files(found_path: Path, truth_path: Path, config: EvaluateConfig) -> d
     )
     for warning in report["warnings"]:
         logger.warning("%s", warning)
-    return {
-        **report["detection"],
-        **report["image"],
-        **{name: report[name] for name in ("resolution", "settings", "warnings")},
-    }
+    return flatten(report)
 
 
 def _in_frames(table: LocalizationTable, frames: slice) -> LocalizationTable:

@@ -153,9 +153,33 @@ def _config(arguments: Arguments) -> Localize3DConfig:
     if not any(word.startswith("preset=") for word in overrides):
         device = next((word.partition("=")[2] for word in overrides if word.startswith("device=")), "auto")
         trains = any(word.startswith(_OF_TRAININGS) for word in overrides)
-        preset = "cpu_quick" if trains else "instant"
-        overrides.append(f"preset={'default' if pick_device(device).type == 'cuda' else preset}")
+        overrides.append(f"preset={_usual_preset(device, trains=trains)}")
     return load("localize3d", overrides, Localize3DConfig)
+
+
+def _usual_preset(device: str, *, trains: bool = False) -> str:
+    if pick_device(device).type == "cuda":
+        return "default"
+    return "cpu_quick" if trains else "instant"
+
+
+def preset_settings(preset: str | None, device: str) -> tuple[TrainingSettings, int]:
+    """Return the training of a preset, and how often the network looks at a frame.
+
+    Parameters
+    ----------
+    preset
+        ``instant``, ``cpu_quick``, ``default`` or ``paper``; None: the one that suits the device.
+    device
+        As in `Localize3DSettings`.
+
+    Raises
+    ------
+    UserError
+        If there is no such preset or device.
+    """
+    config = load("localize3d", [f"preset={preset or _usual_preset(device)}"], Localize3DConfig)
+    return _training_settings(config), config.passes
 
 
 def _settings(config: Localize3DConfig, arguments: Arguments) -> Localize3DSettings:

@@ -12,12 +12,11 @@ from autods.cli.faults import DONE
 from autods.cli.folders import default_folder
 from autods.cli.schema import ProfileConfig
 from autods.core import OpticalSystem
-from autods.estimation.profile import MovieProfile, profile_movie
-from autods.inference.tiling import patch_size_px, tile_field
+from autods.estimation.profile import MovieProfile
 from autods.io.atomic import atomic_path
 from autods.io.describe import describe_movie
-from autods.io.movie import CroppedMovie, check_frames, open_movie
-from autods.pipelines.inputs import resolve_instrument
+from autods.io.movie import CroppedMovie, open_movie
+from autods.pipelines.inputs import profile_patches, resolve_instrument
 from autods.pipelines.settings import parse_frames, parse_roi
 from autods.runs.provenance import to_json
 
@@ -33,10 +32,7 @@ def run(arguments: Arguments) -> int:
     with open_movie(path, channel=config.channel, position=config.position) as whole:
         movie = CroppedMovie(whole, parse_frames(config.frames), parse_roi(config.roi))
         instrument = resolve_instrument(whole, optics, camera)
-        patch_px = patch_size_px(config.tiling.patch_um, instrument.optics.pixel_size_nm)
-        cores = [tile.core for tile in tile_field(movie.shape[1:], patch_px, 0)]
-        check_frames(movie.read(0, 1), path)
-        profile = profile_movie(movie, instrument.optics, cores)
+        profile = profile_patches(movie, instrument.optics, config.tiling.patch_um)
     content: dict[str, Any] = {
         "movie": str(path.resolve()),
         "first_frame": movie.first_frame,

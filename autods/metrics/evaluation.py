@@ -95,6 +95,12 @@ def evaluate(
     return plain
 
 
+def flatten(report: dict[str, Any]) -> dict[str, Any]:
+    """Put the numbers of detection and image of `evaluate` side by side, before the rest of the report."""
+    rest = {name: report[name] for name in ("resolution", "settings", "warnings")}
+    return {**report["detection"], **report["image"], **rest}
+
+
 def json_ready(value: Any) -> Any:
     """Convert NumPy numbers, tuples and nested containers to plain types; numbers not finite become None."""
     if isinstance(value, dict):

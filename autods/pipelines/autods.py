@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import logging
 from collections import Counter
 from contextlib import ExitStack
@@ -18,13 +17,21 @@ from autods.core import LocalizationTable, UserError
 from autods.estimation.profile import measure_scene
 from autods.estimation.scene import NoiseModel, Scene
 from autods.inference import Localizer, pick_device
-from autods.io.movie import ArrayMovie, CroppedMovie, Movie, check_frames, open_movie
+from autods.io.movie import CroppedMovie, Movie, check_frames
 from autods.io.tables import read_table
 from autods.pipelines import outputs, report_figures
 from autods.pipelines.blocks import Columns, OnShare, each_block, merge
 from autods.pipelines.finish import Finished, drift_digest, finish, finish_rows
 from autods.pipelines.html_report import Section, SettingRow
-from autods.pipelines.inputs import Instrument, crop_camera, resolve_instrument, with_measured
+from autods.pipelines.inputs import (
+    Instrument,
+    MovieLike,
+    crop_camera,
+    digest_frames,
+    open_input,
+    resolve_instrument,
+    with_measured,
+)
 from autods.pipelines.plan import (
     MIN_SIDE_PX,
     Plan,
@@ -56,7 +63,7 @@ _MOST_NEAR_LIMIT = 0.5
 
 
 def localize(
-    movie: str | Path | Movie | NDArray[Any],
+    movie: MovieLike,
     settings: LocalizeSettings | None = None,
     out: Path | None = None,
     *,
@@ -69,7 +76,7 @@ def localize(
     Parameters
     ----------
     movie
-        A file or folder, an open movie, or frames (T, Y, X).
+        A file or folder, an open movie, or frames (T, Y, X) as an array or tensor.
     settings
         What is known and wanted; None for all defaults.
     out
@@ -98,7 +105,7 @@ def localize(
     if group is not None and out is None:
         raise UserError("several processes share a run folder: name it")
     with ExitStack() as stack:
-        whole = stack.enter_context(_open(movie, settings))
+        whole = stack.enter_context(open_input(movie, settings.channel, settings.position))
         part = CroppedMovie(whole, settings.frames, settings.roi)
         _check(part)
         instrument = resolve_instrument(whole, settings.optics, settings.camera)
@@ -106,7 +113,7 @@ def localize(
         device = pick_device(settings.device) if group is None else group.device
         digest = digest_file(whole.path) if whole.path.exists() else None
         made_from = (
-            digest.sha256 if digest else _digest_frames(whole),
+            digest.sha256 if digest else digest_frames(whole),
             # Models are known by their cards; the device changes no number that anybody looks at.
             dataclasses.replace(
                 settings, camera=camera_inputs(settings.camera), zoo=None, device="", finish=FinishSettings()
@@ -307,14 +314,6 @@ class Run:
             )
 
 
-def _open(movie: str | Path | Movie | NDArray[Any], settings: LocalizeSettings) -> Movie:
-    if isinstance(movie, np.ndarray):
-        return ArrayMovie(movie)
-    if isinstance(movie, str | Path):
-        return open_movie(movie, channel=settings.channel, position=settings.position)
-    return movie
-
-
 def _check(movie: Movie) -> None:
     """Refuse a movie without signal, looking at a few frames spread over it."""
     n_frames, height, width = movie.shape
@@ -325,14 +324,6 @@ def _check(movie: Movie) -> None:
         )
     chosen = np.unique(np.linspace(0, n_frames - 1, _CHECKED_FRAMES).round().astype(int))
     check_frames(np.concatenate([movie.read(int(t), int(t) + 1) for t in chosen]), movie.path)
-
-
-def _digest_frames(movie: Movie) -> str:
-    """Identify a movie that is no file by a few of its frames."""
-    digest = hashlib.sha256(repr(movie.shape).encode())
-    for t in np.unique(np.linspace(0, movie.shape[0] - 1, _CHECKED_FRAMES).round().astype(int)):
-        digest.update(np.ascontiguousarray(movie.read(int(t), int(t) + 1)).tobytes())
-    return digest.hexdigest()
 
 
 def _setting_rows(settings: LocalizeSettings, plan: Plan) -> list[SettingRow]:

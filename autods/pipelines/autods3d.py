@@ -22,14 +22,22 @@ from autods.estimation.scene import NoiseModel, Scene
 from autods.inference import pick_device
 from autods.inference.observation import Observation
 from autods.inference.psf_fit import PsfFitter
-from autods.io.movie import CroppedMovie, Movie, check_frames, open_movie
+from autods.io.movie import CroppedMovie, Movie, check_frames
 from autods.io.tables import read_table
 from autods.optics.extent import peak_per_photon
 from autods.optics.turned import TURNS, TurnedPSF
 from autods.pipelines import figures3d, measure3d, outputs, outputs3d, psf_source, train3d, trial3d
 from autods.pipelines.blocks import Columns, OnShare, each_block, merge
 from autods.pipelines.finish import Finished, drift_digest, finish
-from autods.pipelines.inputs import Instrument, crop_camera, resolve_instrument, with_measured
+from autods.pipelines.inputs import (
+    Instrument,
+    MovieLike,
+    crop_camera,
+    digest_frames,
+    open_input,
+    resolve_instrument,
+    with_measured,
+)
 from autods.pipelines.measure3d import Extent
 from autods.pipelines.model_stage import ModelStage
 from autods.pipelines.psf_source import KnownPsf
@@ -56,7 +64,7 @@ _BEYOND_NM = 50.0
 
 
 def localize3d(
-    movie: str | Path,
+    movie: MovieLike,
     settings: Localize3DSettings,
     out: Path,
     *,
@@ -69,7 +77,7 @@ def localize3d(
     Parameters
     ----------
     movie
-        A file or folder.
+        A file or folder, an open movie, or frames (T, Y, X) as an array or tensor.
     settings
         What is known and wanted.
     out
@@ -94,14 +102,15 @@ def localize3d(
         If something is missing or does not fit.
     """
     with ExitStack() as stack:
-        whole = stack.enter_context(open_movie(movie, channel=settings.channel, position=settings.position))
+        whole = stack.enter_context(open_input(movie, settings.channel, settings.position))
         part = CroppedMovie(whole, settings.frames, settings.roi)
         _check(part)
         instrument = resolve_instrument(whole, settings.optics, settings.camera)
         device = pick_device(settings.device) if group is None else group.device
-        digest = digest_file(whole.path)
+        digest = digest_file(whole.path) if whole.path.exists() else None
+        sha256 = digest.sha256 if digest else digest_frames(whole)
         plain = to_json(dataclasses.replace(_hashable(settings), finish=FinishSettings()))
-        made_from = (digest.sha256, plain, psf_source.identify(settings.psf))
+        made_from = (sha256, plain, psf_source.identify(settings.psf))
         key = step_key(*made_from, settings.finish, drift_digest(settings.finish))
         if is_finished(out, key, outputs3d.OUTPUT_FILES) and settings.reaches("localize"):
             return read_table(out)
@@ -111,11 +120,10 @@ def localize3d(
         record = stack.enter_context(
             RunRecord(own, "localize3d", command=command, key=key, progress=progress)
         )
-        record.add_input(whole.path, digest)
+        if digest is not None:
+            record.add_input(whole.path, digest)
         store = ChunkStore(out, step_key(*made_from))  # its blocks serve another filter or drift too
-        return _Run(
-            record, whole, part, settings, instrument, device, digest.sha256, out, store, group
-        ).carry_out()
+        return _Run(record, whole, part, settings, instrument, device, sha256, out, store, group).carry_out()
 
 
 def _check(movie: Movie) -> None:

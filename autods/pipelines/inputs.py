@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from autods.core import Camera, OpticalSystem, UserError
 from autods.core.quantities import is_plausible, require_plausible
 from autods.estimation.camera import CameraEstimate
-from autods.io.movie import Movie, MovieMetadata
+from autods.estimation.profile import MovieProfile, profile_movie
+from autods.inference.tiling import patch_size_px, tile_field
+from autods.io.movie import ArrayMovie, Movie, MovieMetadata, check_frames, open_movie
 from autods.pipelines.html_report import SettingRow
 from autods.pipelines.settings import CameraSettings, OpticsSettings
 
+#: What a movie may be given as.
+MovieLike = str | Path | Movie | NDArray[Any] | Tensor
+
+#: Frames from which a movie that is no file is told apart from others.
+_DIGESTED_FRAMES = 16
 _UNITS = {
     "pixel_size_nm": "nm",
     "wavelength_nm": "nm",
@@ -44,6 +55,45 @@ class Instrument:
     camera: Camera
     rows: tuple[SettingRow, ...]
     gain_known: bool
+
+
+def open_input(movie: MovieLike, channel: int | None = None, position: int | None = None) -> Movie:
+    """Return a movie, whatever it is given as.
+
+    Parameters
+    ----------
+    movie
+        A file or folder, an open movie, or frames (T, Y, X), or one frame (Y, X), as an array or tensor.
+    channel, position
+        Which channel and stage position of a file that holds several, from 0.
+
+    Raises
+    ------
+    UserError
+        If a file cannot be read, or an array is no movie.
+    TypeError
+        If it is none of these.
+    """
+    if isinstance(movie, Tensor):
+        movie = movie.detach().cpu().numpy()
+    if isinstance(movie, np.ndarray):
+        return ArrayMovie(movie)
+    if isinstance(movie, str | Path):
+        return open_movie(movie, channel=channel, position=position)
+    if not hasattr(movie, "read") or not hasattr(movie, "metadata"):
+        raise TypeError(
+            f"movie is {movie!r:.60} ({type(movie).__name__}): give a path, an array or an open movie"
+        )
+    return movie
+
+
+def digest_frames(movie: Movie) -> str:
+    """Identify a movie that is no file by a few of its frames: SHA-256, hexadecimal."""
+    digest = hashlib.sha256(repr(movie.shape).encode())
+    chosen = np.linspace(0, movie.shape[0] - 1, _DIGESTED_FRAMES).round().astype(int)
+    for t in np.unique(chosen):
+        digest.update(np.ascontiguousarray(movie.read(int(t), int(t) + 1)).tobytes())
+    return digest.hexdigest()
 
 
 def resolve_instrument(movie: Movie, optics: OpticsSettings, camera: CameraSettings) -> Instrument:
@@ -166,3 +216,26 @@ def crop_camera(camera: Camera, roi: tuple[int, int, int, int]) -> Camera:
         read_noise_e=cut(camera.read_noise_e),
         spurious_charge_e=camera.spurious_charge_e,
     )
+
+
+def profile_patches(movie: Movie, optics: OpticalSystem, patch_um: float) -> MovieProfile:
+    """Measure a movie, whole and patch by patch.
+
+    Parameters
+    ----------
+    movie
+        The movie, or the part of it that counts.
+    optics
+        Its microscope.
+    patch_um
+        Side of a patch, um.
+
+    Raises
+    ------
+    UserError
+        If the frames carry no signal or are too small, or the patch is.
+    """
+    patch_px = patch_size_px(patch_um, optics.pixel_size_nm)
+    cores = [tile.core for tile in tile_field(movie.shape[1:], patch_px, 0)]
+    check_frames(movie.read(0, 1), movie.path)
+    return profile_movie(movie, optics, cores)

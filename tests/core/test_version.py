@@ -17,4 +17,4 @@ def test_a_checkout_that_is_not_installed_can_be_imported(monkeypatch: pytest.Mo
     with monkeypatch.context() as context:
         context.setattr(metadata, "version", missing)
         assert importlib.reload(autods).__version__ == "unknown"
-    assert importlib.reload(autods).__version__ == metadata.version("autods")
+    assert importlib.reload(autods).__version__ == metadata.version("autods-smlm")

@@ -23,7 +23,10 @@ def test_without_the_library_one_line_says_what_to_install(
     real = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "nicegui" else real(name))
     assert main(["web"]) == 2
-    assert capsys.readouterr().err == "autods: the web page needs more packages: pip install 'nicegui>=3.10,<4'\n"
+    assert (
+        capsys.readouterr().err
+        == "autods: the web page needs more packages: pip install 'nicegui>=3.10,<4'\n"
+    )
 
 
 @pytest.mark.parametrize(
