@@ -64,7 +64,7 @@ def train(
 
     folder = Path(out)
     limits = {"trainer.max_minutes": max_minutes, "trainer.max_steps": max_steps}
-    words = [f"experiment={experiment}", *overrides]
+    words = [f"experiment={experiment}", "trainer.progress_bar=false", *overrides]
     words += [f"{key}={value}" for key, value in limits.items() if value is not None]
     config = compose_checked("train", words)
     config.out = str(folder)

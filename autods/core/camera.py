@@ -39,6 +39,21 @@ class Camera:
     ------
     UserError
         If a number lies outside its physical range.
+
+    Examples
+    --------
+    >>> import numpy
+    >>> from autods import Camera
+    >>> camera = Camera(offset_adu=100, e_per_adu=0.5, qe=0.8)
+    >>> camera.photons_per_adu
+    0.625
+    >>> camera.to_photons(numpy.array([[100.0, 260.0]])).tolist()
+    [[0.0, 100.0]]
+    >>> Camera(em_gain=300).excess_noise_factor, Camera(em_gain=None).excess_noise_factor
+    (2.0, 1.0)
+    >>> Camera(qe=95)
+    Traceback (most recent call last):
+    autods.core.errors.UserError: camera.qe is 95: it must lie in (0, 1]
     """
 
     offset_adu: float | np.ndarray = 0.0

@@ -32,6 +32,15 @@ class OpticalSystem:
     ------
     UserError
         If a length is not positive or the aperture exceeds the immersion index.
+
+    Examples
+    --------
+    >>> from autods import OpticalSystem
+    >>> microscope = OpticalSystem(pixel_size_nm=100, wavelength_nm=660, na=1.4)
+    >>> round(microscope.airy_sigma_nm, 1), round(microscope.airy_sigma_px, 2)
+    (99.0, 0.99)
+    >>> OpticalSystem(pixel_size_nm=100).airy_sigma_nm is None
+    True
     """
 
     pixel_size_nm: float

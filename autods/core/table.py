@@ -50,6 +50,23 @@ class LocalizationTable:
     ------
     ValueError
         If the columns' lengths differ.
+
+    Examples
+    --------
+    >>> import numpy
+    >>> from autods import LocalizationTable
+    >>> table = LocalizationTable.build(
+    ...     frame=numpy.array([1, 0]), x_nm=numpy.array([250.0, 80.0]), y_nm=numpy.array([40.0, 60.0]),
+    ...     photons=numpy.array([900.0, 1500.0]),
+    ... )
+    >>> len(table), table.is_3d, table.sorted().frame.tolist()
+    (2, False, [0, 1])
+    >>> table.select(table.photons > 1000).x_nm.tolist()
+    [80.0]
+    >>> len(LocalizationTable.concatenate([table, table]))
+    4
+    >>> sorted(table.columns())[:3]
+    ['background', 'background_std', 'confidence']
     """
 
     frame: NDArray[np.int64]

@@ -69,6 +69,20 @@ def crlb(
     """Smallest standard deviations of unbiased estimates: (N, 5) of x, y, z (nm), photons, background.
 
     Without `axial` (N, 4), z left out. Parameters as in `fisher_information`.
+
+    Examples
+    --------
+    Four times the photons halve the error where there is no background:
+
+    >>> import torch
+    >>> from autods import OpticalSystem
+    >>> from autods.optics import PSF_MODELS, crlb
+    >>> psf = PSF_MODELS["gaussian"](OpticalSystem(100.0), sigma_nm=100.0)
+    >>> photons = torch.tensor([1000.0, 4000.0])
+    >>> bound = crlb(psf, torch.zeros(2, 3), photons, torch.full((2,), 1e-6), 15, axial=False)
+    >>> ratio = bound[0, 0] / bound[1, 0]
+    >>> bool(3 < bound[0, 0] < 3.6), round(float(ratio), 2)
+    (True, 2.0)
     """
     information = fisher_information(
         psf, xyz_nm, photons, background, size_px, read_noise, excess_noise, axial

@@ -17,6 +17,11 @@ def noll_to_nm(index: int) -> tuple[int, int]:
     ------
     ValueError
         If the index is below 1.
+
+    Examples
+    --------
+    >>> [noll_to_nm(index) for index in (1, 4, 5, 11)]
+    [(0, 0), (2, 0), (2, -2), (4, 0)]
     """
     if index < 1:
         raise ValueError(f"Noll's index counts from 1, got {index}")
@@ -33,6 +38,11 @@ def nm_to_noll(n: int, m: int) -> int:
     ------
     ValueError
         If no polynomial has these orders.
+
+    Examples
+    --------
+    >>> nm_to_noll(4, 0)
+    11
     """
     if n < 0 or abs(m) > n or (n - m) % 2:
         raise ValueError(f"no Zernike polynomial has n={n}, m={m}")
@@ -73,7 +83,11 @@ def zernike_basis(indices: list[int], u: Tensor, v: Tensor) -> Tensor:
 
 
 def zernike_name(index: int) -> str:
-    """Short common name of a mode, or its orders."""
+    """Short common name of a mode, or its orders.
+
+    >>> zernike_name(11), zernike_name(37)
+    ('spherical', 'Z(8, 0)')
+    """
     names = {
         1: "piston",
         2: "tilt x",
