@@ -47,7 +47,7 @@ def test_a_movie_is_the_same_whatever_it_is_given_as(simulated: autods.Simulated
 
 
 def test_what_is_no_movie_is_named() -> None:
-    with pytest.raises(TypeError, match="movie is 5 .int.: give a path, an array or an open movie"):
+    with pytest.raises(TypeError, match=r"movie is 5 \(int\): give a path, an array or an open movie"):
         autods.localize(5, pixel_size_nm=100)  # type: ignore[arg-type]
 
 
