@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from autods.core import LocalizationTable, UserError
 from autods.estimation.scene import Method
-from autods.optics import PSF_MODELS
+from autods.optics.registry import psf_by_name
 from autods.pipelines.autods import localize as run_2d
 from autods.pipelines.inputs import MovieLike
 from autods.pipelines.settings import (
@@ -255,7 +255,7 @@ def localize3d(
     --------
     >>> import autods, tempfile
     >>> simulated = autods.simulate(
-    ...     n_frames=4, size_px=40, structure="uniform", density_per_um2=0.05, photons=5000,
+    ...     n_frames=20, size_px=40, structure="uniform", density_per_um2=0.1, photons=5000,
     ...     psf="astigmatic_gaussian", z_min_nm=-300, z_max_nm=300,
     ... )
     >>> with tempfile.TemporaryDirectory() as out:
@@ -298,9 +298,6 @@ def _psf_source(psf: str | Path | None, **source: Any) -> PsfSettings:
     from autods.pipelines.settings3d import PsfSettings
 
     name = str(psf)
-    if name in PSF_MODELS and not Path(name).exists():
-        return PsfSettings(formula=PSF_MODELS[name], formula_text=f"{name}()", **source)
-    if psf is not None and not Path(psf).exists():
-        known = ", ".join(sorted(PSF_MODELS))
-        raise UserError(f"psf={psf}: there is no such file, and no PSF of that name: use one of {known}")
-    return PsfSettings(file=None if psf is None else Path(psf), **source)
+    if psf is None or Path(name).exists():
+        return PsfSettings(file=None if psf is None else Path(psf), **source)
+    return PsfSettings(formula=psf_by_name(name), formula_text=f"{name}()", **source)

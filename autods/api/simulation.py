@@ -9,10 +9,10 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from numpy.typing import NDArray
 
-from autods.core import Camera, LocalizationTable, OpticalSystem, UserError
+from autods.core import Camera, LocalizationTable, OpticalSystem
 from autods.io.movie import open_movie
 from autods.io.tables import read_table
-from autods.optics import PSF_MODELS
+from autods.optics.registry import psf_by_name
 from autods.pipelines.simulate import TRUTH_FILE, SimulationSettings, simulate_to_folder
 
 #: The camera of `autods simulate`.
@@ -108,7 +108,7 @@ def simulate(
     >>> simulated = autods.simulate(n_frames=10, size_px=32, structure="uniform", seed=3)
     >>> simulated.frames.shape, simulated.frames.dtype.name
     ((10, 32, 32), 'uint16')
-    >>> simulated.truth.frame.max() < 10, simulated.truth.is_3d
+    >>> bool(simulated.truth.frame.max() < 10), simulated.truth.is_3d
     (True, False)
     >>> again = autods.simulate(n_frames=10, size_px=32, structure="uniform", seed=3)
     >>> bool((again.frames == simulated.frames).all())
@@ -117,10 +117,6 @@ def simulate(
     Traceback (most recent call last):
     autods.core.errors.UserError: structure=spaghetti is not known: use one of uniform, ...
     """
-    if psf is not None and psf not in PSF_MODELS:
-        raise UserError(
-            f"psf={psf}: there is no PSF of that name: use one of {', '.join(sorted(PSF_MODELS))}"
-        )
     settings = SimulationSettings(
         optics=optics or OpticalSystem(100.0, wavelength_nm=660.0, na=1.4),
         camera=camera or _CAMERA,
@@ -136,7 +132,7 @@ def simulate(
         drift=drift,
         drift_nm=drift_nm,
         beads=beads,
-        psf=None if psf is None else PSF_MODELS[psf],
+        psf=None if psf is None else psf_by_name(psf),
         z_min_nm=z_min_nm,
         z_max_nm=z_max_nm,
         seed=seed,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from autods.core import OpticalSystem
+from autods.core import OpticalSystem, UserError
 from autods.optics.gaussian import AstigmaticGaussianPSF, DefocusCurve, GaussianHelixPSF, GaussianPSF
 from autods.optics.phase_masks import astigmatism_mask, double_helix_mask, tetrapod_mask
 from autods.optics.protocol import PSFModel
@@ -123,3 +123,18 @@ PSF_MODELS: dict[str, Callable[[OpticalSystem], PSFModel]] = {
     "tetrapod": tetrapod_psf,
     "tabulated": tabulated_psf,
 }
+
+
+def psf_by_name(name: str) -> Callable[[OpticalSystem], PSFModel]:
+    """Return what makes the PSF of a microscope.
+
+    Raises
+    ------
+    UserError
+        If there is no PSF of that name.
+    """
+    if name not in PSF_MODELS:
+        raise UserError(
+            f"psf={name}: there is no such file and no PSF of that name: use one of {', '.join(sorted(PSF_MODELS))}"
+        )
+    return PSF_MODELS[name]
