@@ -134,7 +134,6 @@ def psf_by_name(name: str) -> Callable[[OpticalSystem], PSFModel]:
         If there is no PSF of that name.
     """
     if name not in PSF_MODELS:
-        raise UserError(
-            f"psf={name}: there is no such file and no PSF of that name: use one of {', '.join(sorted(PSF_MODELS))}"
-        )
+        known = ", ".join(sorted(PSF_MODELS))
+        raise UserError(f"psf={name}: there is no such file and no PSF of that name: use one of {known}")
     return PSF_MODELS[name]
