@@ -1,4 +1,4 @@
-"""One look for all figures of the benchmarks."""
+"""Colours and axes that all figures of the benchmarks share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every movie is to the rest of the program."""
+"""The interface of movies, and what is known of them."""
 
 from __future__ import annotations
 

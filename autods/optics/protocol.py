@@ -1,4 +1,4 @@
-"""What the rest of the package asks of a point-spread function."""
+"""The interface that every point-spread function has."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures to look at."""
+"""Previews of reconstructions: contrast, colour map and scale bar."""
 
 from __future__ import annotations
 

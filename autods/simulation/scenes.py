@@ -1,4 +1,4 @@
-"""What is in front of the camera in one frame, before any light is drawn."""
+"""Emitters, background and noise of frames, drawn before the frames are rendered."""
 
 from __future__ import annotations
 

@@ -100,6 +100,12 @@ def test_speed(zoo, tmp_path):
     assert float(rows_of(tmp_path / "simulation.csv")[0]["patches_per_s"]) > 0
 
 
+def test_follow(zoo, tmp_path):
+    rows, _ = run(zoo, tmp_path, "fast/follow")
+    assert float(rows[0]["capacity_frames_per_s"]) > 0
+    assert 0 < float(rows[0]["last_delay_s"]) <= float(rows[0]["longest_delay_s"]) < 60
+
+
 def test_memory_and_time_are_those_of_the_work():
     with measured() as idle:
         pass
