@@ -15,12 +15,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from autods.calibration.beads import BeadStack, collect_beads
-from autods.calibration.empirical import empirical_psf
+from autods.calibration.empirical import axial_scale, empirical_psf
+from autods.calibration.model_error import model_error
 from autods.calibration.quality import corner_statistics, masked_correlation, slice_correlation
-from autods.calibration.retrieval import PupilFit, RetrievalSettings, Retrieved, noise_weights
+from autods.calibration.retrieval import PupilFit, RetrievalSettings, Retrieved, Scan, noise_weights
 from autods.calibration.slices import recorded_slices, warn_about_positions
 from autods.core import OpticalSystem, UserError
 from autods.core.quantities import require_plausible
+from autods.optics.model_error import ModelError
 from autods.optics.phase_masks import astigmatism_mask, double_helix_mask, tetrapod_mask
 from autods.optics.pupil import Pupil
 from autods.optics.spline import SplinePSF
@@ -32,7 +34,9 @@ _POOR = 0.95
 _HOLD_OUT = 5
 #: Held-out correlation that light beyond the critical angle must bring to be kept.
 _GAIN = 1e-3
-_RATES = {"zernike": 0.05, "position": 0.02, "log_blur": 0.02}
+#: Indices that differ by less make no difference; a reading that leaves so many times less is the right one.
+_MISMATCH, _DECIDES = 0.02, 1.25
+_RATES = {"zernike": 0.05, "position": 0.02, "log_blur": 0.02, "apodisation": 0.03}
 
 
 @dataclass(frozen=True)
@@ -46,8 +50,10 @@ class BeadSettings:
     saturation_adu
         Camera value at which pixels saturate; None looks for a plateau.
     scan
-        What the z positions are: "objective", the focal plane's height, growing into the sample; "sample",
-        the stage's or the bead's height above the focal plane, which is the reverse.
+        What the z positions are: "objective", the focal plane's height, growing into the sample; "stage" (or
+        "sample"), the stage's height, which is the reverse; "emitter", the bead's own depth in the sample's
+        medium, under a focal plane that stays and is fitted; "auto", the objective's, or the emitter's depth
+        where the mismatch of the refractive indices says so.
     retrieval
         The fit itself.
     seed
@@ -58,7 +64,7 @@ class BeadSettings:
 
     size_px: int | None = None
     saturation_adu: float | None = None
-    scan: Literal["objective", "sample"] = "objective"
+    scan: Literal["auto", "objective", "stage", "sample", "emitter"] = "auto"
     retrieval: RetrievalSettings = field(default_factory=RetrievalSettings)
     seed: int = 0
     over_field: bool = False
@@ -74,12 +80,21 @@ class BeadCalibration:
         Candidates and their registered mean.
     z_nm
         (Z,) positions as given.
-    nfp_nm
-        (Z,) focal planes, so shifted that the bead is in focus at 0.
+    scan_of, scan_by
+        What was scanned, see `BeadSettings.scan`, and how that is known: "given", "data" or "assumed".
+    scan
+        Focal plane and depth of the bead in each slice, as the calibrated PSF wants them.
+    depth_nm
+        (Z,) depth at which an emitter, with the objective at 0, looks like the bead in each slice; when focal
+        planes were scanned, 0 is where the bead is in focus.
+    axial_scale
+        Displacement of an emitter that looks like 1 nm of focal displacement.
     retrieved
         The fitted pupil and the model of the stack.
     empirical
         Cubic-spline PSF of the mean bead, free of any model.
+    error
+        What the model's misfit does to positions.
     correlation, correlation_masked
         (Z,) of model and mean bead, raw and with the background masked.
     start
@@ -90,9 +105,14 @@ class BeadCalibration:
 
     beads: BeadStack
     z_nm: NDArray[np.float64]
-    nfp_nm: NDArray[np.float64]
+    scan_of: str
+    scan_by: Literal["given", "data", "assumed"]
+    scan: Scan
+    depth_nm: NDArray[np.float64]
+    axial_scale: float
     retrieved: Retrieved
     empirical: SplinePSF
+    error: ModelError
     correlation: NDArray[np.float64]
     correlation_masked: NDArray[np.float64]
     start: str
@@ -189,24 +209,70 @@ def calibrate_beads(
     beads = collect_beads(values, settings.size_px, step, settings.saturation_adu)
     warn_about_positions(beads.volume, z_nm)
     data = torch.from_numpy(beads.volume.astype(np.float32))
-    nfp = z_nm if settings.scan == "objective" else -z_nm
     with single_thread():
-        focal_planes = torch.from_numpy(nfp).to(torch.float32)
-        fit, start, scores = _fit_pupil(data, focal_planes, optics, settings, nominal_mask)
-    retrieved = fit.result()
-    focus = nfp + retrieved.z_offset_nm
+        found, scan_of, scan_by = _fit_scans(data, z_nm, optics, settings, nominal_mask)
+    retrieved, scan = found.fit.result(), found.fit.scan
+    if scan_of != "emitter":  # whose focal plane the PSF holds
+        scan = Scan(scan.nfp_nm + retrieved.z_offset_nm, scan.depth_nm)
+    focal_planes = scan.nfp_nm.double().numpy()
+    scale = axial_scale(retrieved.psf, focal_planes, beads.volume.shape[-1])
+    depth = scan.depth_nm.double().numpy() - scale * focal_planes
     volume = np.asarray(beads.volume, np.float32)
+    empirical = empirical_psf(volume, depth, retrieved, optics.pixel_size_nm)
     return BeadCalibration(
         beads=beads,
         z_nm=z_nm,
-        nfp_nm=focus,
+        scan_of=scan_of,
+        scan_by=scan_by,
+        scan=scan,
+        depth_nm=depth,
+        axial_scale=scale,
         retrieved=retrieved,
-        empirical=empirical_psf(volume, focus, retrieved, optics.pixel_size_nm),
+        empirical=empirical,
+        error=model_error(retrieved.psf, empirical, scan, depth, volume.shape[-1]),
         correlation=slice_correlation(retrieved.model, volume),
         correlation_masked=masked_correlation(retrieved.model, volume),
-        start=start,
-        held_out_correlation=scores,
+        start=found.start,
+        held_out_correlation=found.held_out,
     )
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A fit, the name of the start that it came from, and the held-out correlation of each start."""
+
+    fit: PupilFit
+    start: str
+    held_out: dict[str, float]
+
+    @property
+    def unexplained(self) -> float:
+        """What the held-out slices lack to a correlation of 1."""
+        return 1 - self.held_out[self.start]
+
+
+def _fit_scans(
+    data: Tensor,
+    z_nm: NDArray[np.float64],
+    optics: OpticalSystem,
+    settings: BeadSettings,
+    nominal: Mapping[str, Tensor] | None,
+) -> tuple[_Found, str, Literal["given", "data", "assumed"]]:
+    """Fit the stack as what is scanned, or as what explains it best; tell which, and how that is known.
+
+    Objective and stage are conjugate twins and explain a stack equally well. A bead that itself moves in a
+    medium of another index is defocused by another function of the aperture, which bright beads show.
+    """
+    if settings.scan != "auto":
+        scan = Scan.of(z_nm, settings.scan)
+        return _fit_pupil(data, scan, optics, settings, nominal), settings.scan, "given"
+    found = _fit_pupil(data, Scan.of(z_nm, "objective"), optics, settings, nominal)
+    if abs(optics.n_sample - optics.n_immersion) < _MISMATCH:
+        return found, "objective", "assumed"
+    other = _fit_pupil(data, Scan.of(z_nm, "emitter"), optics, settings, nominal)
+    if other.unexplained * _DECIDES < found.unexplained:
+        return other, "emitter", "data"
+    return found, "objective", "assumed"
 
 
 @contextmanager
@@ -226,11 +292,11 @@ def single_thread() -> Iterator[None]:
 
 def _fit_pupil(
     data: Tensor,
-    nfp_nm: Tensor,
+    scan: Scan,
     optics: OpticalSystem,
     settings: BeadSettings,
     nominal: Mapping[str, Tensor] | None,
-) -> tuple[PupilFit, str, dict[str, float]]:
+) -> _Found:
     """Fit from one start, from several when that is poor, and finish the best on all slices."""
     retrieval, generator = settings.retrieval, np.random.default_rng(settings.seed)
     noise = torch.from_numpy(corner_statistics(data.numpy())[1]).to(torch.float32)
@@ -243,7 +309,7 @@ def _fit_pupil(
     def begin(
         phase: Tensor | None, steps: int, chosen: RetrievalSettings = retrieval
     ) -> tuple[PupilFit, float]:
-        fit = PupilFit(data, nfp_nm, weight, optics, chosen, phase)
+        fit = PupilFit(data, scan, weight, optics, chosen, phase)
         fit.descend(rates, steps, seen, generator)
         model = fit.render()[0]
         return fit, float(slice_correlation(model[held_out].numpy(), data[held_out].numpy()).mean())
@@ -252,7 +318,9 @@ def _fit_pupil(
     names = [*(nominal or {}), "flat"]
     half = max(retrieval.steps // 2, 1)
     fits = {names[0]: begin(starts[names[0]], half)}
-    if retrieval.supercritical is None and (optics.na or 0) > optics.n_sample:
+    # A bead on the coverslip shows evanescent light; one that moves through the sample does not.
+    at_coverslip = not bool(scan.depth_nm.any())
+    if retrieval.supercritical is None and at_coverslip and (optics.na or 0) > optics.n_sample:
         wide = replace(retrieval, supercritical=True)
         other = begin(starts[names[0]], half, wide)
         if other[1] > fits[names[0]][1] + _GAIN:
@@ -268,7 +336,7 @@ def _fit_pupil(
     fit.weight = noise_weights(data, noise, retrieval.loss, fit.render()[0])
     if retrieval.fit_amplitude:
         rates["log_amplitude"] = 0.03
-    return _finish(fit, rates, everything, generator), best, scores
+    return _Found(_finish(fit, rates, everything, generator), best, scores)
 
 
 def _finish(

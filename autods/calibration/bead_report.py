@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from autods.calibration.bead_calibration import BeadCalibration, BeadSettings
+from autods.calibration.bead_calibration import BeadCalibration
 from autods.calibration.focal_plane import nfp_study
 from autods.io.atomic import atomic_path
 from autods.io.images import write_image_tiff
@@ -25,12 +25,18 @@ from autods.optics.zernike import noll_to_nm, zernike_name
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+SUMMARY_FILE = "calibration.json"
 _SLICES_SHOWN = 7
+_CONVENTIONS = {
+    "objective": "z given as objective positions: growing z moves the focal plane into the sample",
+    "stage": "z given as stage positions: growing z moves the focal plane towards the objective",
+    "sample": "z given as stage positions: growing z moves the focal plane towards the objective",
+    "emitter": "z given as depths of the emitter in its medium: the focal plane stays",
+}
 
 
 def write_calibration(
     result: BeadCalibration,
-    settings: BeadSettings,
     folder: Path,
     provenance: Mapping[str, str],
     variation: FieldVariation | None = None,
@@ -43,8 +49,8 @@ def write_calibration(
 
     Parameters
     ----------
-    result, settings
-        What was found, and how.
+    result
+        What was found.
     folder
         Made when absent; files of the same name are replaced.
     provenance
@@ -58,19 +64,19 @@ def write_calibration(
         If the folder cannot be written.
     """
     psf = result.retrieved.psf
-    save_psf(psf, folder / "psf.h5", provenance, variation)
+    save_psf(psf, folder / "psf.h5", provenance, variation, result.error)
     save_psf(result.empirical, folder / "psf_empirical.h5", provenance)
     pixel = psf.pixel_size_nm
     write_image_tiff(result.beads.volume.astype(np.float32), folder / "bead_zstack.tif", pixel)
     write_image_tiff(result.retrieved.model.astype(np.float32), folder / "fit_zstack.tif", pixel)
-    with atomic_path(folder / "calibration.json") as part:
-        part.write_text(json.dumps(summary(result, settings), indent=2) + "\n")
+    with atomic_path(folder / SUMMARY_FILE) as part:
+        part.write_text(json.dumps(summary(result), indent=2) + "\n")
     figures = {
         "pupil.png": pupil_figure(psf),
         "residuals.png": residual_figure(result),
         "correlation.png": correlation_figure(result),
-        "crlb.png": crlb_figure(psf, result.nfp_nm),
-        "focal_plane.png": focal_plane_figure(psf, result.nfp_nm),
+        "crlb.png": crlb_figure(psf, result.depth_nm),
+        "focal_plane.png": focal_plane_figure(psf, result.depth_nm),
     }
     for name, figure in figures.items():
         save_figure(figure, folder / name)
@@ -82,12 +88,13 @@ def save_figure(figure: Figure, path: Path) -> None:
         figure.savefig(part, dpi=100, bbox_inches="tight")
 
 
-def summary(result: BeadCalibration, settings: BeadSettings) -> dict[str, Any]:
+def summary(result: BeadCalibration) -> dict[str, Any]:
     """JSON-ready numbers of a calibration; lengths in nm, phases in waves rms."""
     fit = result.retrieved
-    deeper = "into the sample" if settings.scan == "objective" else "towards the objective"
     return {
-        "z_convention": f"z given as {settings.scan} positions: growing z moves the focal plane {deeper}",
+        "z_convention": _CONVENTIONS[result.scan_of],
+        "scan": result.scan_of,
+        "scan_by": result.scan_by,
         "correlation": {
             "mean": round(float(result.correlation.mean()), 5),
             "lowest": round(float(result.correlation.min()), 5),
@@ -97,8 +104,18 @@ def summary(result: BeadCalibration, settings: BeadSettings) -> dict[str, Any]:
             "per_slice_background_masked": [round(float(value), 5) for value in result.correlation_masked],
         },
         "z_nm": [round(float(value), 3) for value in result.z_nm],
-        "focal_plane_nm": [round(float(value), 3) for value in result.nfp_nm],
+        "focal_plane_nm": [round(value, 3) for value in result.scan.nfp_nm.tolist()],
+        "depth_nm": [round(float(value), 3) for value in result.depth_nm],
         "z_offset_nm": fit.z_offset_nm,
+        "light_inside": {
+            "side_px": int(result.beads.volume.shape[-1]),
+            "mean": round(float(fit.inside.mean()), 4),
+            "per_slice": [round(float(value), 4) for value in fit.inside],
+        },
+        "model_error_nm": {
+            "lateral": round(float(np.median(result.error.lateral_nm)), 2),
+            "axial": round(float(np.median(result.error.axial_nm)), 2),
+        },
         "bead_offset_nm": {"x": fit.x_nm, "y": fit.y_nm},
         "blur_sigma_nm": float(fit.psf.blur_sigma_nm),
         "photons_per_slice": [float(value) for value in fit.photons],
@@ -119,6 +136,22 @@ def summary(result: BeadCalibration, settings: BeadSettings) -> dict[str, Any]:
             for bead in result.beads.beads
         ],
     }
+
+
+def direction_note(scan_of: str, scan_by: str) -> str | None:
+    """Say what is assumed of the scan, and the setting that changes it; None where it was given."""
+    if scan_by == "given":
+        return None
+    if scan_by == "data":
+        return (
+            "the bead stack is read as depths of the emitter itself, which explains it better than a scan of"
+            " the focal plane; calibration.scan=objective or stage changes that"
+        )
+    return (
+        f"the bead stack is read as a scan of the {scan_of}, which no image tells from its mirror: if z comes"
+        " out upside down give calibration.scan=stage; if its positions are depths of the emitter itself,"
+        " calibration.scan=emitter; calibration.scan=objective ends this remark"
+    )
 
 
 def zernike_rows(psf: PupilPSF) -> list[dict[str, Any]]:
@@ -195,9 +228,9 @@ def correlation_figure(result: BeadCalibration) -> Figure:
     return figure
 
 
-def crlb_figure(psf: PupilPSF, nfp_nm: NDArray[np.float64], photons: float = 1000.0) -> Figure:
+def crlb_figure(psf: PupilPSF, depth_nm: NDArray[np.float64], photons: float = 1000.0) -> Figure:
     """Localization bounds over the calibrated range for an emitter of 1000 photons on a background of 10."""
-    depth = np.linspace(-nfp_nm.max(), -nfp_nm.min(), 41)
+    depth = np.linspace(depth_nm.min(), depth_nm.max(), 41)
     z = torch.from_numpy(depth).to(torch.float32)
     bounds = bounds_against_z(psf, z, photons, 10.0)
     figure, axes = new_figure(1, 1, 6, 3.2)
@@ -209,10 +242,10 @@ def crlb_figure(psf: PupilPSF, nfp_nm: NDArray[np.float64], photons: float = 100
     return figure
 
 
-def focal_plane_figure(psf: PupilPSF, nfp_nm: NDArray[np.float64]) -> Figure:
+def focal_plane_figure(psf: PupilPSF, depth_nm: NDArray[np.float64]) -> Figure:
     """Apparent depth of emitters against the nominal focal plane: straight lines of one distance."""
-    reach = float(np.ptp(nfp_nm)) / 4
-    centre = -float(nfp_nm.mean())
+    reach = float(np.ptp(depth_nm)) / 4
+    centre = float(depth_nm.mean())
     z = torch.linspace(centre - reach, centre + reach, 5)
     focus = psf.nfp_nm + torch.linspace(-0.3 * reach, 0.3 * reach, 5)
     apparent = nfp_study(psf, z, focus)

@@ -88,9 +88,8 @@ def _modes(
         supercritical=common.psf.supercritical,
         pupil_px=int(common.psf.phase.shape[-1]),
     )
-    nfp = torch.from_numpy(calibration.nfp_nm).to(torch.float32)
     weight = noise_weights(data, noise, retrieval.loss)
-    fit = PupilFit(data, nfp, weight, optics, retrieval, common.psf.phase.detach())
+    fit = PupilFit(data, calibration.scan, weight, optics, retrieval, common.psf.phase.detach())
     fit.parameters["log_amplitude"] = common.psf.amplitude.detach().clamp_min(1e-3).log()
     fit.parameters["log_blur"] = (common.psf.blur_sigma_nm.detach() / 100.0).log()
     generator = np.random.default_rng(settings.seed)

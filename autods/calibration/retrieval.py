@@ -51,6 +51,9 @@ class RetrievalSettings:
         that wide and keeps what explains held-out slices better.
     smoothness
         Weight of the roughness (second differences) of the free phase and of the amplitude.
+    containment
+        Weight of the light that the model puts outside of the cut-out, which the data do not show: a free
+        phase would scatter as much of it there as it likes.
     pupil_px
         Pupil samples a side; None chooses the fewest that keep the image from repeating.
     """
@@ -64,6 +67,7 @@ class RetrievalSettings:
     fit_amplitude: bool = False
     supercritical: bool | None = None
     smoothness: float = 1e-2
+    containment: float = 0.02
     pupil_px: int | None = None
 
 
@@ -74,15 +78,19 @@ class Retrieved:
     Parameters
     ----------
     psf
-        The calibrated PSF, focused at z = 0 with the objective at NFP = 0.
+        The calibrated PSF with the objective at NFP = 0: focused at z = 0 when focal planes were scanned;
+        with the fitted focal plane in its phase when the emitter's own depth was.
     x_nm, y_nm
         Offset of the bead from the centre of the stack.
     z_offset_nm
-        What must be added to the stated focal planes so that the bead is in focus at 0.
+        What must be added to the stated focal planes so that the bead is in focus at 0; for a scan of the
+        emitter's depth, the fitted focal plane.
     model
         (Z, S, S) model of every slice, photons and background included.
     photons, background
         (Z,) fitted scale and offset of each slice.
+    inside
+        (Z,) share of the light within the cut-out.
     """
 
     psf: PupilPSF
@@ -92,6 +100,7 @@ class Retrieved:
     model: np.ndarray
     photons: np.ndarray
     background: np.ndarray
+    inside: np.ndarray
 
 
 def pupil_samples(optics: OpticalSystem, size_px: int, depth_nm: float) -> int:
@@ -114,12 +123,43 @@ def linear_fit(image: Tensor, data: Tensor, weight: Tensor) -> tuple[Tensor, Ten
     return scale, mean_data - scale * mean_image
 
 
+@dataclass(frozen=True)
+class Scan:
+    """Where bead and focal plane were in each slice.
+
+    Parameters
+    ----------
+    nfp_nm
+        (Z,) focal plane, up to a constant that is fitted.
+    depth_nm
+        (Z,) depth of the bead in the sample.
+    """
+
+    nfp_nm: Tensor
+    depth_nm: Tensor
+
+    @classmethod
+    def of(cls, z_nm: np.ndarray, scan: str) -> Scan:
+        """Read positions (Z,) as those of the "objective", the "stage" (or "sample") or the "emitter"."""
+        z = torch.from_numpy(np.asarray(z_nm, np.float64)).to(torch.float32)
+        zero = torch.zeros_like(z)
+        if scan == "emitter":
+            return cls(zero, z)
+        return cls(z if scan == "objective" else -z, zero)
+
+    @property
+    def span_nm(self) -> float:
+        """Length of the scan."""
+        moved = self.depth_nm - self.nfp_nm
+        return float(moved.max() - moved.min())
+
+
 @dataclass
 class PupilFit:
     """State of one fit: the data, the parameters and the model between them."""
 
     data: Tensor
-    nfp_nm: Tensor
+    scan: Scan
     weight: Tensor
     optics: OpticalSystem
     settings: RetrievalSettings
@@ -129,7 +169,7 @@ class PupilFit:
 
     def __post_init__(self) -> None:
         settings = self.settings
-        depth = float(self.nfp_nm.max() - self.nfp_nm.min()) / 2
+        depth = self.scan.span_nm / 2
         count = settings.pupil_px or pupil_samples(self.optics, self.data.shape[-1], depth)
         kind = ScalarPSF if settings.model == "scalar" else VectorialPSF
         focused = replace(self.optics, nfp_nm=0.0)
@@ -138,12 +178,15 @@ class PupilFit:
         inside = (torch.hypot(pupil.u, pupil.v) <= 1 + 1 / count).to(torch.float32)
         # Piston, tilt and defocus belong to the bead's position.
         self._modes = zernike_basis(list(range(5, settings.zernike_max + 1)), pupil.u, pupil.v) * inside
+        square = (pupil.u**2 + pupil.v**2).clamp(max=1)
+        self._radial = torch.stack([square, square**2])
         start = torch.zeros(count, count) if self.start is None else self.start
         self.parameters = {
             "zernike": torch.zeros(len(self._modes)),
             "position": torch.zeros(3),
             "log_blur": torch.tensor(math.log(_START_BLUR_NM / _UNIT_NM)),
             "phase": start.clone(),
+            "apodisation": torch.zeros(2),
             "log_amplitude": torch.zeros(count, count),
         }
 
@@ -152,27 +195,35 @@ class PupilFit:
         modes: Tensor = torch.tensordot(self.parameters["zernike"], self._modes, 1)
         return modes + self.parameters["phase"]
 
+    def amplitude(self) -> Tensor:
+        """Pupil amplitude (P, P): a fall towards the rim, and a free one where that is fitted."""
+        fall = torch.tensordot(self.parameters["apodisation"], self._radial, 1)
+        return torch.exp(self.parameters["log_amplitude"] + fall)
+
     def images(self, slices: Tensor) -> Tensor:
         """Model images (n, S, S) of some slices, for one photon each."""
         position = self.parameters["position"] * _UNIT_NM
-        xyz = torch.cat([position[:2], torch.zeros(1)]).expand(len(slices), 3)
+        depth = self.scan.depth_nm[slices]
+        xyz = torch.cat([position[:2].expand(len(slices), 2), depth[:, None]], 1)
         state = {
             "phase": self.total_phase(),
-            "amplitude": torch.exp(self.parameters["log_amplitude"]),
+            "amplitude": self.amplitude(),
             "blur_sigma_nm": torch.exp(self.parameters["log_blur"]) * _UNIT_NM,
         }
-        focus = self.nfp_nm[slices] + position[2]
+        focus = self.scan.nfp_nm[slices] + position[2]
         args = (xyz, self.data.shape[-1], focus)
         images: Tensor = torch.func.functional_call(self.psf, state, args)
         return images
 
     def loss(self, slices: Tensor) -> Tensor:
-        """Weighted mean square of the residuals of some slices, plus the smoothness penalty."""
+        """Weighted mean square of the residuals of some slices, plus the penalties."""
         images, data, weight = self.images(slices), self.data[slices], self.weight[slices]
         scale, offset = linear_fit(images, data, weight)
         residual = data - scale[:, None, None] * images - offset[:, None, None]
         penalty = _roughness(self.parameters["phase"]) + _roughness(self.parameters["log_amplitude"])
-        return (weight * residual**2).mean() + self.settings.smoothness * penalty
+        outside = 1 - images.sum((1, 2)).mean()
+        misfit = (weight * residual**2).mean()
+        return misfit + self.settings.smoothness * penalty + self.settings.containment * outside
 
     def descend(
         self, rates: dict[str, float], steps: int, slices: Tensor, generator: np.random.Generator
@@ -214,7 +265,7 @@ class PupilFit:
         if float(torn.sum()) < 0.005 * float(inside.sum()):
             return None
         smooth = torch.from_numpy(gaussian_filter(smooth.numpy(), 1.0))
-        copy = PupilFit(self.data, self.nfp_nm, self.weight, self.optics, self.settings)
+        copy = PupilFit(self.data, self.scan, self.weight, self.optics, self.settings)
         copy.parameters = {name: tensor.clone() for name, tensor in self.parameters.items()}
         copy.parameters["phase"] = smooth
         copy.parameters["zernike"] = torch.zeros_like(self.parameters["zernike"])
@@ -239,15 +290,21 @@ class PupilFit:
         self.centre_focus()
         model, photons, background = self.render()
         x, y, z = (self.parameters["position"] * _UNIT_NM).tolist()
-        amplitude = torch.exp(self.parameters["log_amplitude"])
+        amplitude = self.amplitude()
+        phase = self.total_phase()
+        if bool(self.scan.depth_nm.any()):
+            # The focal plane stayed where it was while the emitter moved: it belongs to the PSF.
+            phase = phase - z * self.psf.pupil.kz_immersion
+        with torch.no_grad():
+            inside = self.images(torch.arange(len(self.data))).sum((1, 2))
         psf = type(self.psf)(
             self.psf.optics,
-            self.total_phase(),
+            phase,
             amplitude / amplitude.mean(),
             torch.exp(self.parameters["log_blur"]) * _UNIT_NM,
             supercritical=bool(self.settings.supercritical),
         )
-        return Retrieved(psf, x, y, z, model.numpy(), photons.numpy(), background.numpy())
+        return Retrieved(psf, x, y, z, model.numpy(), photons.numpy(), background.numpy(), inside.numpy())
 
 
 def _roughness(phase: Tensor) -> Tensor:

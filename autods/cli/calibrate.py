@@ -125,8 +125,8 @@ def _run_beads(
         stack, z_nm, optics, chosen, None if nominal is None else {"designed mask": nominal}
     )
     variation = calibrate_field(stack, result, optics, chosen) if chosen.over_field else None
-    write_calibration(result, chosen, folder, provenance(path, arguments.equivalent()), variation)
-    print("\n".join(_summary(result, chosen, folder)))
+    write_calibration(result, folder, provenance(path, arguments.equivalent()), variation)
+    print("\n".join(_summary(result, folder)))
     return DONE
 
 
@@ -141,7 +141,7 @@ def bead_settings(config: CalibrationConfig, pupil_px: int | None = None) -> Bea
     from autods.calibration.bead_calibration import BeadSettings
     from autods.calibration.retrieval import RetrievalSettings
 
-    _choose("calibration.scan", config.scan, ("objective", "sample"))
+    _choose("calibration.scan", config.scan, ("auto", "objective", "stage", "emitter", "sample"))
     _choose("calibration.phase", config.phase, ("pixel", "zernike"))
     _choose("calibration.model", config.model, ("scalar", "vectorial"))
     _choose("calibration.loss", config.loss, ("likelihood", "mse"))
@@ -196,10 +196,12 @@ def provenance(path: Path, command: str) -> dict[str, str]:
     }
 
 
-def _summary(result: BeadCalibration, chosen: BeadSettings, folder: Path) -> list[str]:
-    from autods.calibration.bead_report import summary
+def _summary(result: BeadCalibration, folder: Path) -> list[str]:
+    from autods.calibration.bead_report import direction_note, summary
 
-    numbers = summary(result, chosen)["correlation"]
+    found = summary(result)
+    numbers, error = found["correlation"], found["model_error_nm"]
+    note = direction_note(result.scan_of, result.scan_by)
     used = len(result.beads.accepted)
     return [
         f"beads         {used} of {len(result.beads.beads)} used",
@@ -211,9 +213,13 @@ def _summary(result: BeadCalibration, chosen: BeadSettings, folder: Path) -> lis
         f"correlation   mean {numbers['mean']:.4f}, lowest {numbers['lowest']:.4f}",
         f"  masked      mean {numbers['mean_background_masked']:.4f},"
         f" lowest {numbers['lowest_background_masked']:.4f}",
+        f"light inside  {100 * float(result.retrieved.inside.mean()):.0f} % within"
+        f" {result.beads.volume.shape[-1]} px (photons count all of it)",
         f"blur sigma    {float(result.retrieved.psf.blur_sigma_nm):.0f} nm",
-        f"z convention  {summary(result, chosen)['z_convention']}",
+        f"model error   {error['lateral']:.1f} nm laterally, {error['axial']:.1f} nm axially (median over z)",
+        f"z convention  {found['z_convention']}",
         str(folder / "psf.h5"),
+        *([] if note is None else [note]),
     ]
 
 

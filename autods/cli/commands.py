@@ -242,7 +242,7 @@ COMMANDS = {
                 ("method", "beads: a z-stack of beads; insitu: blinking molecules"),
                 ("calibration.z_step_nm", "distance of the slices, nm"),
                 ("calibration.z_nm", "or START:STOP:N, nm"),
-                ("calibration.scan", "objective: z is the focal plane's height; sample: the bead's"),
+                ("calibration.scan", "what was moved: auto, objective, stage, or emitter (its own depth)"),
                 ("calibration.size_px", "side of the cut-out around a bead; null: measured"),
                 ("calibration.model", "scalar or vectorial"),
                 ("calibration.amplitude", "fit the pupil's amplitude too: true or false"),

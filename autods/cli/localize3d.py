@@ -20,6 +20,7 @@ from autods.cli.schema import MovieConfig, ProcessesConfig, ResultConfig
 from autods.core import UserError
 from autods.inference import pick_device
 from autods.pipelines.autods3d import localize3d
+from autods.pipelines.psf_source import direction
 from autods.pipelines.settings import parse_frames, parse_roi
 from autods.pipelines.settings3d import (
     Localize3DSettings,
@@ -131,6 +132,9 @@ def _localize(
         print(f"{movie.name}: done up to {settings.until}, {seconds:.1f} s: {folder}")
     else:
         print(f"{movie.name}: {len(table):,} localizations, {seconds:.1f} s: {folder / 'report.html'}")
+    note = direction(folder)
+    if note is not None:
+        print(note)
 
 
 def localize3d_settings(arguments: Arguments) -> Localize3DSettings:

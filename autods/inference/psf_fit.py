@@ -8,7 +8,7 @@ with its neighbours' light as it stands, with the network's own estimate as prio
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from autods.inference.linear_fit import scatter, solve, tents
 from autods.inference.observation import Observation
 from autods.inference.psf_windows import PsfWindows
 from autods.optics import PSFModel
+from autods.optics.model_error import ModelError
 
 #: Pixels of all windows that are fitted at once: bounds the memory to some 300 MB.
 _BLOCK_PX = 3_000_000
@@ -73,7 +74,7 @@ class PsfFit:
         Background under the emitter and the standard deviation of its noise, photons per pixel.
     uncertainty_px, uncertainty_z_nm
         Standard error per lateral axis and axially: the Cramer-Rao bound, with the prior's information where
-        there is one; infinite without photons.
+        there is one, and the PSF's own error; infinite without photons.
     significance
         Photons over the bound of their standard error.
     """
@@ -104,6 +105,8 @@ class PsfFitter:
         Whether positions are refined; else only photons, background and precision are fitted.
     origin_px
         Column and row of the frames' corner in the full frame, for a PSF that changes over the field.
+    error
+        What the PSF's own misfit does to positions, which is added to the bound; None where it is not known.
     """
 
     def __init__(
@@ -114,8 +117,9 @@ class PsfFitter:
         *,
         refine: bool = True,
         origin_px: tuple[float, float] = (0.0, 0.0),
+        error: ModelError | None = None,
     ) -> None:
-        self.origin_px = origin_px
+        self.origin_px, self.error = origin_px, error
         self.psf, self.size_px, self.z_range_nm = psf, size_px, z_range_nm
         self.refine = refine
 
@@ -139,7 +143,17 @@ class PsfFitter:
                 part = observation[first:last]
                 windows = self._windows(part.light, emitters, rows, first)
                 columns[:, rows] = _Fit(self, part, windows, emitters, rows).run()
-        return PsfFit(*columns)
+        return self._with_model_error(PsfFit(*columns))
+
+    def _with_model_error(self, fit: PsfFit) -> PsfFit:
+        if self.error is None:
+            return fit
+        lateral, axial = self.error.at(fit.z_nm)
+        return replace(
+            fit,
+            uncertainty_px=np.hypot(fit.uncertainty_px, lateral / self.psf.pixel_size_nm),
+            uncertainty_z_nm=np.hypot(fit.uncertainty_z_nm, axial),
+        )
 
     def image(self, fit: PsfFit, frame: NDArray[np.int64], shape: tuple[int, int, int]) -> Tensor:
         """Render fitted emitters into frames (T, Y, X), without background, on the PSF's device."""

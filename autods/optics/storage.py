@@ -16,6 +16,7 @@ from autods.io.atomic import atomic_path
 from autods.io.foreign import read_by_library, require_room
 from autods.optics.field import FieldVariation
 from autods.optics.importers import open_foreign
+from autods.optics.model_error import ModelError
 from autods.optics.protocol import PSFModel
 from autods.optics.pupil_psf import PupilPSF, ScalarPSF, VectorialPSF
 from autods.optics.spline import SplinePSF
@@ -46,6 +47,7 @@ def save_psf(
     path: str | Path,
     provenance: Mapping[str, str],
     variation: FieldVariation | None = None,
+    error: ModelError | None = None,
 ) -> None:
     """Write a PSF to HDF5.
 
@@ -59,6 +61,8 @@ def save_psf(
         Texts that say where it comes from (source file, hash, settings, version), stored as attributes.
     variation
         How a diffraction PSF changes over the field.
+    error
+        What its misfit does to positions, where a calibration measured it.
 
     Raises
     ------
@@ -77,6 +81,9 @@ def save_psf(
             _write_pupil(file, psf)
             if variation is not None:
                 _write_variation(file, variation)
+        if error is not None:
+            columns = np.stack([error.depth_nm, error.lateral_nm, error.axial_nm], 1)
+            file.create_dataset("model_error", data=columns).attrs["columns"] = "depth, lateral, axial; nm"
         group = file.create_group("provenance")
         for key, text in provenance.items():
             group.attrs[key] = text
@@ -113,6 +120,16 @@ def load_variation(path: str | Path) -> FieldVariation | None:
         noll = tuple(int(index) for index in waves.attrs["noll"])
         centre, half = ((float(x), float(y)) for x, y in (waves.attrs["centre_nm"], waves.attrs["half_nm"]))
         return FieldVariation(noll, waves[:], centre, half)
+
+
+def load_error(path: str | Path) -> ModelError | None:
+    """Read what the misfit of the PSF of a ``psf.h5`` does to positions; None where that is not known."""
+    if not h5py.is_hdf5(path):
+        return None
+    with read_by_library(f"{path}: is damaged, calibrate again"), h5py.File(path, "r") as file:
+        if "model_error" not in file or file.attrs.get("format") != _FORMAT:
+            return None
+        return ModelError(*np.asarray(file["model_error"][:], np.float64).T)
 
 
 def load_psf(path: str | Path, nfp_nm: float | None = None, pixel_size_nm: float | None = None) -> PSFModel:

@@ -6,9 +6,26 @@ import torch
 from torch import Tensor, nn
 
 from autods.optics.protocol import PSFModel
+from autods.optics.pupil_psf import PupilPSF
 
 #: What goes wrong most often, by name.
 TURNS = ("mirrored", "reversed in z")
+REVERSED_SCAN = "of the reversed scan"
+
+
+def of_reversed_scan(psf: PupilPSF) -> PupilPSF:
+    """Return what the same bead stack gives when its focal planes are read in the other order.
+
+    The conjugate twin, ``-phase(-u, -v)``: alike on the coverslip with z reversed, but not where the focus
+    lies deep in a sample of another index, which is how molecules tell the one from the other.
+    """
+    return type(psf)(
+        psf.optics,
+        -psf.phase.detach().flip(0, 1),
+        psf.amplitude.detach().flip(0, 1),
+        psf.blur_sigma_nm.detach().clone(),
+        supercritical=psf.supercritical,
+    )
 
 
 class TurnedPSF(nn.Module):

@@ -24,8 +24,9 @@ from autods.inference.observation import Observation
 from autods.inference.psf_fit import PsfFitter
 from autods.io.movie import CroppedMovie, Movie, check_frames
 from autods.io.tables import read_table
+from autods.optics import PSFModel, PupilPSF
 from autods.optics.extent import peak_per_photon
-from autods.optics.turned import TURNS, TurnedPSF
+from autods.optics.turned import REVERSED_SCAN, TURNS, TurnedPSF, of_reversed_scan
 from autods.pipelines import figures3d, measure3d, outputs, outputs3d, psf_source, train3d, trial3d
 from autods.pipelines.blocks import Columns, OnShare, each_block, merge
 from autods.pipelines.finish import Finished, drift_digest, finish
@@ -129,6 +130,14 @@ def localize3d(
 def _check(movie: Movie) -> None:
     chosen = np.unique(np.linspace(0, movie.shape[0] - 1, _CHECKED_FRAMES).round().astype(int)).tolist()
     check_frames(np.concatenate([movie.read(t, t + 1) for t in chosen]), movie.path)
+
+
+def _turned(known: KnownPsf) -> dict[str, PSFModel]:
+    """Return the PSFs that a stack read the wrong way gives, by name."""
+    turned: dict[str, PSFModel] = {name: TurnedPSF(known.model, name, known.z_range_nm) for name in TURNS}
+    if isinstance(known.model, PupilPSF) and float(known.model.nfp_nm) != 0:
+        turned[REVERSED_SCAN] = of_reversed_scan(known.model)
+    return turned
 
 
 def _hashable(settings: Localize3DSettings) -> Localize3DSettings:
@@ -235,7 +244,7 @@ class _Run:
         depends = (psf_source.identify(settings), optics, settings.z_min_nm, settings.z_max_nm, camera)
         results = self._stage("calibrate", depends, compute, files=files)
         known = psf_source.known_psf(settings, results, self.instrument, folder)
-        for line in psf_source.beyond_coverage(known.z_range_nm, results["covered_nm"]):
+        for line in psf_source.doubts(known.z_range_nm, results):
             self.record.warn(line)
         self._check_size(known)
         return known
@@ -289,6 +298,7 @@ class _Run:
             (known.z_range_nm[0] - _BEYOND_NM, known.z_range_nm[1] + _BEYOND_NM),
             refine=settings.refine == "mle",
             origin_px=(float(self.part.origin_px[1]), float(self.part.origin_px[0])),
+            error=known.error,
         )
         return VolumeLocalizer(finder, fitter, settings.significance, settings.passes)
 
@@ -306,10 +316,8 @@ class _Run:
         def compute(_: Stage) -> dict[str, Any]:
             # A network that was trained for the PSF knows no other.
             turned = {
-                name: self._localizer(
-                    replace(known, model=TurnedPSF(known.model, name, known.z_range_nm)), extent
-                )
-                for name in (TURNS if train3d.is_told(self.folder) else ())
+                name: self._localizer(replace(known, model=model), extent)
+                for name, model in (_turned(known).items() if train3d.is_told(self.folder) else ())
             }
             chosen = trial3d.chosen_frames(self.part.shape[0])
             observation = Observation.concatenate([self._observe(scene, t, t + 1) for t in chosen])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,14 +12,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autods.calibration.bead_calibration import calibrate_beads, z_positions
-from autods.calibration.bead_report import save_figure, stack_figure, write_calibration
+from autods.calibration.bead_report import (
+    SUMMARY_FILE,
+    direction_note,
+    save_figure,
+    stack_figure,
+    write_calibration,
+)
 from autods.calibration.field import calibrate_field
 from autods.calibration.focal_plane import with_focus
 from autods.core import OpticalSystem, UserError
 from autods.io.movie import open_movie
 from autods.optics import PSFModel, PupilPSF, SplinePSF, load_psf, save_psf, tabulate
 from autods.optics.field import FieldPSF, FieldVariation
-from autods.optics.storage import load_variation
+from autods.optics.model_error import ModelError
+from autods.optics.storage import load_error, load_variation
 from autods.pipelines.inputs import Instrument
 from autods.pipelines.settings3d import PsfSettings
 from autods.runs.provenance import digest_file
@@ -49,11 +57,14 @@ class KnownPsf:
         Lowest and highest depth, nm from the coverslip.
     variation
         How a diffraction PSF changes over the field; None for not at all.
+    error
+        What its misfit does to positions; None where no calibration measured it.
     """
 
     model: PSFModel
     z_range_nm: Range
     variation: FieldVariation | None = None
+    error: ModelError | None = None
 
     def over_field(self, size_px: int) -> PSFModel:
         """Return a fast PSF that follows the aberrations over the field, in a region of that side."""
@@ -95,7 +106,8 @@ def calibrate(
     Returns
     -------
     dict
-        ``source``, ``covered_nm`` (None if not known), ``warnings``, and of beads ``correlation``.
+        ``source``, ``covered_nm`` (None if not known), ``warnings``, and of beads more, among it
+        ``direction``, see `direction_note`.
 
     Raises
     ------
@@ -104,9 +116,9 @@ def calibrate(
     """
     results: dict[str, Any] = {"covered_nm": None, "warnings": []}
     optics = instrument.optics
-    variation = None
+    variation = error = None
     if settings.beads is not None:
-        psf, found, variation = _from_beads(settings, instrument, folder, command)
+        psf, found, variation, error = _from_beads(settings, instrument, folder, command)
         results.update(found)
     elif settings.formula is not None:
         results["source"] = settings.formula_text
@@ -114,14 +126,14 @@ def calibrate(
     else:
         path = settings.file or _run_psf(settings)
         assert path is not None
-        psf, warnings = _from_file(path, optics)
+        psf, error, warnings = _from_file(path, optics)
         variation = load_variation(path)
         results.update(source=str(path), warnings=warnings)
     low, high = depth_range(settings, results, optics)
     # A formula is kept as its table, for later runs that take this one's PSF.
     kept = psf if isinstance(psf, PupilPSF | SplinePSF) else tabulate(psf, low, high, size_px=_TABLE_PX)
     provenance = {"source": results["source"], "command": command}
-    save_psf(kept, folder / PSF_FILE, provenance, variation)
+    save_psf(kept, folder / PSF_FILE, provenance, variation, error)
     save_figure(stack_figure(psf, np.linspace(low, high, 9)), figure)
     return results
 
@@ -136,7 +148,7 @@ def known_psf(
         model = load_psf(folder / PSF_FILE)
     z_range = depth_range(settings, results, instrument.optics)
     variation = load_variation(folder / PSF_FILE) if isinstance(model, PupilPSF) else None
-    return KnownPsf(model, z_range, variation)
+    return KnownPsf(model, z_range, variation, load_error(folder / PSF_FILE))
 
 
 def depth_range(settings: PsfSettings, results: dict[str, Any], optics: OpticalSystem) -> Range:
@@ -160,23 +172,42 @@ def depth_range(settings: PsfSettings, results: dict[str, Any], optics: OpticalS
     return low, high
 
 
-def beyond_coverage(z_range_nm: Range, covered_nm: Range | None) -> list[str]:
-    """Return a warning if a range reaches beyond what the bead stack shows."""
-    if covered_nm is None:
-        return []
-    low, high = covered_nm
+def direction(folder: Path) -> str | None:
+    """Say what a run assumed of the direction in which its beads were scanned; None where that is known."""
+    file = folder / CALIBRATION_FOLDER / SUMMARY_FILE
+    if not file.is_file():
+        return None
+    found = json.loads(file.read_text())
+    return direction_note(found["scan"], found["scan_by"])
+
+
+def doubts(z_range_nm: Range, results: dict[str, Any]) -> list[str]:
+    """Return what a run should say of its PSF: what is assumed of its scan, and depths that no bead shows.
+
+    Parameters
+    ----------
+    z_range_nm
+        Depths that are used.
+    results
+        Of `calibrate`.
+    """
+    lines = [] if results.get("direction") is None else [results["direction"]]
+    if results["covered_nm"] is None:
+        return lines
+    low, high = results["covered_nm"]
     # Half a typical slice distance is no extrapolation.
-    if z_range_nm[0] >= low - 50 and z_range_nm[1] <= high + 50:
-        return []
-    return [
-        f"depths {z_range_nm[0]:g} to {z_range_nm[1]:g} nm are asked for, the bead stack covers {low:g} to"
-        f" {high:g} nm: beyond that the PSF is extrapolated; give psf.z_min_nm and psf.z_max_nm within it"
-    ]
+    if z_range_nm[0] < low - 50 or z_range_nm[1] > high + 50:
+        lines.append(
+            f"depths {z_range_nm[0]:g} to {z_range_nm[1]:g} nm are asked for, the bead stack covers"
+            f" {low:.0f} to {high:.0f} nm: beyond that the PSF is extrapolated; give psf.z_min_nm and"
+            " psf.z_max_nm within it"
+        )
+    return lines
 
 
 def _from_beads(
     settings: PsfSettings, instrument: Instrument, folder: Path, command: str
-) -> tuple[PSFModel, dict[str, Any], FieldVariation | None]:
+) -> tuple[PSFModel, dict[str, Any], FieldVariation | None, ModelError]:
     assert settings.beads is not None
     _require_optics(instrument.optics)
     with open_movie(settings.beads) as movie:
@@ -193,26 +224,30 @@ def _from_beads(
         else None
     )
     source = {"source": str(settings.beads.resolve()), "command": command}
-    write_calibration(result, settings.calibration, folder / CALIBRATION_FOLDER, source, variation)
+    write_calibration(result, folder / CALIBRATION_FOLDER, source, variation)
     nfp = instrument.optics.nfp_nm
     if settings.origin == "given":
         # The focal plane at the position that the stack calls 0 is the origin, not the bead's focus.
-        order = np.argsort(z_nm)
-        nfp += float(np.interp(0.0, z_nm[order], result.nfp_nm[order]))
+        order = np.argsort(result.z_nm)
+        nfp += float(np.interp(0.0, result.z_nm[order], result.scan.nfp_nm.double().numpy()[order]))
+    focus = nfp * result.axial_scale
     found = {
         "source": str(settings.beads),
         "correlation": float(result.correlation.mean()),
         "correlation_lowest": float(result.correlation.min()),
         "beads_used": len(result.beads.accepted),
-        # A molecule at z under focus f looks like a bead under focus f - z, nearly.
-        "covered_nm": [nfp - float(result.nfp_nm.max()), nfp - float(result.nfp_nm.min())],
+        "scan": result.scan_of,
+        "direction": direction_note(result.scan_of, result.scan_by),
+        "model_error_nm": [float(np.median(of)) for of in (result.error.lateral_nm, result.error.axial_nm)],
+        "light_inside": float(result.retrieved.inside.mean()),
+        "covered_nm": [focus + float(result.depth_nm.min()), focus + float(result.depth_nm.max())],
     }
-    return with_focus(result.retrieved.psf, nfp), found, variation
+    return with_focus(result.retrieved.psf, nfp), found, variation, result.error.moved(focus)
 
 
-def _from_file(path: Path, optics: OpticalSystem) -> tuple[PSFModel, list[str]]:
+def _from_file(path: Path, optics: OpticalSystem) -> tuple[PSFModel, ModelError | None, list[str]]:
     """Load a PSF and bring it to the movie's pixel and focal plane."""
-    psf = load_psf(path, pixel_size_nm=optics.pixel_size_nm)
+    psf, error = load_psf(path, pixel_size_nm=optics.pixel_size_nm), load_error(path)
     warnings = []
     own, wanted = psf.pixel_size_nm, optics.pixel_size_nm
     if abs(own - wanted) > 1e-3 * wanted:
@@ -224,8 +259,10 @@ def _from_file(path: Path, optics: OpticalSystem) -> tuple[PSFModel, list[str]]:
         warnings.append(f"the PSF of {path.name} was resampled from pixels of {own:g} nm to {wanted:g} nm")
         psf = _with_pixel(psf, wanted)
     if isinstance(psf, PupilPSF) and optics.nfp_nm != psf.optics.nfp_nm:
+        moved = (optics.nfp_nm - psf.optics.nfp_nm) * optics.n_sample / optics.n_immersion
+        error = None if error is None else error.moved(moved)
         psf = with_focus(psf, optics.nfp_nm)
-    return psf, warnings
+    return psf, error, warnings
 
 
 def _with_pixel(psf: PupilPSF, pixel_size_nm: float) -> PupilPSF:

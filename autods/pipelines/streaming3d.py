@@ -21,7 +21,8 @@ from autods.representation import Detections
 _TILE_PX = 128
 #: Estimates of one frame nearer than this in x and y (px) and in z (nm) are one molecule.
 _SAME_PX, _SAME_NM = 0.6, 150.0
-
+#: A fit this near to an end of its depths wanted to leave them: its molecule lies where no PSF is known.
+_HELD_NM = 0.5
 #: Error of a calibrated PSF, relative to itself, that a second pass allows for.
 _MISMATCH = 0.15
 #: Least confidence of what a second pass adds.
@@ -129,7 +130,10 @@ class VolumeLocalizer:
         return found, fit, keep
 
     def _is_sure(self, observation: Observation, found: Found, fit: PsfFit) -> NDArray[np.bool_]:
-        sure = (fit.photons > 0) & (fit.significance >= self._min_significance)
+        """Tell (N,) which have enough light, on clear pixels, and are not held up at the last depth."""
+        low, high = self.fitter.z_range_nm
+        within = (fit.z_nm > low + _HELD_NM) & (fit.z_nm < high - _HELD_NM)
+        sure = within & (fit.photons > 0) & (fit.significance >= self._min_significance)
         return sure & observation.is_clear(found.frame, fit.x_px, fit.y_px)
 
     def image(self, columns: Columns, shape: tuple[int, int, int]) -> Tensor:

@@ -169,7 +169,8 @@ def unexplained(real: dict[str, Any], simulated: dict[str, Any] | None) -> str |
     if best is not None and 1 - turned[best] < _LEFT * (1 - own):
         return (
             f"the PSF {best} explains more of the movie's light ({100 * turned[best]:.0f} %) than the PSF"
-            f" itself ({100 * own:.0f} %): check the orientation and the order of the bead stack's slices"
+            f" itself ({100 * own:.0f} %): check the orientation and the order of the bead stack's slices,"
+            " and calibration.scan (objective or stage)"
         )
     usual = None if simulated is None else simulated["explained_variance"]
     if _is_known(usual) and own < _SHARE * usual:

@@ -61,8 +61,10 @@ class Step:
 
 
 _SCAN = (
+    ("auto", "the objective's focus, unless the data tell"),
     ("objective", "the objective's focus"),
-    ("sample", "the bead or stage"),
+    ("stage", "the stage"),
+    ("emitter", "the emitter's own depth"),
 )
 _FAMILY = (
     ("mixture", "mixture"),

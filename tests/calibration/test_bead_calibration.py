@@ -64,7 +64,7 @@ def test_writes_everything_and_the_files_agree(tmp_path):
     stack, z = field_of_beads([(24.7, 25.2), (70.4, 70.5)])
     chosen = settings("zernike", 60)
     result = calibrate_beads(stack, z, OPTICS, chosen)
-    write_calibration(result, chosen, tmp_path, {"source": "simulated"})
+    write_calibration(result, tmp_path, {"source": "simulated"})
     bead, fit = (tifffile.imread(tmp_path / name) for name in ("bead_zstack.tif", "fit_zstack.tif"))
     assert bead.shape == fit.shape == result.beads.volume.shape
     content = json.loads((tmp_path / "calibration.json").read_text())

@@ -55,7 +55,10 @@ def test_calibrates_from_molecules(tmp_path):
     [
         ([], "give the z positions"),
         (["calibration.z_nm=-600:600:20"], "names 20 positions, the stack has 21 slices"),
-        (["calibration.z_step_nm=60", "calibration.scan=up"], "use one of objective, sample"),
+        (
+            ["calibration.z_step_nm=60", "calibration.scan=up"],
+            "use one of auto, objective, stage, emitter, sample",
+        ),
         (["calibration.z_step_nm=60", "calibration.size_px=12"], "give an odd number"),
         (["calibration.z_step_nm=60", "method=magic"], "use one of beads, insitu"),
         (["calibration.z_step_nm=60", "mask.file=absent.npy"], "absent.npy"),

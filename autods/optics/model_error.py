@@ -1,0 +1,34 @@
+"""How far positions are off because a PSF model is not quite the PSF."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class ModelError:
+    """Errors of fitted positions that do not fall with the photons.
+
+    Parameters
+    ----------
+    depth_nm
+        (K,) depths, ascending.
+    lateral_nm, axial_nm
+        (K,) standard deviation of the error there, per lateral axis and axially.
+    """
+
+    depth_nm: NDArray[np.float64]
+    lateral_nm: NDArray[np.float64]
+    axial_nm: NDArray[np.float64]
+
+    def at(self, z_nm: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return the lateral and the axial error at depths (N,); the nearest known one beyond the ends."""
+        lateral, axial = (np.interp(z_nm, self.depth_nm, of) for of in (self.lateral_nm, self.axial_nm))
+        return np.asarray(lateral, np.float64), np.asarray(axial, np.float64)
+
+    def moved(self, by_nm: float) -> ModelError:
+        """Return the errors of the PSF with its focal plane moved, which shifts the depths."""
+        return replace(self, depth_nm=self.depth_nm + by_nm)

@@ -1,0 +1,109 @@
+"""Calibrations against physics: which way z goes, how much light there is, how far a misfit displaces."""
+
+import numpy as np
+import pytest
+import torch
+
+from autods.calibration.bead_calibration import BeadSettings, calibrate_beads
+from autods.calibration.retrieval import RetrievalSettings
+from autods.core import OpticalSystem
+from autods.optics import ScalarPSF
+from autods.optics.extent import region_size_px
+from autods.optics.phase_masks import zernike_mask
+from autods.optics.pupil import Pupil
+
+OPTICS = OpticalSystem(100, 660, 1.3)
+Z_NM = np.linspace(-600, 600, 25)
+FOCUS_NM = 150.0
+
+
+def psf_of(nfp_nm=0.0):
+    pupil = Pupil.sample(OPTICS, 64)
+    phase = zernike_mask(pupil, {6: 0.12, 7: 0.03, 8: -0.02, 11: 0.03, 13: 0.02})
+    optics = OpticalSystem(100, 660, 1.3, nfp_nm=nfp_nm)
+    return ScalarPSF(optics, phase, blur_sigma_nm=80.0)
+
+
+def stack_of(images, photons=2e4, seed=0):
+    return np.random.default_rng(seed).poisson(np.maximum(photons * images + 10, 0)).astype(np.float32)
+
+
+def of_depths(size=21):
+    xyz = torch.zeros(len(Z_NM), 3)
+    xyz[:, 2] = torch.from_numpy(Z_NM)
+    with torch.no_grad():
+        return psf_of(FOCUS_NM)(xyz, size).numpy()
+
+
+def of_focal_planes(size):
+    with torch.no_grad():
+        return psf_of()(torch.zeros(len(Z_NM), 3), size, torch.from_numpy(Z_NM).float()).numpy()
+
+
+def depth_of(psf, images, size):
+    """Depths (N,) at which a PSF looks most like images."""
+    z = torch.arange(-700.0, 701.0, 10.0)
+    with torch.no_grad():
+        library = psf(torch.stack([0 * z, 0 * z, z], 1), size).flatten(1).numpy()
+    flat = images.reshape(len(images), -1)
+    unit = [(a - a.mean(1, keepdims=True)) / a.std(1, keepdims=True) for a in (flat, library)]
+    return z.numpy()[(unit[0] @ unit[1].T).argmax(1)]
+
+
+@pytest.mark.parametrize("scan", ["emitter", pytest.param("auto", marks=pytest.mark.slow)])
+def test_a_stack_of_depths_gives_depths(scan):
+    images = of_depths()
+    result = calibrate_beads(stack_of(images), Z_NM, OPTICS, BeadSettings(scan=scan))
+    assert result.scan_of == "emitter"
+    assert result.scan_by == ("given" if scan == "emitter" else "data")
+    slope, offset = np.polyfit(Z_NM, depth_of(result.retrieved.psf, images, 21), 1)
+    assert 0.97 < slope < 1.03
+    assert abs(offset) < 15
+    assert result.retrieved.z_offset_nm == pytest.approx(FOCUS_NM, abs=60)
+
+
+@pytest.mark.slow
+def test_a_scan_of_the_focal_plane_shows_depths_shortened_by_the_mismatch_and_says_what_is_assumed():
+    images = of_focal_planes(21)
+    result = calibrate_beads(stack_of(images), Z_NM, OPTICS)
+    assert (result.scan_of, result.scan_by) == ("objective", "assumed")
+    assert 0.7 < result.axial_scale < 0.9
+    slope = np.polyfit(Z_NM, depth_of(psf_of(), images, 21), 1)[0]
+    assert result.axial_scale == pytest.approx(-slope, abs=0.04)
+    # The mean bead as a PSF has the depths of molecules.
+    xyz = torch.tensor([[0.0, 0.0, 300.0]])
+    assert abs(depth_of(result.retrieved.psf, result.empirical(xyz, 21).numpy(), 21)[0] - 300) < 30
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [15, 25])
+@pytest.mark.parametrize("method", ["pixel", "zernike"])
+def test_the_light_outside_of_the_cut_out_is_that_of_the_pupil(size, method):
+    images = of_focal_planes(size)
+    chosen = BeadSettings(scan="objective", retrieval=RetrievalSettings(method=method))
+    found = calibrate_beads(stack_of(images), Z_NM, OPTICS, chosen).retrieved
+    assert found.photons.mean() / 2e4 == pytest.approx(1, abs=0.05)
+    assert found.inside.mean() == pytest.approx(images.sum((1, 2)).mean(), abs=0.05)
+
+
+@pytest.mark.parametrize(("sigma_px", "size", "most"), [(1.2, 15, 21), (1.9, 21, 25)])
+def test_a_gaussian_bead_gives_a_compact_psf(sigma_px, size, most):
+    y, x = np.mgrid[:size, :size] - (size - 1) / 2
+    wide, high = (sigma_px * np.sqrt(1 + ((Z_NM + shift) / 400) ** 2)[:, None, None] for shift in (200, -200))
+    images = np.exp(-(x**2) / 2 / wide**2 - y**2 / 2 / high**2) / (2 * np.pi * wide * high)
+    result = calibrate_beads(stack_of(images), Z_NM, OPTICS)
+    assert result.retrieved.photons.mean() / 2e4 == pytest.approx(1, abs=0.15)
+    low, high = result.depth_nm.min(), result.depth_nm.max()
+    assert region_size_px(result.retrieved.psf, low, high, 0.85, 81) <= most
+
+
+def test_the_model_error_is_what_a_wrong_model_does_to_positions():
+    images = of_depths()
+    settings = BeadSettings(scan="emitter", retrieval=RetrievalSettings(method="zernike"))
+    right = calibrate_beads(stack_of(images, 1e6), Z_NM, OPTICS, settings).error
+    # A tail on one side that no pupil phase explains.
+    tail = images + 0.25 * np.roll(images, 2, 2) * (Z_NM > 0)[:, None, None]
+    wrong = calibrate_beads(stack_of(tail, 1e6), Z_NM, OPTICS, settings).error
+    assert np.median(right.lateral_nm) < 3
+    assert np.median(right.axial_nm) < 8
+    assert np.median(wrong.lateral_nm) > 3 * np.median(right.lateral_nm)
