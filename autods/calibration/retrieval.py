@@ -52,8 +52,8 @@ class RetrievalSettings:
     smoothness
         Weight of the roughness (second differences) of the free phase and of the amplitude.
     containment
-        Weight of the light that the model puts outside of the cut-out, which the data do not show: a free
-        phase would scatter as much of it there as it likes.
+        Weight, relative to the misfit, of the light that the model puts outside of the cut-out, which the data
+        do not show: a free phase would scatter as much of it there as it likes.
     pupil_px
         Pupil samples a side; None chooses the fewest that keep the image from repeating.
     """
@@ -67,7 +67,7 @@ class RetrievalSettings:
     fit_amplitude: bool = False
     supercritical: bool | None = None
     smoothness: float = 1e-2
-    containment: float = 0.02
+    containment: float = 1.0
     pupil_px: int | None = None
 
 
@@ -223,7 +223,9 @@ class PupilFit:
         penalty = _roughness(self.parameters["phase"]) + _roughness(self.parameters["log_amplitude"])
         outside = 1 - images.sum((1, 2)).mean()
         misfit = (weight * residual**2).mean()
-        return misfit + self.settings.smoothness * penalty + self.settings.containment * outside
+        # In proportion to the misfit: what the data do show is not given up for it.
+        contained = misfit * (1 + self.settings.containment * outside)
+        return contained + self.settings.smoothness * penalty
 
     def descend(
         self, rates: dict[str, float], steps: int, slices: Tensor, generator: np.random.Generator
