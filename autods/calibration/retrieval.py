@@ -52,8 +52,8 @@ class RetrievalSettings:
     smoothness
         Weight of the roughness (second differences) of the free phase and of the amplitude.
     containment
-        Weight, relative to the misfit, of the light that the model puts outside of the cut-out, which the data
-        do not show: a free phase would scatter as much of it there as it likes.
+        Weight, relative to the misfit, of the light that the model puts outside of the cut-out, which the
+        data do not show: a free phase would scatter as much of it there as it likes.
     pupil_px
         Pupil samples a side; None chooses the fewest that keep the image from repeating.
     """
