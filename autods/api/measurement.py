@@ -160,5 +160,5 @@ def calibrate(
     if out is not None:
         variation = calibrate_field(stack, result, microscope, chosen) if chosen.over_field else None
         source = provenance(path, "autods.calibrate") if path.exists() else {"source": "an array"}
-        write_calibration(result, chosen, Path(out), source, variation)
+        write_calibration(result, Path(out), source, variation)
     return result
