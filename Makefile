@@ -8,6 +8,9 @@ STAMP  := $(VENV)/.installed
 # A folder of wheels kept on the machine, taken where it is there: torch's CPU build spares gigabytes.
 WHEELS ?= $(wildcard /opt/wheels)
 PIP    := $(BIN)/python -m pip install -q $(if $(WHEELS),--find-links $(WHEELS))
+# CPU=1 takes PyTorch's CPU build, a tenth of the CUDA build that PyPI serves on Linux.
+CPU    ?=
+TORCH  := $(if $(CPU),--extra-index-url https://download.pytorch.org/whl/cpu)
 
 # The caller's Python settings must not leak in.
 unexport PYTHONPATH
@@ -15,15 +18,18 @@ unexport PYTHONHOME
 unexport VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-all lint benchmark clean
+.PHONY: help install demo test test-all coverage lint docs benchmark clean
 
 help:
 	@echo "make demo       simulate a small movie, reconstruct it, score it, write a report to autods_demo/"
 	@echo "make test       the quick tests (under 7 minutes on 2 cores)"
 	@echo "make test-all   every test, the slow ones too"
-	@echo "make lint       ruff and mypy"
-	@echo "make benchmark  the tables and figures of the README (long)"
+	@echo "make coverage   the quick tests, and which lines they reach"
+	@echo "make lint       ruff, mypy and codespell"
+	@echo "make docs       the documentation as a site in site/, warnings are errors"
+	@echo "make benchmark  the 2D tables and figures of docs/results.md (long)"
 	@echo "make install    only the environment in .venv"
+	@echo "CPU=1 with any of them takes PyTorch's small CPU build; PYTHON=python3.12 another Python"
 
 install: $(STAMP)
 
@@ -34,8 +40,8 @@ $(STAMP): pyproject.toml constraints.txt
 	@test -x $(BIN)/pip || $(PYTHON) -m venv --clear $(VENV) >/dev/null 2>&1 || \
 	  { $(PYTHON) -m venv --clear --without-pip $(VENV) && $(PYTHON) -m pip --python $(BIN)/python install -q pip; } || \
 	  { rm -rf $(VENV); echo "cannot make a virtual environment: apt install python3-venv python3-pip"; exit 1; }
-	$(PIP) -r constraints.txt
-	$(PIP) -c constraints.txt -e '.[dev]'
+	$(PIP) $(TORCH) -r constraints.txt
+	$(PIP) $(TORCH) -c constraints.txt -e '.[dev]'
 	@touch $@
 
 demo: $(STAMP)
@@ -48,13 +54,20 @@ test: $(STAMP)
 test-all: $(STAMP)
 	OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
+coverage: $(STAMP)
+	OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile --cov
+
 lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/codespell
+
+docs: $(STAMP)
+	$(BIN)/mkdocs build --quiet --clean
 
 benchmark: $(STAMP)
 	$(BIN)/autods benchmark suite=readme
 
 clean:
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache autods_demo
+	rm -rf $(VENV) build dist site .pytest_cache .mypy_cache .ruff_cache autods_demo

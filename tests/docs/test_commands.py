@@ -1,0 +1,118 @@
+"""Every command of README and docs is one that the program, the Makefile or the packaging knows."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from autods.cli.arguments import parse
+from autods.cli.compose import compose_checked
+from tests.docs.pages import ALL, ROOT, Block, commands
+
+BASH = [block for block in ALL if block.language in ("bash", "sh", "console", "zsh")]
+#: Programs that belong to others; their words are looked at by `others`.
+PROGRAMS = {
+    ".",
+    "apptainer",
+    "conda",
+    "docker",
+    "git",
+    "hadolint",
+    "pip",
+    "pipx",
+    "pre-commit",
+    "python",
+    "python3",
+    "pytest",
+    "sbatch",
+    "srun",
+    "tensorboard",
+    "uv",
+}
+
+
+def without_sweep(words: list[str]) -> list[str]:
+    """Take the first of comma-separated values, as one job of a sweep has."""
+    if "-m" not in words:
+        return words
+    return [re.sub(r"=([^\[{'(,]*),.*$", r"=\1", word) for word in words if word != "-m"]
+
+
+@pytest.mark.parametrize("block", BASH, ids=lambda block: block.id)
+def test_every_command_is_known(block: Block) -> None:
+    for words in commands(block):
+        program, *rest = words
+        if program.removeprefix(".venv/bin/") == "autods":
+            if not {"--help", "--version"} & set(rest):
+                known_to_autods(rest)
+        elif program == "make":
+            targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+            assert {word for word in rest if "=" not in word} <= set(targets), f"make {rest}"
+        else:
+            assert program in PROGRAMS, f"{block.id}: what is {program}?"
+            others(program, rest)
+
+
+def known_to_autods(words: list[str]) -> None:
+    arguments = parse(without_sweep(words))
+    config = arguments.command.config
+    if config is not None and arguments.overrides:
+        if arguments.command.name == "localize3d" and not any(w.startswith("preset=") for w in words):
+            compose_checked(config, [*arguments.overrides, "preset=instant"])
+        compose_checked(config, arguments.overrides)
+
+
+def others(program: str, words: list[str]) -> None:
+    for word in words:
+        top = word.partition("/")[0]
+        if (
+            "/" in word
+            and "*" not in word
+            and (ROOT / top).is_dir()
+            and top in ("packaging", "scripts", "conf")
+        ):
+            assert (ROOT / word).exists(), f"{program} names {word}, which is not there"
+    if program == "pip" and words[:1] == ["install"]:
+        for word in words[1:]:
+            installable(word)
+
+
+def installable(word: str) -> None:
+    """Check that a requirement is one that the project states, or a tool of its pages."""
+    tomllib = pytest.importorskip("tomllib", reason="Python 3.10 reads no TOML")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    stated = [*project["dependencies"], *(line for lines in extras.values() for line in lines)]
+    names = {re.split(r"[ \[<>=;]", line)[0].lower() for line in stated}
+    if word.startswith("."):
+        assert set(re.findall(r"\w+", word)) <= set(extras)
+    elif not word.startswith(("-", "http")):
+        assert re.split(r"[\[<>=]", word)[0].lower() in {*names, "uv", "pipx"}, f"pip install {word}"
+
+
+def test_shell_words_survive_zsh() -> None:
+    """Unquoted brackets and signs of comparison mean something else to zsh."""
+    for block in BASH:
+        for line in block.text.splitlines():
+            bare = re.sub(r"'[^']*'|\"[^\"]*\"|#.*", "", line)
+            assert not re.search(r"pip install [^\n]*[\[<>]", bare), f"{block.id}: quote {line}"
+
+
+def test_links_lead_somewhere() -> None:
+    for page in sorted({ROOT / block.page for block in ALL} | {ROOT / "README.md"}):
+        for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text(encoding="utf-8")):
+            if not re.match(r"\w+:", target):
+                assert (page.parent / target).exists(), f"{page.name}: {target} is not there"
+
+
+def test_the_readme_is_short() -> None:
+    assert len(Path(ROOT / "README.md").read_bytes()) <= 8_000
+
+
+def test_the_page_of_the_models_is_that_of_their_cards(tmp_path: Path) -> None:
+    from scripts.model_cards import main
+
+    main(tmp_path / "models.md", None)
+    assert (tmp_path / "models.md").read_text() == (ROOT / "docs" / "models.md").read_text()
