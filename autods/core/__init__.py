@@ -1,4 +1,4 @@
-"""What every package speaks: optics, camera, emitters, localization tables, coordinates, errors."""
+"""Types that all packages share: optics, camera, emitters, localization tables, coordinates, errors."""
 
 from autods.core.camera import Camera
 from autods.core.emitters import EmitterBatch

@@ -1,4 +1,4 @@
-"""The exceptions that a user, not a programmer, is meant to read."""
+"""Exceptions whose message is one line for the user."""
 
 
 class UserError(Exception):

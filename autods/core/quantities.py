@@ -1,4 +1,4 @@
-"""What a length, a gain or an offset can be: one check for files, tables and what people type."""
+"""Plausible ranges of lengths, gains and offsets: one check for files, tables and typed settings."""
 
 from __future__ import annotations
 

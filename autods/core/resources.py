@@ -1,4 +1,4 @@
-"""Where the files that travel with the package lie: in a wheel, or in a checkout."""
+"""The files that travel with the package, in a wheel and in a checkout."""
 
 from __future__ import annotations
 

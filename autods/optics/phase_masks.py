@@ -1,4 +1,4 @@
-"""Phase masks that make the PSF tell its depth."""
+"""Phase masks whose PSF changes with depth: astigmatism, double helix, Tetrapod, and masks from files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every representation offers to training and to inference."""
+"""The interface of a representation: what training and inference need of it."""
 
 from __future__ import annotations
 
