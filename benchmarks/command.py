@@ -19,6 +19,7 @@ from autods.cli.faults import DONE
 from autods.cli.research import sweep
 from autods.cli.sweeps import write_result
 from autods.core import UserError
+from benchmarks.own_rules import own_rules
 from benchmarks.page import write_page
 from benchmarks.suite import SuiteResult, run_suite
 
@@ -51,6 +52,11 @@ def run(config: DictConfig, command_line: str) -> None:
         If the suite lacks something that it needs; of several suites, the others go on.
     """
     check_calls(config)
+    with own_rules(config.rules):
+        _run_suites(config, command_line)
+
+
+def _run_suites(config: DictConfig, command_line: str) -> None:
     suites = list(_suites(config))
     results: list[SuiteResult] = []
     for folder, settings in suites:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +15,7 @@ from autods.core import Camera, EmitterBatch, LocalizationTable, OpticalSystem
 from autods.simulation import (
     STRUCTURES,
     GaussianRenderer,
+    Sample,
     Scenes,
     Simulator,
     blink,
@@ -168,7 +170,14 @@ def heterogeneous_field(conditions: HeterogeneousConditions, generator: torch.Ge
     The SNR is the mean peak amplitude of the emitters over the background's noise, as in
     :class:`autods.simulation.ImagingConditions`.
     """
-    c = conditions
+    sample, per_frame = heterogeneous_sample(conditions, generator)
+    frames, truth = zip(*record(sample, per_frame, conditions, generator), strict=True)
+    table = truth_table(EmitterBatch.concatenate(list(truth)))
+    return SimulatedField(np.concatenate(frames), table, OpticalSystem(conditions.pixel_size_nm), CAMERA)
+
+
+def heterogeneous_sample(c: HeterogeneousConditions, generator: torch.Generator) -> tuple[Sample, float]:
+    """Return the molecules of a field and the mean number of them that shine in a frame."""
     side_nm = c.n_cells * c.cell_um * 1e3
     sample = STRUCTURES[c.structure](side_nm, side_nm, generator)
     density = _spread_over_cells(c.density_per_um2, c.n_cells, generator)
@@ -177,26 +186,49 @@ def heterogeneous_field(conditions: HeterogeneousConditions, generator: torch.Ge
     # The rate of a cell is shared by its molecules; a cell without any stays dark.
     filled = molecules > 0
     sample = vary(sample, side_nm, density * filled / molecules.clamp_min(1), snr)
-    per_frame = float((density * filled).sum()) * c.cell_um**2
-    blinks = blink(sample, c.n_frames, per_frame, _photons_per_snr(c), generator, on_frames=_ON_FRAMES)
-    size_px = round(side_nm / c.pixel_size_nm)
-    pieces = list(
-        simulate_movie(
-            sample,
-            blinks,
-            c.n_frames,
-            (size_px, size_px),
-            Simulator([GaussianRenderer(c.pixel_size_nm)], [CAMERA], gradient=0.2, blobs=0.2),
-            generator,
-            background=c.background,
-            psf_sigma_nm=c.psf_sigma_nm,
-            pixel_size_nm=c.pixel_size_nm,
-            chunk=_CHUNK,
-        )
+    return sample, float((density * filled).sum()) * c.cell_um**2
+
+
+def record(
+    sample: Sample,
+    per_frame: float,
+    c: HeterogeneousConditions,
+    generator: torch.Generator,
+    *,
+    brighter: float = 1.0,
+    chunk: int = _CHUNK,
+) -> Iterator[tuple[NDArray[np.uint16], EmitterBatch]]:
+    """Expose the camera to a sample, some frames at a time.
+
+    Parameters
+    ----------
+    sample, per_frame
+        From `heterogeneous_sample`; fewer emitters a frame make it sparser.
+    c
+        Conditions.
+    generator
+        Source of randomness.
+    brighter
+        Factor on the photons.
+    chunk
+        Frames at a time.
+    """
+    photons = brighter * _photons_per_snr(c)
+    blinks = blink(sample, c.n_frames, per_frame, photons, generator, on_frames=_ON_FRAMES)
+    size_px = round(c.n_cells * c.cell_um * 1e3 / c.pixel_size_nm)
+    pieces = simulate_movie(
+        sample,
+        blinks,
+        c.n_frames,
+        (size_px, size_px),
+        Simulator([GaussianRenderer(c.pixel_size_nm)], [CAMERA], gradient=0.2, blobs=0.2),
+        generator,
+        background=c.background,
+        psf_sigma_nm=c.psf_sigma_nm,
+        pixel_size_nm=c.pixel_size_nm,
+        chunk=chunk,
     )
-    frames = np.concatenate([part.numpy() for part, _ in pieces])
-    truth = truth_table(EmitterBatch.concatenate([emitters for _, emitters in pieces]))
-    return SimulatedField(frames, truth, OpticalSystem(c.pixel_size_nm), CAMERA)
+    yield from ((frames.numpy(), emitters) for frames, emitters in pieces)
 
 
 def _photons_per_snr(c: HeterogeneousConditions) -> float:

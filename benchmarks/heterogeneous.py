@@ -22,6 +22,7 @@ from autods.io.movie import ArrayMovie
 from autods.io.result_tables import Cell, Row, Table, mean_rows
 from autods.metrics.detection import detection_metrics
 from autods.pipelines.plan import Plan, load_localizers, make_plan
+from autods.pipelines.settings import Scope
 from autods.zoo import SELECTION_RULES, ModelCard
 from autods.zoo.selection import oracle
 from benchmarks.contenders import (
@@ -69,6 +70,9 @@ class Heterogeneous:
         Pixel of the images whose resolution is measured (FRC, decorrelation); None leaves it out.
     seed
         Of the simulation.
+    selection, scope, family, patch_um
+        A rule, run by the pipeline itself, with the patches that it works on; ``fixed`` is each model alone.
+        None compares all rules, put together from the models' own tables at patches of 10 um.
     """
 
     structures: Sequence[str] = ("filaments", "mitochondria")
@@ -83,6 +87,10 @@ class Heterogeneous:
     image_pixel_nm: float = 25.0
     resolution_pixel_nm: float | None = None
     seed: int = 0
+    selection: str | None = None
+    scope: Scope = "movie"
+    family: Family | None = None
+    patch_um: float = 10.0
     name: str = "heterogeneous"
 
     def run(self) -> SuiteResult:
@@ -96,6 +104,8 @@ class Heterogeneous:
         zoo = None if self.zoo is None else Path(self.zoo)
         if not zoo_cards(zoo):
             raise UserError(f"{zoo or 'the shipped zoo'} holds no model: build the zoo, or give zoo=DIR")
+        if self.selection is not None:
+            return self._one_rule(self.selection, zoo)
         rows: list[Row] = []
         choices: list[Row] = []
         sharpness: list[Row] = []
@@ -135,6 +145,36 @@ class Heterogeneous:
         )
         title = "Fields that differ from place to place: rules of selection, single models, oracle"
         return SuiteResult(title, tables_out, {"rules": rule_points(means), **pictures}, notes)
+
+    def _one_rule(self, selection: str, zoo: Path | None) -> SuiteResult:
+        """Score one rule, or each model alone, as the pipeline runs it."""
+        contenders = [
+            Contender(family, rule)
+            for family, cards in by_family(zoo_cards(zoo)).items()
+            if self.family in (None, family)
+            for rule in ([f"fixed:{card.name}" for card in cards] if selection == "fixed" else [selection])
+        ]
+        rows: list[Row] = []
+        for structure in self.structures:
+            for index in range(self.n_fields):
+                field = self._field(structure, index)
+                for contender in contenders:
+                    usual = settings_for(
+                        contender, field.optics.pixel_size_nm, field.camera, zoo, self.device
+                    )
+                    settings = dataclasses.replace(usual, scope=self.scope, patch_um=self.patch_um)
+                    found, seconds = timed_localize(field.frames, settings)
+                    scores = field_scores(field, found, self.radius_nm, self.image_pixel_nm)
+                    choice = f"{contender.family}, {contender.selection.removeprefix('fixed:')}"
+                    rows.append({"structure": structure, "field": index, "choice": choice, **scores})
+                    logger.info("%s, field %d, %s: %.1f s", structure, index, choice, seconds)
+        means = mean_rows(rows, ("structure", "choice"), SCORES)
+        title = f"Rule {selection}, patches of {self.patch_um:g} um, a model for each {self.scope}"
+        tables = [
+            Table("results", f"Mean ± standard deviation over {self.n_fields} fields", means),
+            Table("fields", "Each field", rows),
+        ]
+        return SuiteResult(title, tables, {"rules": rule_points(means)})
 
     def _field(self, structure: str, index: int) -> SimulatedField:
         conditions = HeterogeneousConditions(

@@ -9,9 +9,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from autods.cli.commands import COMMANDS, FLAGS, OPTIONS, Command
+from autods.cli.command import Command
+from autods.cli.commands import COMMANDS, FLAGS, OPTIONS
 
-_KEY = re.compile(r"[A-Za-z_][\w.]*(@[\w.]+)?")
+_KEY = re.compile(r"(hydra/)?[A-Za-z_][\w.]*(@[\w.]+)?")
 _SETTING = re.compile(_KEY.pattern + r"\s*=")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from autods.cli.command import Command
 
 #: Options that take a value, and what it is.
 OPTIONS = {
@@ -42,52 +42,6 @@ FINISH_KEYS = (
     ("link.radius_nm", "farthest a molecule is from itself in consecutive frames, nm; null: by the errors"),
     ("link.gap", "frames that it may be dark in between"),
 )
-
-
-@dataclass(frozen=True)
-class Command:
-    """One command.
-
-    Parameters
-    ----------
-    name
-        As typed.
-    summary
-        One line for the list of commands.
-    usage
-        Its arguments, after the name.
-    entry
-        ``module:function`` of ``function(arguments) -> int``.
-    config
-        Name of its Hydra configuration; None when it takes no settings.
-    options
-        Options it takes beside ``--help``.
-    paths
-        Fewest and most plain arguments; None for no upper limit.
-    keys
-        Main settings with units.
-    details
-        Further lines of its help.
-    flags
-        Options without a value that it takes.
-    overrides_only
-        Whether everything that is no option goes to Hydra as it is (research commands).
-    is_swept
-        Whether ``-m`` runs it once for each combination of comma-separated values.
-    """
-
-    name: str
-    summary: str
-    usage: str
-    entry: str
-    config: str | None = None
-    options: tuple[str, ...] = ()
-    paths: tuple[int, int | None] = (0, 0)
-    keys: tuple[tuple[str, str], ...] = ()
-    details: str = ""
-    flags: tuple[str, ...] = ()
-    overrides_only: bool = False
-    is_swept: bool = False
 
 
 COMMANDS = {
@@ -137,6 +91,7 @@ COMMANDS = {
                 *CAMERA_KEYS,
                 *MOVIE_KEYS,
                 ("selection", "how a model is chosen: auto, average, density, snr, nearest, fixed:NAME"),
+                ("zoo", "folder of the models; model=DIR: one model, or the run folder of a training"),
                 ("tiling.patch_um", "side of a patch that gets its own model, um"),
                 ("background", "how it is found: auto, temporal, spatial, none"),
                 ("rescale", "fit the movie to the model's optics: true or false"),
@@ -336,15 +291,23 @@ COMMANDS = {
         Command(
             name="train",
             summary="train a network (-m sweeps); TensorBoard logs",
-            usage="experiment=NAME [-m] [key=value ...]",
+            usage="experiment=NAME | movie=MOVIE [-m] [key=value ...]",
             entry="autods.cli.train:command",
             is_swept=True,
             config="train",
             keys=(
-                ("experiment", "which training, for instance zoo/diff_1"),
+                ("experiment", "which training, for instance zoo/mixture; of movie=: from_movie"),
+                ("movie", "movie, or [list], whose density, SNR, background, PSF and noise are trained for"),
+                ("profile", "instead: profile.json of autods profile"),
+                ("optics.pixel_size_nm", "of the movie, nm, where its file does not state it; so camera.*"),
+                ("warm_start", "shipped model, a model's folder or a checkpoint to start from; null: none"),
                 ("trainer.max_minutes", "stop after so many minutes, keeping the best"),
             ),
-            details="Settings go to Hydra as they are, sweeps and +key=value included.",
+            details=(
+                "Settings go to Hydra as they are, sweeps and +key=value included. psf=FILE renders with a\n"
+                "calibrated PSF. With movie= what is given wins over what is measured, and config.yaml in\n"
+                "the run folder says where each number came from; autods localize MOVIE model=RUN uses it."
+            ),
             overrides_only=True,
         ),
         Command(

@@ -136,12 +136,21 @@ def _compose(config: str, lines: list[str]) -> DictConfig:
 
 
 def expand_shorthands(config: str, overrides: Sequence[str]) -> Iterator[str]:
-    """Write ``selection=fixed:NAME`` as the choice and the value that it means, earlier keys as today's."""
+    """Write short words as what they mean, earlier keys as today's.
+
+    ``selection=RULE`` is ``selection.rule``, ``model=DIR`` of `localize` a zoo of one model; for those of
+    `train` see :func:`autods.cli.from_movie.expand_train`.
+    """
+    if config == "train":
+        from autods.cli.from_movie import expand_train
+
+        yield from expand_train(overrides)
+        return
     for word in overrides:
-        fixed = re.fullmatch(r"selection=fixed:(.*)", word)
-        if fixed:
-            yield "selection=fixed"
-            yield f"selection.model={fixed[1]}"
+        if word.startswith("selection="):
+            yield f"selection.rule={word.partition('=')[2]}"
+        elif config == "localize" and word.startswith("model="):
+            yield f"zoo={word.partition('=')[2]}"
         elif config.startswith("localize") and word.startswith(tuple(_EARLIER)):
             key, equals, value = word.partition("=")
             yield f"{_EARLIER[key]}{equals}{value}" if key in _EARLIER else word

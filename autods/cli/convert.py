@@ -76,8 +76,7 @@ def finish_settings(config: ResultConfig | FinishConfig) -> FinishSettings:
 
 def selection_arguments(config: SelectionConfig) -> dict[str, Any]:
     """Return rule, scope and family as `LocalizeSettings` names them."""
-    rule = f"fixed:{config.model}" if config.rule == "fixed" else config.rule
-    return {"selection": rule, "scope": config.scope, "family": config.family}
+    return {"selection": config.rule, "scope": config.scope, "family": config.family}
 
 
 def camera_settings(config: CameraConfig) -> CameraSettings:

@@ -42,7 +42,7 @@ def run(arguments: Arguments) -> int:
     if arguments.paths:
         return _look_at(arguments)
     to_fix = []
-    for finding in findings():
+    for finding in findings(_zoo_of(arguments)):
         mark = "FIX " if finding.advice else "ok  "
         print(f"{mark}{finding.name:<16} {finding.value}")
         if finding.advice:
@@ -68,13 +68,24 @@ def _look_at(arguments: Arguments) -> int:
     return DONE
 
 
-def findings() -> Iterator[Finding]:
-    """Yield the findings, from the interpreter to the models."""
+def _zoo_of(arguments: Arguments) -> Path | None:
+    """Return the folder of the models that are checked; None for the shipped ones."""
+    if not arguments.overrides:
+        return None  # nothing to compose, which takes a second
+    from autods.cli.compose import settings
+    from autods.cli.schema import DoctorConfig
+
+    zoo = settings(arguments, DoctorConfig).zoo
+    return None if zoo is None else Path(zoo)
+
+
+def findings(zoo: Path | None = None) -> Iterator[Finding]:
+    """Yield the findings, from the interpreter to the models of a zoo."""
     yield from _software()
     yield from _device()
     yield from _space()
     yield from _configuration()
-    yield from _models()
+    yield from _models(zoo)
 
 
 def _software() -> Iterator[Finding]:
@@ -127,18 +138,18 @@ def _configuration() -> Iterator[Finding]:
     yield Finding("settings", str(conf_dir()), "" if there else "install autods again: its files are missing")
 
 
-def _models() -> Iterator[Finding]:
+def _models(zoo: Path | None) -> Iterator[Finding]:
     from autods.core import UserError
     from autods.core.resources import models_dir
     from autods.zoo.registry import list_models, load_card, load_model
 
-    names = list_models()
+    names = list_models(zoo)
     if not names:
         advice = "install autods again, or build the zoo: autods zoo build"
-        yield Finding("models", f"none in {models_dir()}", advice)
+        yield Finding("models", f"none in {zoo or models_dir()}", advice)
     for name in names:
         try:
-            card = load_card(name)
+            card = load_card(name, zoo)
             n_weights = sum(weight.numel() for weight in load_model(card).parameters())
         except UserError as error:
             yield Finding("model", name, str(error))

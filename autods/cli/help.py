@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from autods.cli.commands import COMMANDS, FLAGS, OPTIONS, Command
+from autods.cli.command import Command
+from autods.cli.commands import COMMANDS, FLAGS, OPTIONS
 
 RULE = """\
 An argument is an option when it starts with "-", a setting when it looks like key=value (a word, dots

@@ -12,12 +12,13 @@ from autods.cli.faults import DONE
 from autods.cli.folders import default_folder
 from autods.cli.schema import ProfileConfig
 from autods.core import OpticalSystem
-from autods.estimation.profile import MovieProfile
+from autods.estimation.profile import MovieProfile, measure_scene
 from autods.io.atomic import atomic_path
 from autods.io.describe import describe_movie
 from autods.io.movie import CroppedMovie, open_movie
 from autods.pipelines.inputs import profile_patches, resolve_instrument
 from autods.pipelines.settings import parse_frames, parse_roi
+from autods.pipelines.training_conditions import TRAINING_KEY, conditions_of
 from autods.runs.provenance import to_json
 
 #: What is said of the file itself, beside what was measured.
@@ -32,13 +33,18 @@ def run(arguments: Arguments) -> int:
     with open_movie(path, channel=config.channel, position=config.position) as whole:
         movie = CroppedMovie(whole, parse_frames(config.frames), parse_roi(config.roi))
         instrument = resolve_instrument(whole, optics, camera)
-        profile = profile_patches(movie, instrument.optics, config.tiling.patch_um)
+        measured = measure_scene(movie, instrument.optics)
+        profile = profile_patches(movie, instrument.optics, config.tiling.patch_um, measured)
+        training = None
+        if not profile.whole.is_empty:
+            training = conditions_of(movie, instrument, measured, profile).to_dict()
     content: dict[str, Any] = {
         "movie": str(path.resolve()),
         "first_frame": movie.first_frame,
         "origin_px": list(movie.origin_px),
         **profile.to_dict(),
         "instrument": to_json(instrument.rows),
+        TRAINING_KEY: training,
     }
     target = (arguments.out or default_folder(path)) / "profile.json"
     with atomic_path(target) as part:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -19,7 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 from autods.cli.arguments import Arguments
 from autods.cli.compose import compose_checked, expand_shorthands, search_path
 from autods.cli.faults import DONE
-from autods.cli.sweeps import GatherResults, run_job
+from autods.cli.sweeps import GatherResults, exit_codes, run_job, write_exit_code
 from autods.core import UserError
 from autods.core.resources import config_dirs
 
@@ -44,7 +45,8 @@ def run_hydra(arguments: Arguments, function: Callable[[DictConfig], Any]) -> in
     if not arguments.multirun:
         compose_checked(config, arguments.overrides)
     program = [sys.argv[0], arguments.command.name]
-    _run_app(arguments, config, lambda composed: run_job(composed, function, program))
+    folder = _sweep_folder(arguments) if arguments.multirun else None
+    _run_app(arguments, config, lambda composed: run_job(composed, function, program), folder)
     return DONE
 
 
@@ -70,19 +72,33 @@ def sweep(arguments: Arguments, entry: Callable[[Arguments], int]) -> int:
     """
     config = arguments.command.config
     assert config is not None
-    codes: list[int] = []
+    folder = _sweep_folder(arguments)
 
-    def job(_: DictConfig) -> None:
+    def job(_: DictConfig) -> int:
         hydra_config = HydraConfig.get()
         out = {**arguments.options, "--out": Path(hydra_config.runtime.output_dir)}
         words = tuple(hydra_config.overrides.task)
-        codes.append(entry(replace(arguments, overrides=words, options=out, multirun=False)))
+        code = entry(replace(arguments, overrides=words, options=out, multirun=False))
+        write_exit_code(code)
+        return code
 
-    _run_app(arguments, config, job)
-    return next((code for code in codes if code), DONE)
+    _run_app(arguments, config, job, folder)
+    return next((code for code in exit_codes(folder) if code), DONE)
 
 
-def _run_app(arguments: Arguments, config: str, job: Callable[[DictConfig], Any]) -> None:
+def _sweep_folder(arguments: Arguments) -> Path:
+    """Return the folder of a sweep: of Hydra's word for it, of ``--out``, or one named after the time."""
+    for word in arguments.overrides:
+        if word.startswith("hydra.sweep.dir="):
+            return Path(word.partition("=")[2]).resolve()
+    if arguments.out is not None:
+        return arguments.out.resolve()
+    return Path("multirun", *time.strftime("%Y-%m-%d %H-%M-%S").split()).resolve()
+
+
+def _run_app(
+    arguments: Arguments, config: str, job: Callable[[DictConfig], Any], folder: Path | None = None
+) -> None:
     """Let Hydra run a function with the settings of a command line, once or in a sweep."""
     failures: list[Exception] = []
 
@@ -99,8 +115,8 @@ def _run_app(arguments: Arguments, config: str, job: Callable[[DictConfig], Any]
     words = [*search_path(config), *expand_shorthands(config, arguments.overrides)]
     if arguments.multirun:
         words.append(f"+hydra.callbacks.gather._target_={GatherResults.__module__}.GatherResults")
-        if arguments.out is not None:
-            words.append(f"hydra.sweep.dir={arguments.out.resolve()}")
+        if folder is not None:
+            words.append(f"hydra.sweep.dir='{folder}'")
         words.append("--multirun")
     GlobalHydra.instance().clear()
     app = hydra.main(version_base="1.3", config_path=str(config_dirs(config)[0]), config_name=config)(guarded)

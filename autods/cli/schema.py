@@ -27,12 +27,11 @@ class CameraConfig:
 
 @dataclass
 class SelectionConfig:
-    """``conf/selection``."""
+    """How a model is chosen."""
 
     rule: str = MISSING
     scope: str = MISSING
     family: str | None = MISSING
-    model: str | None = MISSING
 
 
 @dataclass
@@ -130,6 +129,7 @@ class LocalizeConfig(MovieConfig, ResultConfig):
 class DoctorConfig:
     """``conf/doctor.yaml``."""
 
+    zoo: str | None = MISSING
     channel: int | None = MISSING
     position: int | None = MISSING
 

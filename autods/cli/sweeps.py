@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,10 +18,13 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from autods.io.atomic import atomic_path
-from autods.io.result_tables import Row, Table
+from autods.io.result_tables import SD, Row, Table
 
 #: What a job leaves in its folder: ``{"rows": [{column: value}, ...]}``.
 RESULT_FILE = "result.json"
+_EXIT_FILE = "exit_code"
+#: Where a sweep keeps its rows for TensorBoard.
+HPARAMS_FOLDER = "hparams"
 #: Where Hydra keeps what was overridden in a job.
 _OVERRIDES = Path(".hydra") / "overrides.yaml"
 
@@ -66,6 +71,17 @@ def write_result(rows: Sequence[Row]) -> None:
         part.write_text(json.dumps({"rows": [dict(row) for row in rows]}, indent=2) + "\n", encoding="utf-8")
 
 
+def write_exit_code(code: int) -> None:
+    """Leave the exit code of a job where the sweep finds it, whatever process the job runs in."""
+    (Path(HydraConfig.get().runtime.output_dir) / _EXIT_FILE).write_text(f"{code}\n", encoding="utf-8")
+
+
+def exit_codes(folder: Path) -> list[int]:
+    """Return the exit codes of the jobs below a folder; that of one that left none is 1."""
+    files = [job / _EXIT_FILE for job in job_folders(folder)]
+    return [int(path.read_text(encoding="utf-8")) if path.is_file() else 1 for path in files]
+
+
 class GatherResults(Callback):
     """Keeps ``results.csv`` and ``results.md`` beside the jobs of a sweep, anew after each of them.
 
@@ -78,8 +94,11 @@ class GatherResults(Callback):
             write_table(Path(config.hydra.sweep.dir))
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:  # noqa: ARG002
-        """Gather the results of all jobs, wherever they ran."""
-        print(write_table(Path(config.hydra.sweep.dir)))
+        """Gather the results of all jobs, wherever they ran, and say how to compare them."""
+        folder = Path(config.hydra.sweep.dir)
+        print(write_table(folder))
+        if write_hparams(folder):
+            print(f"compare them: tensorboard --logdir {folder}")
 
 
 def write_table(folder: Path) -> Path:
@@ -96,6 +115,35 @@ def write_table(folder: Path) -> Path:
         with atomic_path(folder / name) as part:
             part.write_text(text, encoding="utf-8")
     return folder / "results.md"
+
+
+def write_hparams(folder: Path) -> int:
+    """Write the rows of a sweep for TensorBoard's HParams tab, in place of earlier ones; return how many.
+
+    A row is a run: settings and texts are its hyper-parameters, numbers its scores. Trainings write runs of
+    their own, with their curves, and get no second one.
+    """
+    from torch.utils.tensorboard import SummaryWriter
+
+    home = folder / HPARAMS_FOLDER
+    shutil.rmtree(home, ignore_errors=True)
+    rows = [row for row in gather(folder) if row["status"] == "done" and "steps" not in row]
+    for index, row in enumerate(rows):
+        keys = list(row)
+        first = keys.index("status") + 1
+        texts = {key: str(row[key]) for key in keys[: first - 1] if key != "job"}
+        texts |= {key: row[key] for key in keys[first:] if isinstance(row[key], str)}
+        numbers = {
+            f"score/{key}": float(row[key])
+            for key in keys[first:]
+            if isinstance(row[key], int | float) and not key.endswith(SD)
+        }
+        name = "_".join([str(row["job"]).replace("/", "_"), str(index), *map(str, texts.values())])
+        with SummaryWriter(str(home)) as writer:
+            writer.add_hparams(texts, numbers, run_name=re.sub(r"[^\w.=-]+", "-", name)[:120])
+    for path in home.glob("events.*"):
+        path.unlink()  # of the writer itself, empty
+    return len(rows)
 
 
 def job_folders(folder: Path) -> list[Path]:

@@ -14,12 +14,14 @@ from omegaconf import DictConfig, OmegaConf
 
 from autods.cli.arguments import Arguments, UsageError
 from autods.cli.compose import check_call, check_calls
+from autods.cli.from_movie import fill_measured
 from autods.cli.research import run_hydra
 from autods.cli.sweeps import write_result
+from autods.core.resources import models_dir
 from autods.io.atomic import atomic_path
 from autods.runs.lock import own_folder
 from autods.runs.provenance import digest_file
-from autods.zoo.registry import WEIGHTS_FILE
+from autods.zoo.registry import WEIGHTS_FILE, list_models
 
 _LOG = logging.getLogger(__name__)
 
@@ -47,7 +49,7 @@ def command(arguments: Arguments) -> int:
         If nothing says what is to be trained.
     """
     if not arguments.overrides:
-        raise UsageError("autods train needs to know what: give experiment=NAME, for instance zoo/diff_1")
+        raise UsageError("autods train needs to know what: give experiment=NAME or movie=MOVIE")
     return run_hydra(arguments, run)
 
 
@@ -65,6 +67,8 @@ def run(config: DictConfig) -> float:
 
     from autods.training.fit import claim_folder, fit, is_first_process, warm_start
 
+    fill_measured(config)
+    config.warm_start = _start_of(config.warm_start)
     check_calls(config)
     check_call(fit, config.trainer, "trainer.")
     check_call(_TrainConfig, config, "")
@@ -113,13 +117,15 @@ def _train(config: DictConfig, module: Any, data: Any, *, resume: bool) -> float
 
 #: Settings of a training that do not change what comes out, or only where and how fast it is computed.
 _NO_INPUTS = ("out", "models", "description", "generalist", "overwrite", "name", "experiment")
+#: What conditions are measured on: they are in what is made of it.
+_MEASURED_ON = ("movie", "profile", "optics", "camera", "sources")
 _MACHINE = ("accelerator", "devices", "num_nodes", "strategy", "fast_dev_run", "progress_bar")
 
 
 def inputs_of(config: DictConfig) -> dict[str, Any]:
     """Return all that changes the outcome of a training, for the key of its folder."""
     values: Any = OmegaConf.to_container(config, resolve=True)
-    inputs = {key: value for key, value in values.items() if key not in _NO_INPUTS}
+    inputs = {key: value for key, value in values.items() if key not in _NO_INPUTS + _MEASURED_ON}
     inputs["trainer"] = {key: value for key, value in values["trainer"].items() if key not in _MACHINE}
     inputs["data"] = {key: value for key, value in values["data"].items() if key != "num_workers"}
     # The groups are in what is made of them.
@@ -143,6 +149,13 @@ def hyperparameters_of(config: DictConfig) -> dict[str, Any]:
         "module": _plain(module),
         "trainer": {key: values["trainer"][key] for key in ("max_steps", "precision", "gradient_clip")},
     }
+
+
+def _start_of(warm_start: str | None) -> str | None:
+    """Return the path of the weights to start from: the name of a shipped model stands for its folder."""
+    if warm_start is None or Path(warm_start).exists() or warm_start not in list_models():
+        return warm_start
+    return str(models_dir() / warm_start)
 
 
 def _model_folder(config: DictConfig) -> Path:

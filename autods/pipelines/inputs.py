@@ -15,7 +15,7 @@ from torch import Tensor
 from autods.core import Camera, OpticalSystem, UserError
 from autods.core.quantities import is_plausible, require_plausible
 from autods.estimation.camera import CameraEstimate
-from autods.estimation.profile import MovieProfile, profile_movie
+from autods.estimation.profile import Measured, MovieProfile, profile_movie
 from autods.inference.tiling import patch_size_px, tile_field
 from autods.io.movie import ArrayMovie, Movie, MovieMetadata, check_frames, open_movie
 from autods.pipelines.html_report import SettingRow
@@ -218,7 +218,9 @@ def crop_camera(camera: Camera, roi: tuple[int, int, int, int]) -> Camera:
     )
 
 
-def profile_patches(movie: Movie, optics: OpticalSystem, patch_um: float) -> MovieProfile:
+def profile_patches(
+    movie: Movie, optics: OpticalSystem, patch_um: float, measured: Measured | None = None
+) -> MovieProfile:
     """Measure a movie, whole and patch by patch.
 
     Parameters
@@ -229,6 +231,8 @@ def profile_patches(movie: Movie, optics: OpticalSystem, patch_um: float) -> Mov
         Its microscope.
     patch_um
         Side of a patch, um.
+    measured
+        From `measure_scene` of this movie; None measures it.
 
     Raises
     ------
@@ -238,4 +242,4 @@ def profile_patches(movie: Movie, optics: OpticalSystem, patch_um: float) -> Mov
     patch_px = patch_size_px(patch_um, optics.pixel_size_nm)
     cores = [tile.core for tile in tile_field(movie.shape[1:], patch_px, 0)]
     check_frames(movie.read(0, 1), movie.path)
-    return profile_movie(movie, optics, cores)
+    return profile_movie(movie, optics, cores, measured=measured)

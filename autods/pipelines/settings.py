@@ -16,6 +16,7 @@ from autods.core import UserError
 from autods.core.quantities import require_plausible
 from autods.estimation.scene import METHODS, Method
 from autods.postprocessing.filtering import check_filter
+from autods.zoo.selection import find_rule
 
 Scope = Literal["movie", "frame"]
 Refine = Literal["none", "mle"]
@@ -209,6 +210,7 @@ class LocalizeSettings:
     device: str = "auto"
 
     def __post_init__(self) -> None:
+        find_rule(self.selection)
         if self.scope not in ("movie", "frame"):
             raise UserError(f"selection.scope is {self.scope!r}: use movie or frame")
         if self.refine not in ("none", "mle"):

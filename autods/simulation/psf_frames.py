@@ -7,14 +7,18 @@ import copy
 import torch
 from torch import Tensor, nn
 
+from autods.core import UserError
 from autods.core.grid import nm_to_px
 from autods.optics import PSFModel, PupilPSF, tabulate
 from autods.optics.extent import region_size_px
+from autods.optics.storage import load_psf
 from autods.simulation.regions import add_regions
 from autods.simulation.scenes import Scenes
 
 #: Pixels of all regions that are rendered at once.
 _CHUNK_PX = 4_000_000
+#: Relative difference of pixel sizes that is none.
+_PIXEL_TOLERANCE = 0.01
 
 
 class PsfRenderer:
@@ -59,6 +63,32 @@ class PsfRenderer:
         else:
             psf = copy.deepcopy(psf)  # rendering moves it to the scenes' device
         return cls(psf, size)
+
+    @classmethod
+    def from_file(cls, path: str, pixel_size_nm: float, defocus_nm: float) -> PsfRenderer:
+        """Prepare a calibrated PSF for training on emitters near the focal plane.
+
+        Parameters
+        ----------
+        path
+            ``psf.h5``, or a file of another program; see :func:`autods.optics.storage.load_psf`.
+        pixel_size_nm
+            Camera pixel, which must be the file's, nm.
+        defocus_nm
+            Emitters lie within this depth of the focal plane, nm.
+
+        Raises
+        ------
+        UserError
+            If the file is no PSF, or of another pixel size.
+        """
+        psf = load_psf(path, nfp_nm=0.0, pixel_size_nm=pixel_size_nm)
+        if abs(psf.pixel_size_nm / pixel_size_nm - 1) > _PIXEL_TOLERANCE:
+            raise UserError(
+                f"{path}: the PSF has pixels of {psf.pixel_size_nm:g} nm, the conditions of"
+                f" {pixel_size_nm:g} nm: calibrate with a bead stack of the same pixel size"
+            )
+        return cls.fast(psf, -defocus_nm, defocus_nm)
 
     @torch.no_grad()
     def __call__(

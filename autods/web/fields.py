@@ -256,10 +256,10 @@ _SELECTION = {
 }
 _ADVANCED = (
     Field(
-        "selection",
+        "selection.rule",
         "Model selection",
         kind="choice",
-        choices=tuple(item for item in choices_of("selection", _SELECTION) if item[0] != "fixed"),
+        choices=tuple(_SELECTION.items()),
     ),
     Field(
         "selection.family",

@@ -23,10 +23,15 @@ WEIGHTS_FILE = "weights.safetensors"
 
 
 def list_models(root: Path | None = None) -> list[str]:
-    """Return the names of the models under ``root`` (default: the shipped zoo), in natural order."""
+    """Return the names of the models under ``root`` (default: the shipped zoo), in natural order.
+
+    A model's own folder is a zoo of one; so is the run folder of a training, which holds it in ``model/``.
+    """
     folder = models_dir() if root is None else root
     if not folder.is_dir():
         return []
+    if (folder / CARD_FILE).is_file():
+        return [folder.resolve().name]
     return sorted((path.parent.name for path in folder.glob(f"*/{CARD_FILE}")), key=_natural)
 
 
@@ -45,8 +50,9 @@ def load_card(name: str, root: Path | None = None) -> ModelCard:
     UserError
         If there is no such model or its card is wrong.
     """
-    folder = (models_dir() if root is None else root) / name
-    for candidate in (folder, Path(name)):
+    home = models_dir() if root is None else root
+    folder = home / name
+    for candidate in (folder, *([home] if home.resolve().name == name else []), Path(name)):
         if (candidate / CARD_FILE).is_file():
             return read_card(candidate / CARD_FILE)
     known = ", ".join(list_models(root)) or "none"

@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from importlib.metadata import entry_points
 
 from autods.core import UserError
 from autods.estimation.patch import PatchProfile
@@ -171,6 +172,11 @@ def oracle(cards: Sequence[ModelCard], score: Callable[[ModelCard], float]) -> C
     return Choice(ordered[best], f"oracle: best score {scores[best]:.4g} of {len(ordered)} models")
 
 
+#: Rules that choose by level, and so among specialists only.
+_BY_LEVEL = ("average", "density", "snr", "nearest")
+#: Group of entry points under which installed packages offer rules of their own.
+RULES_GROUP = "autods.selection_rules"
+
 #: The rules by name; ``fixed:<name>`` is understood by :func:`find_rule` besides.
 SELECTION_RULES: dict[str, Rule] = {
     "auto": choose_auto,
@@ -182,7 +188,10 @@ SELECTION_RULES: dict[str, Rule] = {
 
 
 def find_rule(name: str) -> Rule:
-    """Return the rule called ``name``: one of SELECTION_RULES, or ``fixed:<model>`` for one model only.
+    """Return the rule called ``name``.
+
+    That is one of SELECTION_RULES, ``fixed:<model>`` for one model only, or one that an installed package
+    offers as an entry point of the group ``autods.selection_rules``.
 
     Raises
     ------
@@ -194,7 +203,12 @@ def find_rule(name: str) -> Rule:
     kind, _, model = name.partition(":")
     if kind == "fixed" and model:
         return _fixed(model)
-    raise UserError(f"selection={name}: use one of {', '.join(SELECTION_RULES)} or fixed:<model>")
+    installed = entry_points(group=RULES_GROUP)
+    if name in installed.names:
+        rule: Rule = installed[name].load()
+        return rule
+    known = ", ".join([*SELECTION_RULES, *sorted(installed.names)])
+    raise UserError(f"selection={name}: use one of {known} or fixed:<model>")
 
 
 def eligible(name: str, cards: Sequence[ModelCard]) -> list[ModelCard]:
@@ -208,9 +222,9 @@ def eligible(name: str, cards: Sequence[ModelCard]) -> list[ModelCard]:
     kind, _, model = name.partition(":")
     if kind == "fixed":
         return [_named(model, cards)]
-    if kind == "auto":
-        return list(cards)
     levels = by_difficulty(cards)
+    if name not in _BY_LEVEL:
+        return list(cards)
     return [card for card in cards if card in levels]
 
 

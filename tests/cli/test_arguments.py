@@ -83,8 +83,8 @@ def test_a_wrong_command_line_is_explained(words: list[str], said: str) -> None:
 
 
 def test_research_commands_keep_hydras_own_grammar() -> None:
-    arguments = parse(["train", "experiment=zoo/diff_1", "+trainer.x=1", "~light", "network=a,b", "-m"])
-    assert arguments.overrides == ("experiment=zoo/diff_1", "+trainer.x=1", "~light", "network=a,b")
+    arguments = parse(["train", "experiment=zoo/heatmap", "+trainer.x=1", "~light", "network=a,b", "-m"])
+    assert arguments.overrides == ("experiment=zoo/heatmap", "+trainer.x=1", "~light", "network=a,b")
     assert arguments.multirun
 
 

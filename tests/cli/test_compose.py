@@ -36,7 +36,7 @@ def get(config: LocalizeConfig, key: str) -> Any:
         ("rescale=false", "rescale", False),
         ("selection=density", "selection.rule", "density"),
         ("selection.scope=frame", "selection.scope", "frame"),
-        ("selection=fixed:diff_2", "selection.model", "diff_2"),
+        ("selection=fixed:diff_2", "selection.rule", "fixed:diff_2"),
         ("device=cuda:1", "device", "cuda:1"),
         ("processes.per_machine=4", "processes.per_machine", 4),
         ("trainer.devices=4", "processes.per_machine", 4),  # as it was called
@@ -59,8 +59,6 @@ def test_settings_are_taken(override: str, key: str, value: object) -> None:
         ("optics.pixelsize=100", "nearest setting is optics.pixel_size_nm"),
         ("optics.na=large", "optics.na=large does not fit: it must be a number or null"),
         ("rescale=maybe", "rescale=maybe does not fit: it must be true or false"),
-        ("selection=best", "selection=best is no choice: use one of auto"),
-        ("selection=fixed", "selection.model is not given"),
         ("tiling=5", "tiling is a group of settings.*tiling.patch_um"),
         ("tiling.patch_um=5,10", "gives several values"),
         ("camera.em_gain=[1,2]", "camera.em_gain.*must be a number or null"),

@@ -10,7 +10,7 @@ import pytest
 from autods.cli.main import main
 from autods.cli.progress import progress_bars
 
-TRAIN = ["train", "experiment=zoo/diff_1"]
+TRAIN = ["train", "experiment=zoo/heatmap"]
 
 
 @pytest.mark.parametrize(

@@ -26,9 +26,18 @@ FAST_PSF = ["psf=astigmatic_gaussian"]
     [
         ("nairr", []),
         ("autods3d", [*FAST_PSF, *FEW_SLICES]),
-        ("ds3d_x4", [*FAST_PSF, *FEW_SLICES]),
-        ("ds3d_x1", [*FAST_PSF, *FEW_SLICES, "preset=paper"]),
-        ("mixture", [*FAST_PSF, "preset=cpu_quick"]),
+        ("autods3d", ["representation=binary_voxels", *FAST_PSF, *FEW_SLICES]),
+        (
+            "autods3d",
+            [
+                "representation=binary_voxels",
+                "representation.args.upsampling=1",
+                *FAST_PSF,
+                *FEW_SLICES,
+                "preset=paper",
+            ],
+        ),
+        ("autods3d", ["network=dilated", "representation=mixture3d", *FAST_PSF, "preset=cpu_quick"]),
     ],
 )
 def test_one_batch(experiment, more, tmp_path):
@@ -40,5 +49,12 @@ def test_one_batch(experiment, more, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("psf", ["astigmatism", "double_helix", "tetrapod", "vectorial", "tabulated"])
 def test_every_psf_can_be_trained_on(psf, tmp_path):
-    words = ["experiment=ds3d/mixture", f"psf={psf}", f"out={tmp_path}", *SMALL]
+    words = [
+        "experiment=ds3d/autods3d",
+        "network=dilated",
+        "representation=mixture3d",
+        f"psf={psf}",
+        f"out={tmp_path}",
+        *SMALL,
+    ]
     assert 0 <= run(compose_checked("train", words)) <= 1

@@ -109,7 +109,7 @@ def test_the_scripts_are_sound_and_ask_for_what_they_use(script: Path) -> None:
     ("script", "words"),
     [
         ("localize.sbatch", ["movie.tif", "out", "optics.pixel_size_nm=100"]),
-        ("train.sbatch", ["zoo/mixture_general", "out", "seed=3"]),
+        ("train.sbatch", ["zoo/mixture", "out", "seed=3"]),
     ],
 )
 def test_the_commands_of_the_scripts_compose(

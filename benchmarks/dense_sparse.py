@@ -1,0 +1,259 @@
+"""The paper's second experiment: a few dense frames against the picture of many sparse ones.
+
+Dense frames of a structure are localized by each contender; their pictures are compared with that of sparse
+frames of the same molecules, whose separate spots are fitted by maximum likelihood.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
+
+from autods.core import EmitterBatch, LocalizationTable, OpticalSystem
+from autods.io.result_tables import Row, Table, mean_rows
+from autods.metrics.image import Image, compare_images, density_image
+from benchmarks.contenders import Contender, settings_for, timed_localize, zoo_cards
+from benchmarks.fields import (
+    CAMERA,
+    HeterogeneousConditions,
+    SimulatedField,
+    heterogeneous_sample,
+    record,
+    truth_table,
+)
+from benchmarks.peers import Peer, installed_peers
+from benchmarks.scores import RESOLUTIONS, resolutions
+from benchmarks.spot_fits import SpotFits
+from benchmarks.style import panels
+from benchmarks.suite import SuiteResult
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+logger = logging.getLogger(__name__)
+
+_SCORES = ("psnr_db", "nrmse", "ms_ssim", *RESOLUTIONS)
+_CHUNK = 250
+_PAPER = {
+    "filaments": {"single": (12.7, 1.65), "AutoDS": (16.4, 0.97)},
+    "mitochondria": {"single": (15.7, 0.90), "AutoDS": (17.6, 0.73)},
+}
+
+
+@dataclass(frozen=True)
+class DenseSparse:
+    """The suite ``dense_sparse``.
+
+    Parameters
+    ----------
+    structures
+        Targets: ``filaments`` (tubulin-like), ``mitochondria``.
+    n_fields
+        Fields of each.
+    n_dense, n_sparse
+        Frames.
+    n_cells, cell_um
+        A field has ``n_cells`` x ``n_cells`` cells, each with a density and an SNR of its own.
+    density_per_um2, snr
+        Lowest and highest of the cells, in the dense frames.
+    sparser, brighter
+        How many times fewer emitters a sparse frame has, and how many times brighter they are.
+    pixel_nm, resolution_pixel_nm
+        Pixel of the pictures that are compared, and of those whose resolution is measured; the latter None
+        leaves it out.
+    zoo
+        Folder of the models; None for those shipped.
+    peers
+        Interpreters of other programs by their names, see :mod:`benchmarks.peers`.
+    device
+        Where the networks run.
+    seed
+        Of the simulation.
+    """
+
+    structures: Sequence[str] = ("filaments", "mitochondria")
+    n_fields: int = 5
+    n_dense: int = 400
+    n_sparse: int = 10_000
+    n_cells: int = 2
+    cell_um: float = 7.0
+    density_per_um2: tuple[float, float] = (0.5, 3.0)
+    snr: tuple[float, float] = (2.0, 9.0)
+    sparser: float = 30.0
+    brighter: float = 3.0
+    pixel_nm: float = 12.5
+    resolution_pixel_nm: float | None = 20.0
+    zoo: Path | str | None = None
+    peers: dict[str, str | None] | None = None
+    device: str = "auto"
+    seed: int = 0
+    name: str = "dense_sparse"
+
+    def run(self) -> SuiteResult:
+        """Simulate, fit the sparse frames, localize the dense ones by each contender, and compare."""
+        peers, notes = installed_peers(self.peers or {})
+        rows: list[Row] = []
+        figures = {}
+        for structure in self.structures:
+            for index in range(self.n_fields):
+                field, reference = self._field(structure, index)
+                tables = dict(self._tables(field, peers))
+                place: Row = {"structure": structure, "field": index}
+                for choice, table in tables.items():
+                    row = {**place, "choice": choice, **self._scores(field, reference, table)}
+                    logger.info("%s, field %d, %s: PSNR %.2f dB", structure, index, choice, row["psnr_db"])
+                    rows.append(row)
+                if not index:
+                    figures[f"field_{structure}"] = self._figure(field, reference, tables)
+        rows += best_single(rows)
+        means = mean_rows(rows, ("structure", "choice"), _SCORES)
+        tables_out = [
+            Table("results", f"Mean ± standard deviation over {self.n_fields} fields", means),
+            Table("margins", "Above the best single Deep-STORM model", margins(means)),
+            Table("fields", "Each field", rows),
+        ]
+        return SuiteResult(
+            "Dense frames against the picture of sparse frames", tables_out, figures, [*notes, *self._notes()]
+        )
+
+    def _notes(self) -> list[str]:
+        side = self.n_cells * self.cell_um
+        low, high = self.density_per_um2
+        return [
+            f"Fields of {side:g} x {side:g} um with {self.n_cells**2} cells; dense: {self.n_dense} frames,"
+            f" density {low:g}-{high:g} per um^2, SNR {self.snr[0]:g}-{self.snr[1]:g}; reference:"
+            f" {self.n_sparse} frames of the same molecules, {self.sparser:g} times sparser and"
+            f" {self.brighter:g} times brighter, wavelet maxima fitted by maximum likelihood.",
+            f"Pictures: pixels of {self.pixel_nm:g} nm, clipped to the 0th-99th percentile, scaled to 0-1,"
+            " blurred by 2 pixels.",
+            "Scaled down from the paper: the fields; and the heatmap zoo has the fast network of the same"
+            " input, output and loss in the place of the published one.",
+        ]
+
+    def _field(self, structure: str, index: int) -> tuple[SimulatedField, LocalizationTable]:
+        """Return the dense movie, and what was fitted in the sparse one of the same molecules."""
+        generator = torch.Generator().manual_seed(1000 * self.seed + index)
+        dense = HeterogeneousConditions(
+            structure,
+            n_cells=self.n_cells,
+            cell_um=self.cell_um,
+            density_per_um2=self.density_per_um2,
+            snr=self.snr,
+            n_frames=self.n_dense,
+        )
+        sample, per_frame = heterogeneous_sample(dense, generator)
+        frames, truth = zip(*record(sample, per_frame, dense, generator, chunk=50), strict=True)
+        optics = OpticalSystem(dense.pixel_size_nm)
+        field = SimulatedField(
+            np.concatenate(frames), truth_table(EmitterBatch.concatenate(list(truth))), optics, CAMERA
+        )
+        sparse = dataclasses.replace(dense, n_frames=self.n_sparse)
+        rare = per_frame / self.sparser
+        pieces = record(sample, rare, sparse, generator, brighter=self.brighter, chunk=_CHUNK)
+        reference = SpotFits()((adu for adu, _ in pieces), CAMERA, dense.pixel_size_nm)
+        return field, reference
+
+    def _tables(
+        self, field: SimulatedField, peers: Sequence[Peer]
+    ) -> Iterator[tuple[str, LocalizationTable]]:
+        zoo = None if self.zoo is None else Path(self.zoo)
+        cards = [card for card in zoo_cards(zoo) if card.family == "heatmap" and not card.generalist]
+        contenders = {
+            f"Deep-STORM, {card.name}": Contender("heatmap", f"fixed:{card.name}") for card in cards
+        }
+        contenders["AutoDS, the paper's rule"] = Contender("heatmap", "average")
+        contenders["ours"] = Contender("mixture", "auto", "mle")
+        for name, contender in contenders.items():
+            settings = settings_for(contender, field.optics.pixel_size_nm, field.camera, zoo, self.device)
+            table, seconds = timed_localize(field.frames, settings)
+            logger.info("%s: %d localizations in %.1f s", name, len(table), seconds)
+            yield name, table
+        yield "wavelet + MLE", SpotFits()([field.frames], field.camera, field.optics.pixel_size_nm)
+        for peer in peers:
+            yield f"{peer.name}, tuned on the truth", peer.tuned(field)
+        yield "true positions", field.truth
+
+    def _scores(
+        self, field: SimulatedField, reference: LocalizationTable, table: LocalizationTable
+    ) -> dict[str, float | str | int | None]:
+        images = (
+            published_image(density_image(part, field.shape_nm, self.pixel_nm)) for part in (reference, table)
+        )
+        found = compare_images(*images)
+        scores: dict[str, float | str | int | None] = {
+            "psnr_db": found.psnr,
+            "nrmse": found.nrmse,
+            "ms_ssim": found.ms_ssim,
+        }
+        if self.resolution_pixel_nm is None:
+            return {**scores, **dict.fromkeys(RESOLUTIONS)}
+        return {**scores, **resolutions(table, field.shape_nm, self.resolution_pixel_nm)}
+
+    def _figure(
+        self, field: SimulatedField, reference: LocalizationTable, tables: dict[str, LocalizationTable]
+    ) -> Figure:
+        images: dict[str, NDArray[np.floating]] = {"mean of the dense frames": field.frames.mean(0)}
+        for name, table in {"sparse frames, MLE": reference, **tables}.items():
+            images[name] = published_image(density_image(table, field.shape_nm, self.pixel_nm))
+        columns = 4
+        figure, axes = panels(columns, -(-len(images) // columns), size=(3.0, 3.2))
+        for axis, (name, image) in zip(axes, images.items(), strict=False):
+            axis.imshow(image, cmap="gray" if name.startswith("mean") else "hot", interpolation="nearest")
+            axis.set_title(name, size=9)
+        for axis in axes:
+            axis.set_axis_off()
+        return figure
+
+
+def published_image(counts: Image) -> Image:
+    """Clip a picture (Y, X) at its 99th percentile, scale it to 0-1 and blur it by 2 pixels, as published."""
+    low, high = np.percentile(counts, [0, 99])
+    if not high > low:
+        high = max(float(counts.max()), low + 1e-12)
+    scaled: Image = gaussian_filter((counts.clip(low, high) - low) / (high - low), 2.0)
+    return scaled
+
+
+def best_single(rows: Sequence[Row]) -> list[Row]:
+    """Return, for each structure, the rows of the single Deep-STORM model of the highest mean PSNR."""
+    best: list[Row] = []
+    for structure in dict.fromkeys(row["structure"] for row in rows):
+        own = [row for row in rows if row["structure"] == structure]
+        single = [row for row in own if str(row["choice"]).startswith("Deep-STORM, ")]
+        if not single:
+            continue
+        means = mean_rows(single, ("choice",), ("psnr_db",))
+        name = max(means, key=lambda row: float(row["psnr_db"] or 0))["choice"]
+        best += [{**row, "choice": "best single Deep-STORM"} for row in single if row["choice"] == name]
+    return best
+
+
+def margins(means: Sequence[Row]) -> list[Row]:
+    """Return how far ours and the paper's rule are above the best single model, and the paper's margins."""
+    cell = {(row["structure"], row["choice"]): row for row in means}
+    found: list[Row] = []
+    for structure in dict.fromkeys(str(row["structure"]) for row in means):
+        single = cell.get((structure, "best single Deep-STORM"))
+        if single is None:
+            continue
+        for choice in ("AutoDS, the paper's rule", "ours"):
+            row = cell[structure, choice]
+            gain: dict[str, float | str | int | None] = {"structure": structure, "choice": choice}
+            gain |= {
+                key: float(row[key] or 0) - float(single[key] or 0) for key in ("psnr_db", "nrmse", "ms_ssim")
+            }
+            if structure in _PAPER:
+                single_paper, rule_paper = _PAPER[structure]["single"], _PAPER[structure]["AutoDS"]
+                gain["psnr_db, the paper's"] = rule_paper[0] - single_paper[0]
+                gain["nrmse, the paper's"] = rule_paper[1] - single_paper[1]
+            found.append(gain)
+    return found
