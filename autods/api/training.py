@@ -25,7 +25,8 @@ def train(
     Parameters
     ----------
     experiment
-        Name of an experiment in ``conf/experiment``, such as ``zoo/diff_1``.
+        Name of an experiment in ``conf/experiment``, such as ``zoo/heatmap``; ``from_movie`` with an override
+        ``movie=FILE`` measures on a movie what is trained for.
     out
         Folder of the training; the same call goes on where an interrupted one stopped. The model lies in
         ``out/model``.
@@ -50,11 +51,11 @@ def train(
     >>> import autods, pathlib, tempfile
     >>> tiny = ["data.size_px=16", "data.batch_size=2", "data.batches_per_epoch=2"]
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     card = autods.train("zoo/diff_1", folder, *tiny, "data.validation_batches=1", max_steps=2)
+    ...     card = autods.train("zoo/heatmap", folder, *tiny, "data.validation_batches=1", max_steps=2)
     ...     (pathlib.Path(folder) / "model" / "card.yaml").exists()
     True
     >>> card.name, card.family
-    ('diff_1', 'heatmap')
+    ('heatmap', 'heatmap')
     >>> autods.train("zoo/none", "nowhere")
     Traceback (most recent call last):
     autods.core.errors.UserError: experiment=zoo/none is no choice: use one of ...
