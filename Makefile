@@ -64,7 +64,7 @@ lint: $(STAMP)
 	$(BIN)/codespell
 
 docs: $(STAMP)
-	$(BIN)/mkdocs build --quiet --clean
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --clean
 
 benchmark: $(STAMP)
 	$(BIN)/autods benchmark suite=readme
