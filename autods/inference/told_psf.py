@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from autods.core import UserError
-from autods.inference.localizer import CPU_BATCH_PX, GPU_BATCH_PX, fuse_batch_norms
+from autods.inference.execution import prepare
+from autods.inference.localizer import CPU_BATCH_PX, GPU_BATCH_PX
 from autods.networks.universal import UniversalNet
 from autods.optics import PSFModel
 from autods.optics.field import FieldPSF
@@ -56,8 +57,7 @@ class ToldPsfLocalizer:
         device: torch.device | str = "cpu",
     ) -> None:
         self.device, self.threshold, self.representation = torch.device(device), threshold, representation
-        fused = fuse_batch_norms(copy.deepcopy(network).eval())
-        self.network = fused.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network = prepare(network, self.device)
         side = min(size_px, WIDEST_PX)
         self._field = psf if isinstance(psf, FieldPSF) else None
         self._shape = (*z_range_nm, side, network.planes)

@@ -7,10 +7,12 @@ from autods.networks.normalization import (
     added_channels,
     context_frames,
     input_channels,
+    level_and_noise,
     needs_photons,
     needs_scene,
     needs_width,
     normalize,
+    sees_pixels_alone,
 )
 from autods.networks.registry import NETWORKS, build_network
 from autods.networks.subpixel import PixelNet, SubpixelNet
@@ -27,8 +29,10 @@ __all__ = [
     "build_network",
     "context_frames",
     "input_channels",
+    "level_and_noise",
     "needs_photons",
     "needs_scene",
     "needs_width",
     "normalize",
+    "sees_pixels_alone",
 ]

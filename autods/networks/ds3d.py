@@ -40,8 +40,8 @@ class DilatedTrunk(nn.Module):
         frames = self.norm(frames)
         features = self.layers[0](frames)
         for layer in list(self.layers)[1:]:
-            features = layer(torch.cat([features, frames], 1)) + features
-        return torch.cat([features, frames], 1)
+            features = layer(torch.cat([features, frames.to(features.dtype)], 1)) + features
+        return torch.cat([features, frames.to(features.dtype)], 1)
 
 
 class DS3D(nn.Module):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 _MAD_TO_STD = 1.4826
@@ -29,8 +29,8 @@ def noise_units(frames: Tensor, noise_floor: float = 0.0) -> Tensor:
     like emitters; the noise itself does not depend on how many there are. Ratios beyond 20 are compressed
     (20 asinh(x / 20)), which keeps very bright emitters near the range that a network was trained for.
     """
-    median = frames.flatten(-2).median(-1).values[..., None, None]
-    return compressed(frames - median, noise_std(frames).clamp_min(noise_floor))
+    median, noise = level_and_noise(frames)
+    return compressed(frames - median, noise.clamp_min(noise_floor))
 
 
 def compressed(excess: Tensor, noise: Tensor | float = 1.0) -> Tensor:
@@ -55,7 +55,7 @@ def camera_units(frames: Tensor) -> Tensor:
         frame's noise, and that of 1 + its median.
     """
     middle = frames[:, frames.shape[1] // 2].unsqueeze(1)
-    median = middle.flatten(-2).median(-1).values[..., None, None]
+    median = _median(middle)
     levels = torch.cat([noise_std(middle) ** 2, 1 + median.clamp_min(0)], 1).log()
     return torch.cat([noise_units(frames), levels.expand(-1, -1, *frames.shape[-2:])], 1)
 
@@ -77,12 +77,26 @@ def noise_std(frames: Tensor) -> Tensor:
     Tensor
         (B, C, 1, 1) in the frames' unit, positive.
     """
-    line = frames.new_tensor([1.0, -2.0, 1.0])
-    images = frames.flatten(0, 1).unsqueeze(1)
-    rows = F.conv2d(images, line.view(1, 1, 3, 1))
-    response = F.conv2d(rows, line.view(1, 1, 1, 3))
-    spread = response.abs().flatten(1).median(-1).values
-    return (spread * _MAD_TO_STD / 6).clamp_min(_EPSILON).view(*frames.shape[:2], 1, 1)
+    response = frames
+    for axis in (-2, -1):
+        response = response.diff(n=2, dim=axis)
+    return (_median(response.abs()) * _MAD_TO_STD / 6).clamp_min(_EPSILON)
+
+
+def level_and_noise(frames: Tensor) -> tuple[Tensor, Tensor]:
+    """Return what `noise_units` measures in images (B, C, Y, X): median and noise, (B, C, 1, 1) each."""
+    return _median(frames), noise_std(frames)
+
+
+def _median(images: Tensor) -> Tensor:
+    """Return the lower median of each image (..., Y, X) as (..., 1, 1)."""
+    values = images.detach().flatten(-2)
+    middle = (values.shape[-1] - 1) // 2
+    if values.device.type == "cpu":
+        # NumPy selects with vector instructions, ten times as fast.
+        found = np.partition(values.numpy(), middle, axis=-1)[..., middle]
+        return torch.from_numpy(np.asarray(found))[..., None, None]
+    return values.median(-1).values[..., None, None]
 
 
 NORMALIZATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
@@ -129,8 +143,18 @@ def needs_width(kind: str) -> bool:
     return kind == "scene_width"
 
 
+def sees_pixels_alone(kind: str) -> bool:
+    """Whether all that a normalisation knows of other pixels is a level and a noise for the whole image."""
+    return kind == "noise" or needs_scene(kind)
+
+
 def normalize(
-    frames: Tensor, kind: str, *, noise_floor: float = 0.0, psf_sigma_px: Tensor | float | None = None
+    frames: Tensor,
+    kind: str,
+    *,
+    noise_floor: float = 0.0,
+    psf_sigma_px: Tensor | float | None = None,
+    measured: tuple[Tensor, Tensor] | None = None,
 ) -> Tensor:
     """Normalise frames for a network, each image by itself.
 
@@ -148,6 +172,9 @@ def normalize(
     psf_sigma_px
         PSF standard deviation, px, one for all or (B,), where :func:`needs_width` says so: its logarithm is
         one more image.
+    measured
+        (B, C, 1, 1) level and noise of the images that the frames are cut from, see
+        `level_and_noise`; None measures them here.
 
     Raises
     ------
@@ -158,7 +185,9 @@ def normalize(
         raise ValueError(f"normalization {kind!r} is not known: choose one of {', '.join(NORMALIZATIONS)}")
     with torch.no_grad():
         frames = frames.float()
-        if kind == "noise":
+        if kind == "noise" and measured is not None:
+            images = compressed(frames - measured[0], measured[1].clamp_min(noise_floor))
+        elif kind == "noise":
             images = noise_units(frames, noise_floor)
         elif needs_scene(kind):
             images = compressed(frames, noise_floor or 1.0)

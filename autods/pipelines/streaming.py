@@ -12,11 +12,7 @@ from numpy.typing import NDArray
 
 from autods.core import Camera
 from autods.core.grid import px_to_nm
-from autods.estimation.empty import noise_peak
-from autods.estimation.patch import summarize
 from autods.estimation.scene import Scene
-from autods.estimation.spots import matched_filter
-from autods.estimation.statistics import FrameStatistics, frame_statistics
 from autods.inference import (
     Found,
     Localizer,
@@ -28,13 +24,12 @@ from autods.inference import (
     stitch,
 )
 from autods.pipelines.blocks import Columns, OnShare
-from autods.pipelines.plan import MIN_SIDE_PX, PatchPlan, Plan
+from autods.pipelines.plan import Plan
+from autods.pipelines.search import Search
 from autods.pipelines.settings import Refine, Scope
 
 #: Pixels of a block: 32 MB as float32.
 BLOCK_PX = 8_000_000
-#: Frames of a patch of lower SNR are never skipped: single emitters do not stand out of the noise there.
-SKIP_MIN_SNR = 3.5
 #: Share of a block that counts as done once the networks are; the fits follow.
 _NETWORK_SHARE = 0.8
 #: A block is at most this many frames, so that small movies show progress and resume too.
@@ -44,29 +39,6 @@ BLOCK_FRAMES = 256
 def block_length(shape: tuple[int, int, int]) -> int:
     """Return the frames of a block; depends on the frame's size only, so that a resumed run cuts alike."""
     return int(np.clip(BLOCK_PX // (shape[1] * shape[2]), 1, BLOCK_FRAMES))
-
-
-def find_events(white: NDArray[np.float32], psf_sigma_px: float) -> NDArray[np.bool_]:
-    """Test which frames of a patch (T, Y, X), in units of the noise, hold emission events: (T,) bool.
-
-    The highest matched-filtered pixel must exceed what noise alone reaches (see `autods.estimation.empty`); a
-    patch too small to tell counts as holding some.
-    """
-    if min(white.shape[1:]) < MIN_SIDE_PX:
-        return np.ones(len(white), bool)
-    peak = matched_filter(white, psf_sigma_px).max(axis=(1, 2))
-    return np.asarray(peak > noise_peak(white[0].size, psf_sigma_px))
-
-
-def one_frame(statistics: FrameStatistics, index: int) -> FrameStatistics:
-    """Return the statistics of one frame."""
-    values = {field.name: getattr(statistics, field.name) for field in dataclasses.fields(statistics)}
-    return FrameStatistics(**{name: value[index : index + 1] for name, value in values.items()})
-
-
-def _numbers(predicted: torch.Tensor | None, n: int) -> NDArray[np.float64]:
-    """Return what a network predicts, NaN where it does not."""
-    return np.full(n, np.nan) if predicted is None else predicted.numpy().astype(np.float64)
 
 
 def _known(predicted: NDArray[np.float64] | None, fitted: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -115,11 +87,9 @@ class BlockLocalizer:
         refine: Refine = "none",
     ) -> None:
         self._plan, self._localizers, self._camera, self.scene = plan, localizers, camera, scene
-        self._scope, self._gain_known, self._refine = scope, gain_known, refine
+        self._gain_known, self._refine = gain_known, refine
         self._min_significance = min_significance
-        pixel_um2 = (plan.optics.pixel_size_nm * 1e-3) ** 2
-        self._expected_per_px = np.array([p.profile.density_per_um2 for p in plan.patches]) * pixel_um2
-        self._snr = np.array([p.profile.snr for p in plan.patches])
+        self._search = Search(plan, localizers, scope, min_significance)
         self._device = next(iter(localizers.values())).device
 
     @property
@@ -162,19 +132,9 @@ class BlockLocalizer:
         if any(localizer.needs_photons for localizer in self._localizers.values()):
             seen[True] = self._photons(np.where(backdrop.valid, frames, backdrop.background))
         values = around[own]
-        used = np.zeros((len(self._plan.patches), len(self._plan.cards)), np.int64)
-        names = [card.name for card in self._plan.cards]
-        parts = []
-        for patch in self._plan.patches:
-            y0, x0, y1, x1 = patch.tile.core
-            for name, chosen in self._choose(patch, values[:, y0:y1, x0:x1]).items():
-                used[patch.tile.index, names.index(name)] += len(chosen)
-                parts.append(
-                    self._find(patch, name, seen[self._localizers[name].needs_photons], chosen, before)
-                )
-            tell(_NETWORK_SHARE * (patch.tile.index + 1) / len(self._plan.patches))
+        found, used = self._search(seen, values, before, lambda share: tell(_NETWORK_SHARE * share))
         shape = (values.shape[1], values.shape[2])
-        found = stitch(Found.concatenate(parts), self._plan.tiles, shape)
+        found = stitch(found, self._plan.tiles, shape)
         observation = Observation.over_scene(
             frames[own],
             backdrop[own],
@@ -187,53 +147,6 @@ class BlockLocalizer:
 
     def _photons(self, values: NDArray[Any]) -> torch.Tensor:
         return self._camera.to_photons(torch.from_numpy(np.asarray(values, np.float32)).to(self._device))
-
-    def _choose(self, patch: PatchPlan, core: NDArray[np.float32]) -> dict[str, NDArray[np.int64]]:
-        """Return, by model, the frames of the block that it gets; frames without events are left out."""
-        is_dim = patch.profile.snr < SKIP_MIN_SNR  # not known (NaN) where the sampled frames are empty
-        events = np.arange(len(core)) if is_dim else self._events(core)
-        if self._scope == "movie" or not len(events):
-            return {patch.choice.card.name: events} if len(events) else {}
-        statistics = frame_statistics(core[events], self._plan.psf_sigma_px)
-        names = np.array(
-            [
-                self._plan.choose(
-                    summarize(
-                        one_frame(statistics, index),
-                        core[0].size,
-                        self._plan.optics.pixel_size_nm,
-                        self._plan.psf_sigma_px,
-                        patch.profile.crowding,
-                    )
-                ).card.name
-                for index in range(len(events))
-            ]
-        )
-        return {str(name): events[names == name] for name in np.unique(names)}
-
-    def _events(self, core: NDArray[np.float32]) -> NDArray[np.int64]:
-        return np.flatnonzero(find_events(core, self._plan.psf_sigma_px))
-
-    def _find(
-        self, patch: PatchPlan, name: str, frames: torch.Tensor, chosen: NDArray[np.int64], before: int
-    ) -> Found:
-        """Run a model on a patch of some frames behind ``before``; positions in the region's pixels."""
-        y0, x0, y1, x1 = patch.tile.window
-        wanted = torch.from_numpy(chosen + before)
-        found = self._localizers[name].localize(
-            frames[:, y0:y1, x0:x1], self._plan.rescalings[name], wanted, self._plan.psf_sigma_px
-        )
-        light = (found.photons, found.background) if self._localizers[name].needs_photons else (None, None)
-        return Found(
-            chosen[found.frame.numpy()],
-            found.x_px.numpy().astype(np.float64) + x0,
-            found.y_px.numpy().astype(np.float64) + y0,
-            found.confidence.numpy().astype(np.float64),
-            np.full(len(found), patch.tile.index),
-            _numbers(found.uncertainty_px, len(found)),
-            photons=_numbers(light[0], len(found)),
-            background=_numbers(light[1], len(found)),
-        )
 
     def _table(self, observation: Observation, found: Found) -> Columns:
         sigma_px, pixel_nm = self._plan.psf_sigma_px, self._plan.optics.pixel_size_nm
@@ -271,8 +184,8 @@ class BlockLocalizer:
             found.x_px,
             found.y_px,
             significance,
-            self._expected_per_px[found.tile],
-            self._snr[found.tile],
+            self._search.expected_per_px[found.tile],
+            self._search.snr[found.tile],
             (shape[0], shape[1], shape[2]),
             self._plan.psf_sigma_px,
         )

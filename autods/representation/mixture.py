@@ -185,26 +185,51 @@ class MixtureRepresentation:
         height, width = output.shape[-2:]
         rows = torch.arange(height, device=output.device).view(1, -1, 1)
         columns = torch.arange(width, device=output.device).view(1, 1, -1)
-        probability = _probability(output)
-        x, y, std_x, std_y = _positions(output, rows, columns)
-        mean_std = [(x, std_x), (y, std_y)]
-        if self._axis is not None:
-            mean_std.append(self._axis.positions(output))
-        leader = self._leaders(probability, [mean for mean, _ in mean_std])
-        if self._light is not None:
-            mean_std += [self._light.photons(output), self._light.background(output)]
-        first = [torch.ones_like(x), *(mean for mean, _ in mean_std)]
-        moments = torch.stack([*first, *(std**2 + mean**2 for mean, std in mean_std)])
+        told = _Told.read(output, rows, columns, self._axis, self._light)
+        leader = self._leaders(told.probability, told.places(self._axis))
+        image = torch.arange(len(output), device=output.device).repeat_interleave(height * width)
+        return self._gathered(told, leader, image, threshold)
+
+    def decode_pixels(
+        self, output: Tensor, pixel: Tensor, shape: tuple[int, int, int], threshold: float
+    ) -> Detections:
+        """Read detections from some pixels only: all others are taken to hold nothing.
+
+        Parameters
+        ----------
+        output
+            (channels, M) network output.
+        pixel
+            (M,) flat index of each pixel, ascending, into images of ``shape``.
+        shape
+            Images, rows and columns.
+        threshold
+            See :meth:`decode`.
+        """
+        _, height, width = shape
+        row = torch.div(pixel, width, rounding_mode="floor")
+        image = torch.div(row, height, rounding_mode="floor")
+        row, column = row - image * height, pixel % width
+        told = _Told.read(output[None], row[None], column[None], self._axis, self._light)
+        means = [mean[0] for mean in told.places(self._axis)]
+        leader = self._leaders_of(told.probability[0], means, image, row, column, shape)
+        return self._gathered(told, leader, image, threshold)
+
+    def _gathered(self, told: _Told, leader: Tensor, image: Tensor, threshold: float) -> Detections:
+        """Join what pixels tell with what their leaders do."""
+        x, std_x, std_y, probability = told.x, told.std_x, told.std_y, told.probability
+        first = [torch.ones_like(x), *(mean for mean, _ in told.mean_std)]
+        moments = torch.stack([*first, *(std**2 + mean**2 for mean, std in told.mean_std)])
         moments *= probability * (std_x * std_y) ** -_SHARPNESS
         gathered = torch.zeros_like(moments.flatten(1)).index_add_(1, leader, moments.flatten(1))
         confidence = torch.zeros_like(gathered[0]).index_add_(0, leader, probability.flatten())
-        own = torch.arange(leader.numel(), device=output.device)
+        own = torch.arange(leader.numel(), device=leader.device)
         found = torch.nonzero((leader == own) & (confidence >= max(threshold, _FLOOR))).squeeze(1)
         mean, square = (gathered[1:, found] / gathered[0, found]).chunk(2)
         variance = square - mean**2
         lateral = 0.5 * (square[0] - mean[0] ** 2 + square[1] - mean[1] ** 2)
         detections = Detections(
-            found // (height * width),
+            image[found],
             mean[0],
             mean[1],
             confidence[found].clamp(max=1.0),
@@ -220,6 +245,40 @@ class MixtureRepresentation:
                 detections, photons=photons, uncertainty_photons=photons * std_log, background=background
             )
         return detections
+
+    def _leaders_of(
+        self,
+        probability: Tensor,
+        means: list[Tensor],
+        image: Tensor,
+        row: Tensor,
+        column: Tensor,
+        shape: tuple[int, int, int],
+    ) -> Tensor:
+        """Do as `_leaders` for single pixels (M,), given the number of each pixel's image, row and column."""
+        n_images, height, width = (n + 2 for n in shape)
+        index = torch.arange(len(probability), device=probability.device)
+        number = torch.full((n_images * height * width,), -1, device=index.device)
+        place = (image * height + row + 1) * width + column + 1
+        number[place] = index
+        best, leader = probability.clone(), index.clone()
+        for dy in (-1, 0, 1):
+            for dx in (-1, 0, 1):
+                if dy == dx == 0:
+                    continue
+                there = number[place + dy * width + dx]
+                exists, b = there >= 0, there.clamp_min(0)
+                near = (means[0] - means[0][b]) ** 2 + (means[1] - means[1][b]) ** 2 < self.merge_px**2
+                if len(means) == 3:
+                    near &= (means[2] - means[2][b]).abs() < self.merge_z_nm
+                # Of equals, the first in memory leads.
+                tie = (probability[b] == best) & (b < leader)
+                follows = exists & near & ((probability[b] > best) | tie)
+                best = torch.where(follows, probability[b], best)
+                leader = torch.where(follows, b, leader)
+        for _ in range(3):
+            leader = leader[leader]
+        return leader
 
     def _leaders(self, probability: Tensor, means: list[Tensor]) -> Tensor:
         """Return (B * Y * X,) the flat index of the pixel that each pixel follows; itself if a detection."""
@@ -246,6 +305,34 @@ class MixtureRepresentation:
         for _ in range(3):
             leader = leader[leader]
         return leader
+
+
+@dataclass(frozen=True)
+class _Told:
+    """What pixels tell: probability and positions (B, ...), and every mean with its standard deviation."""
+
+    probability: Tensor
+    x: Tensor
+    std_x: Tensor
+    std_y: Tensor
+    mean_std: list[tuple[Tensor, Tensor]]
+
+    @classmethod
+    def read(
+        cls, output: Tensor, rows: Tensor, columns: Tensor, axis: _Axis | None, light: _Light | None
+    ) -> _Told:
+        """Read outputs (B, C, ...) of the pixels at rows and columns."""
+        x, y, std_x, std_y = _positions(output, rows, columns)
+        mean_std = [(x, std_x), (y, std_y)]
+        if axis is not None:
+            mean_std.append(axis.positions(output))
+        if light is not None:
+            mean_std += [light.photons(output), light.background(output)]
+        return cls(_probability(output), x, std_x, std_y, mean_std)
+
+    def places(self, axis: _Axis | None) -> list[Tensor]:
+        """Return x, y and, with an axial range, z."""
+        return [mean for mean, _ in self.mean_std[: 2 if axis is None else 3]]
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from autods.core import UserError
-from autods.inference.localizer import Localizer, fuse_batch_norms, pick_device
+from autods.inference.execution import fuse_batch_norms
+from autods.inference.localizer import Localizer, pick_device
 from autods.inference.rescaling import Rescaling
 from autods.networks import build_network
 from autods.representation import MixtureRepresentation

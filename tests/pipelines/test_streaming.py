@@ -11,12 +11,9 @@ from autods.inference import Localizer
 from autods.io.movie import ArrayMovie
 from autods.pipelines.plan import family_cards, load_localizers, make_plan
 from autods.pipelines.psf_source import repair
+from autods.pipelines.search import find_events
 from autods.pipelines.settings import LocalizeSettings
-from autods.pipelines.streaming import (
-    BlockLocalizer,
-    block_length,
-    find_events,
-)
+from autods.pipelines.streaming import BlockLocalizer, block_length
 from tests.pipelines.models import PIXEL_NM, simulate, write_zoo
 from tests.pipelines.score import score
 
