@@ -18,7 +18,7 @@ bin=$work/venv/bin
 "$bin/autods" doctor
 "$bin/autods" demo simulate.n_frames=60
 "$bin/autods" localize autods_demo/simulation/movie.tif frames=0:10
-"$bin/autods" train experiment=zoo/diff_1 out=train trainer.max_steps=2 data.batches_per_epoch=2 \
+"$bin/autods" train experiment=zoo/heatmap conditions=diff_1 out=train trainer.max_steps=2 data.batches_per_epoch=2 \
   data.validation_batches=1 data.batch_size=2 trainer.progress_bar=false
 test -f train/model/weights.safetensors
 du -sh "$work/venv"

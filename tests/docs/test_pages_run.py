@@ -50,6 +50,13 @@ SHORT = {
         "trainer.progress_bar=false",
     ],
     "simulate": ["n_frames=20"],
+    "zoo": [
+        "budget.specialist_steps=2",
+        "budget.size_px=16",
+        "budget.batch_size=2",
+        "budget.batches_per_epoch=2",
+        "budget.validation_batches=1",
+    ],
     "calibrate": ["calibration.steps=40", "insitu.rounds=1"],
     "localize3d": ["calibration.steps=40"],
 }
@@ -109,6 +116,9 @@ def test_the_page_runs(
     for block in blocks(ROOT / page):
         if block.language == "python":
             exec(compile(block.text, block.id, "exec"), names)
+        elif block.language == "yaml" and block.text.startswith("# "):
+            first, _, rest = block.text.partition("\n")
+            Path(first.removeprefix("# ")).write_text(rest)
         elif block.language == "bash":
             run(block, capsys)
     for registry, entries in zip((NETWORKS, PSF_MODELS, SELECTION_RULES), before, strict=True):
