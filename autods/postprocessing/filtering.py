@@ -89,8 +89,31 @@ def filter_rows(
     UserError
         If the expression cannot be read or names a column that the table lacks.
     """
-    columns = table.columns() | dict(more or {})
-    mask: NDArray[np.bool_] = np.broadcast_to(_mask(_parse(text), text, columns), len(table))
+    return filter_columns(table.columns() | dict(more or {}), text)
+
+
+def filter_columns(columns: Mapping[str, Values], text: str) -> NDArray[np.bool_]:
+    """Tell which rows of a table given by its columns fulfil an expression, as `filter_rows` does.
+
+    Parameters
+    ----------
+    columns
+        (N,) values by the names of `LocalizationTable`.
+    text
+        The expression.
+
+    Returns
+    -------
+    ndarray
+        (N,) bool.
+
+    Raises
+    ------
+    UserError
+        As `filter_rows`.
+    """
+    length = len(next(iter(columns.values())))
+    mask: NDArray[np.bool_] = np.broadcast_to(_mask(_parse(text), text, columns), length)
     return mask
 
 
@@ -128,7 +151,10 @@ def _mask(node: ast.expr, text: str, columns: Mapping[str, Values]) -> Values:
             for first, op, second in zip(values[:-1], ops, values[1:], strict=True):
                 if type(op) not in _COMPARISONS:
                     raise _unreadable(text, "use <, <=, >, >=, == or !=")
-                truths.append(_COMPARISONS[type(op)](first, second) & ~np.isnan(first) & ~np.isnan(second))
+                truth = _COMPARISONS[type(op)](first, second)
+                # The other comparisons are false with NaN by themselves.
+                is_unequal = isinstance(op, ast.NotEq)
+                truths.append(truth & ~np.isnan(first) & ~np.isnan(second) if is_unequal else truth)
             return np.asarray(np.logical_and.reduce(truths))
     raise _unreadable(text, "it must be comparisons joined by &, | and !")
 

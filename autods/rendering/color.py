@@ -139,3 +139,23 @@ def two_colors(
         levels.append(np.clip(image / max(white, 1e-30), 0, 1).astype(np.float32))
     magenta, green = levels
     return np.stack([magenta, green, magenta], -1)
+
+
+def in_depth_colors(counts: NDArray[np.float32], depths: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Give counts (Y, X) the colour of their mean depth.
+
+    Parameters
+    ----------
+    counts, depths
+        (Y, X) localizations in a pixel, and the sum of their depths in parts of the range, 0 to 1.
+
+    Returns
+    -------
+    ndarray
+        (Y, X, 3) float32, linear light.
+    """
+    palette = depth_palette().astype(np.float32)
+    level = np.rint(depths / np.maximum(counts, 1e-9) * (len(palette) - 1))
+    colors = palette[np.clip(level, 0, len(palette) - 1).astype(np.uint8)]
+    light: NDArray[np.float32] = counts[..., None] * colors
+    return light

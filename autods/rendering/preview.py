@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -58,22 +59,67 @@ def to_preview(
         (Y, X, 3) uint8.
     """
     shown, scale = _resize(np.nan_to_num(np.asarray(image, np.float32)), max_side)
-    shown = _widened(shown, _white(shown, percentile))
-    white = _white(shown, percentile)
-    level = np.clip(shown / max(white, 1e-30), 0, 1)
-    rgb = _colored(level, colormap) if level.ndim == 2 else _to_srgb(level)
+    shown = _widened(shown, white_level(shown, percentile))
+    picture = shaded(shown, white_level(shown, percentile), colormap)
+    return with_scale(picture, None if pixel_size_nm is None else pixel_size_nm * scale, z_range_nm)
+
+
+def shaded(image: NDArray[np.floating], white: float, colormap: str = "inferno") -> NDArray[np.uint8]:
+    """Give light its colours on the screen.
+
+    Parameters
+    ----------
+    image
+        (Y, X) values of at least 0, or (Y, X, 3) linear light.
+    white
+        Value of full brightness.
+    colormap
+        Matplotlib's name of a map, for (Y, X).
+
+    Returns
+    -------
+    ndarray
+        (Y, X, 3) uint8.
+    """
+    if image.ndim == 2:
+        index, palette = indexed(image, white, colormap)
+        return palette[index]
+    rgb = _to_srgb(np.clip(np.asarray(image, np.float32) / max(white, 1e-30), 0, 1))
     picture: NDArray[np.uint8] = np.rint(rgb * 255).astype(np.uint8)
+    return picture
+
+
+def indexed(
+    image: NDArray[np.floating], white: float, colormap: str
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Return (Y, X) indices of colours and the (256, 3) colours: what `shaded` shows, a third as large."""
+    level = np.clip(np.asarray(image, np.float32) * np.float32(255 / max(white, 1e-30)), 0, 255)
+    return np.rint(level).astype(np.uint8), _palette(colormap)
+
+
+def with_scale(
+    picture: NDArray[np.uint8], pixel_size_nm: float | None, z_range_nm: tuple[float, float] | None = None
+) -> NDArray[np.uint8]:
+    """Draw a scale bar and the legend of depth into a picture (Y, X, 3); None leaves one out."""
     if z_range_nm is not None:
         picture = _with_legend(picture, z_range_nm)
-    return picture if pixel_size_nm is None else _with_bar(picture, pixel_size_nm * scale)
+    return picture if pixel_size_nm is None else _with_bar(picture, pixel_size_nm)
 
 
 def _brightness(image: NDArray[np.float32]) -> NDArray[np.float32]:
-    return image if image.ndim == 2 else image.max(-1)
+    return image.max(-1) if image.ndim > 2 and image.shape[-1] == 3 else image
 
 
-def _white(image: NDArray[np.float32], percentile: float) -> float:
-    """Return the value shown at full brightness."""
+def white_level(image: NDArray[np.float32], percentile: float = 99.5) -> float:
+    """Return the value shown at full brightness: a percentile of the pixels that are not empty.
+
+    Parameters
+    ----------
+    image
+        (..., Y, X) values, or (..., Y, X, 3) light.
+    percentile
+        Of the lit pixels.
+    """
     brightness = _brightness(image)
     lit = brightness[brightness > brightness.max(initial=0) * 1e-6]
     return float(np.percentile(lit, percentile)) if lit.size else 1.0
@@ -114,12 +160,14 @@ def _resize(image: NDArray[np.float32], max_side: int) -> tuple[NDArray[np.float
     return blocks.mean((1, 3)), float(factor)
 
 
-def _colored(level: NDArray[np.float32], colormap: str) -> NDArray[np.float64]:
+@cache
+def _palette(colormap: str) -> NDArray[np.uint8]:
     from matplotlib import colormaps
 
-    table = colormaps[colormap](np.linspace(0, 1, 256))[:, :3]
-    colors: NDArray[np.float64] = table[np.rint(level * 255).astype(np.uint8)]
-    return colors
+    palette: NDArray[np.uint8] = np.rint(colormaps[colormap](np.linspace(0, 1, 256))[:, :3] * 255).astype(
+        np.uint8
+    )
+    return palette
 
 
 def _to_srgb(level: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -138,6 +138,7 @@ class JobStore:
         self.folder = roots.inside(roots.folders[0] / RUNS_FOLDER)
         self.roots = roots
         self._key = load_key()
+        self._written: set[str] = set()
 
     def prepare(self) -> None:
         """Make the folder of the runs.
@@ -178,6 +179,16 @@ class JobStore:
         content["signature"] = signature(self._key, job.folder, {**content, "arguments": list(job.arguments)})
         with atomic_path(job.folder / JOB_FILE) as part:
             part.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        self.note_written(job.id)
+
+    def note_written(self, job_id: str) -> None:
+        """Remember that a run was changed."""
+        self._written.add(job_id)
+
+    def take_written(self) -> set[str]:
+        """Return the runs that were changed here since the last call."""
+        written, self._written = self._written, set()
+        return written
 
     def load(self, job_id: str) -> Job:
         """Read a job.
@@ -207,7 +218,10 @@ class JobStore:
         return sorted(found, key=lambda job: job.queued_at, reverse=True)
 
     def put_back(self, job: Job, arguments: tuple[str, ...] | None = None, device: str | None = None) -> Job:
-        """Queue a job that does not run, to go on or with other arguments; others stay as they are."""
+        """Queue a job that does not run, to go on or with other arguments; others stay as they are.
+
+        A job that was not ours becomes ours: the caller has been asked for it by a person.
+        """
         with self.lock(wait=True):
             # What the caller saw may be of some time ago, and another page may have been faster.
             job = self.load(job.id)
@@ -221,6 +235,7 @@ class JobStore:
                 queued_at=time.time(),
                 pid=None,
                 pid_started=None,
+                is_ours=True,
             )
             self.save(again)
             return again

@@ -12,8 +12,9 @@ import sys
 import psutil
 
 from autods.core import UserError
-from autods.web.jobs import CONSOLE_FILE, Job, JobStore, view
+from autods.web.jobs import CONSOLE_FILE, Job, JobStore
 from autods.web.run_files import create_file
+from autods.web.run_index import RunIndex
 from autods.web.words import check_words
 
 logger = logging.getLogger(__name__)
@@ -32,10 +33,12 @@ class Queue:
     ----------
     store
         The jobs.
+    index
+        What is known of them; None for one of its own.
     """
 
-    def __init__(self, store: JobStore) -> None:
-        self._store = store
+    def __init__(self, store: JobStore, index: RunIndex | None = None) -> None:
+        self._store, self._index = store, index or RunIndex(store)
         self._children: dict[int, subprocess.Popen[bytes]] = {}
 
     def advance(self) -> None:
@@ -44,7 +47,8 @@ class Queue:
         with self._store.lock() as is_ours:
             if not is_ours:
                 return
-            jobs = self._store.jobs()
+            self._index.forget()
+            jobs = [now.job for now in self._index.unfinished()]
             busy = {job.device for job in jobs if job.order in ("started", "stopping") and job.is_alive()}
             for job in reversed(jobs):
                 if job.order == "queued" and job.device not in busy:
@@ -53,9 +57,9 @@ class Queue:
 
     def position(self, job: Job) -> int:
         """Count the jobs of the same device that come before a waiting one."""
-        others = [other for other in self._store.jobs() if other.device == job.device and other.id != job.id]
+        others = [now.job for now in self._index.unfinished() if now.job.id != job.id]
         return sum(
-            view(other).is_unfinished and (other.order != "queued" or other.queued_at < job.queued_at)
+            other.device == job.device and (other.order != "queued" or other.queued_at < job.queued_at)
             for other in others
         )
 

@@ -8,6 +8,7 @@ import os
 import secrets
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +18,10 @@ from fastapi import FastAPI
 from nicegui import ui
 
 from autods.core import UserError
-from autods.web.pages import movie, run, runs, start
+from autods.web.pages import compare, movie, run, runs, start
+from autods.web.result_routes import add_result_routes
 from autods.web.roots import Roots
-from autods.web.routes import Pictures, add_routes
+from autods.web.routes import add_routes
 from autods.web.security import Access, Guard, is_loopback
 from autods.web.site import Site
 
@@ -28,6 +30,7 @@ logger = logging.getLogger(__name__)
 TOKEN_VARIABLE = "AUTODS_TOKEN"
 _QUEUE_PERIOD_S = 1.0
 _LEAST_TOKEN = 12
+_THREADS = 64
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,8 @@ def build(site: Site, access: Access) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        # Disks that do not answer hold threads; the others must find some.
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_THREADS))
         site.short_commands.clean()
         task = asyncio.create_task(_advance_queue(site))
         yield
@@ -76,12 +81,12 @@ def build(site: Site, access: Access) -> FastAPI:
             site.tensorboard.close()
 
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
-    pictures = Pictures(site)
-    add_routes(app, site, pictures)
-    for module in (start, movie, runs):
+    add_routes(app, site)
+    add_result_routes(app, site)
+    for module in (start, movie, runs, run, compare):
         module.add_pages(site)
-    run.add_pages(site, pictures)
-    ui.run_with(app, title="autods", language="en-US", show_welcome_message=False)
+    # Dark where the system is.
+    ui.run_with(app, title="autods", language="en-US", dark=None, show_welcome_message=False)
     # A form needs some bytes beside the file.
     app.add_middleware(Guard, access=access, max_bytes=site.max_upload_bytes + 2**20)
     return app

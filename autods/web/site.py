@@ -10,11 +10,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from autods.inference import pick_device
-from autods.web.jobs import Job, JobStore, JobView, view
+from autods.runs.steps import step_key
+from autods.web.jobs import Job, JobStore, JobView, Kind, view
 from autods.web.movies import Movies
 from autods.web.presets import Presets
 from autods.web.queue import Queue
+from autods.web.results import Results
 from autods.web.roots import Roots
+from autods.web.run_index import RunIndex
 from autods.web.short_commands import FOLDER as SHORT_FOLDER
 from autods.web.short_commands import ShortCommands
 from autods.web.tensorboard import TensorBoard
@@ -23,6 +26,8 @@ Value = TypeVar("Value")
 #: What is read of a run folder is shown to all viewers for this long.
 _FRESH_S = 0.9
 UPLOADS = "autods_uploads"
+#: Entries of the pages of movies, beside the runs; a name that no list shows.
+_FORMS = ".forms"
 
 
 @dataclass
@@ -43,16 +48,20 @@ class Site:
     max_upload_bytes: int
     is_local: bool = True
     store: JobStore = field(init=False)
+    index: RunIndex = field(init=False)
     queue: Queue = field(init=False)
     presets: Presets = field(init=False)
     short_commands: ShortCommands = field(init=False)
     tensorboard: TensorBoard | None = field(init=False)
     movies: Movies = field(default_factory=Movies)
+    results: Results = field(default_factory=Results)
     _kept: dict[object, tuple[float, Any]] = field(default_factory=dict)
+    _starting: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def __post_init__(self) -> None:
         self.store = JobStore(self.roots)
-        self.queue = Queue(self.store)
+        self.index = RunIndex(self.store)
+        self.queue = Queue(self.store, self.index)
         self.presets = Presets(self.store.folder / "presets.json")
         self.short_commands = ShortCommands(self.store.folder / SHORT_FOLDER)
         self.tensorboard = TensorBoard(self.store.folder) if self.is_local else None
@@ -83,9 +92,29 @@ class Site:
         """
         return self.fresh(("view", job_id), lambda: view(self.store.load(job_id)))
 
-    def views(self) -> list[JobView]:
-        """Look at all jobs, the latest first."""
-        return self.fresh("views", lambda: [view(job) for job in self.store.jobs()])
+    def form_folder(self, movie: Path) -> Path:
+        """Return where the entries of a movie's page are kept."""
+        return self.store.folder / _FORMS / step_key(str(movie))
+
+    async def start(self, kind: Kind, movie: Path, arguments: list[str], device: str) -> Job:
+        """Put a job into the queue; one that is there and says the same is taken instead.
+
+        Raises
+        ------
+        UserError
+            If its folder cannot be written.
+        """
+        async with self._starting:
+            job = await asyncio.to_thread(self._same, kind, tuple(arguments))
+            if job is None:
+                job = await asyncio.to_thread(self.store.create, kind, movie, arguments, device, queue=True)
+            await self.submit()
+        return job
+
+    def _same(self, kind: Kind, arguments: tuple[str, ...]) -> Job | None:
+        """Return the unfinished job of these words."""
+        jobs = (now.job for now in self.index.unfinished())
+        return next((job for job in jobs if (job.kind, job.arguments) == (kind, arguments)), None)
 
     async def submit(self) -> None:
         """Let the queue look at a new job at once."""

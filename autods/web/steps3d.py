@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
 
 from autods.core import UserError
 from autods.core.resources import conf_dir
-from autods.io.atomic import atomic_path
 from autods.pipelines.settings3d import STAGES
 from autods.web.fields import (
     BACKGROUND,
@@ -25,11 +22,8 @@ from autods.web.fields import (
     hinted,
     words,
 )
-from autods.web.jobs import JobView
 from autods.web.roots import Roots
-from autods.web.run_files import file_stat, read_json
 
-FORM_FILE = "form.json"
 SOURCE, SOURCE_PATH, DEVICE = "source", "source_path", "device"
 #: Where the PSF can come from, beside the PSFs by name.
 SOURCES = {
@@ -37,7 +31,6 @@ SOURCES = {
     "--psf": "calibrated PSF (psf.h5)",
     "--run": "earlier 3D run: its PSF and network",
 }
-StepStatus = Literal["new", "running", "done", "stale"]
 
 
 @dataclass(frozen=True)
@@ -247,80 +240,17 @@ def arguments(roots: Roots, movie: Path, values: Mapping[str, str], until: str) 
     return (str(movie), *first, *entries, *last, *end)
 
 
-@dataclass(frozen=True)
-class Progress3D:
-    """How far the steps are: entries now, and the entries that each step was last finished with.
-
-    Parameters
-    ----------
-    values
-        Entries now.
-    finished_with
-        Of each finished step, the entries that it was made with.
-    submitted, until
-        Entries of the run that goes on or ended last, and its last step; '' once that is accounted for.
-    submitted_at
-        When it was put into the queue at the earliest, seconds since 1970.
-    """
-
-    values: Values
-    finished_with: dict[str, Values]
-    submitted: Values
-    until: str = ""
-    submitted_at: float = 0.0
-
-    def status(self, folder: Path, now: JobView) -> dict[str, StepStatus]:
-        """Tell where each step stands."""
-        found: dict[str, StepStatus] = {}
-        # Where it is computed changes no result: a device makes nothing out of date.
-        keys: set[str] = {SOURCE, SOURCE_PATH}
-        for step in STEPS:
-            keys |= {field.key for field in step.fields}
-            result = "localizations.csv" if step.name == STAGES[-1] else f"stages/{step.name}.json"
-            then = self.finished_with.get(step.name)
-            if now.is_unfinished and now.stage == step.name:
-                found[step.name] = "running"
-            elif then is None or file_stat(folder, result) is None:
-                found[step.name] = "new"
-            else:
-                same = all(then.get(key, "") == self.values.get(key, "") for key in keys)
-                found[step.name] = "done" if same else "stale"
-        return found
-
-    def settled(self, now: JobView) -> Progress3D:
-        """Account for a run that has ended: what it finished was finished with what was submitted."""
-        if not self.until or now.is_unfinished or now.job.queued_at < self.submitted_at:
-            return self
-        last = STAGES.index(self.until) if now.status == "done" else _last_done(now.run)
-        finished = dict.fromkeys(STAGES[: last + 1], self.submitted)
-        return Progress3D(self.values, {**self.finished_with, **finished}, {})
-
-
-def _last_done(run: Mapping[str, Any]) -> int:
-    """Return the number of the last stage that a run finished before it ended; -1 for none."""
-    done = [stage["name"] for stage in run.get("stages", []) if stage.get("status") == "done"]
-    return max((STAGES.index(name) for name in done if name in STAGES), default=-1)
-
-
-def load_progress(folder: Path) -> Progress3D:
-    """Read how far the steps of a run folder are."""
-    content = read_json(folder, FORM_FILE)
-    return Progress3D(
-        content.get("values", {}),
-        content.get("finished_with", {}),
-        content.get("submitted", {}),
-        content.get("until", ""),
-        content.get("submitted_at", 0.0),
-    )
-
-
-def save_progress(folder: Path, progress: Progress3D) -> None:
-    """Write how far the steps are.
-
-    Raises
-    ------
-    UserError
-        If the folder cannot be written.
-    """
-    with atomic_path(folder / FORM_FILE) as part:
-        part.write_text(json.dumps(vars(progress), indent=2) + "\n", encoding="utf-8")
+def values_of(arguments: Sequence[str]) -> Values:
+    """Read the entries back from the words that `arguments` made of them."""
+    fields = {field.key for step in STEPS for field in step.fields}
+    values: Values = {}
+    words_left = iter(arguments[1:])
+    for word in words_left:
+        key, _, value = word.partition("=")
+        if word in SOURCES:
+            values |= {SOURCE: word, SOURCE_PATH: next(words_left, "")}
+        elif key == "psf":
+            values |= {SOURCE: value, SOURCE_PATH: ""}
+        elif key in fields or key == DEVICE:
+            values[key] = value
+    return values

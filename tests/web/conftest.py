@@ -48,13 +48,15 @@ class Server:
         return sorted(path.parent for path in (self.data / "autods_runs").glob("*/job.json"))
 
 
-def start_server(data: Path, *options: str, log: Path | None = None) -> Server:
+def start_server(
+    data: Path, *options: str, log: Path | None = None, program: tuple[str, ...] = ("-m", "autods.cli.main")
+) -> Server:
     """Start ``autods web`` on a free port and wait until it tells its address."""
     # NiceGUI behaves differently when it believes to be in a test.
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "NICEGUI"))
     }
-    words = [sys.executable, "-m", "autods.cli.main", "web", "--data", str(data), "--port", "0", *options]
+    words = [sys.executable, *program, "web", "--data", str(data), "--port", "0", *options]
     with (log or data.parent / f"{data.name}.server.log").open("w") as errors:
         process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=errors, text=True, env=environment)
     assert process.stdout is not None

@@ -12,8 +12,9 @@ from autods.cli.arguments import parse
 from autods.cli.localize3d import localize3d_settings
 from autods.core import UserError
 from autods.web.jobs import Job, JobView, Status
+from autods.web.progress3d import Progress3D, StaleError, load_progress, save_values
 from autods.web.roots import Roots
-from autods.web.steps3d import STEPS, Progress3D, arguments, load_progress, named_psfs, save_progress
+from autods.web.steps3d import STEPS, arguments, named_psfs, values_of
 
 
 def view(folder: Path, status: Status, *, stage: str = "", done: tuple[str, ...] = ()) -> JobView:
@@ -56,52 +57,71 @@ def test_ready_made_psfs_and_missing_sources(tmp_path: Path) -> None:
             arguments(roots, tmp_path / "m.tif", values, "localize")
 
 
-def test_another_device_makes_nothing_out_of_date(tmp_path: Path) -> None:
-    values = {"snr.size_px": "32", "device": "auto"}
+def submitted(
+    folder: Path, status: Status, *words: str, stage: str = "", done: tuple[str, ...] = ()
+) -> JobView:
+    """Return a run of these words that was started, with the stages that its record calls done."""
+    found = view(folder, status, stage=stage, done=done)
+    job = replace(found.job, arguments=("movie.tif", *words), order="started", pid=7)
+    return replace(found, job=job, run={**found.run, "process": 7})
+
+
+def test_entries_are_read_back_from_the_command(tmp_path: Path) -> None:
+    entries = {"source": named_psfs()[0], "source_path": "", "snr.size_px": "32", "psf.z_min_nm": "-300"}
+    assert values_of(arguments(Roots([tmp_path]), tmp_path / "m.tif", entries, "snr")) == entries
+
+
+def test_another_device_or_way_of_writing_makes_nothing_out_of_date(tmp_path: Path) -> None:
     finish(tmp_path, "calibrate", "background", "snr")
-    before = dict.fromkeys(("calibrate", "background", "snr"), values)
-    state = Progress3D({**values, "device": "cpu"}, before, {})
-    found = state.status(tmp_path, view(tmp_path, "done"))
+    state = Progress3D({"snr.size_px": " 32 ", "psf.z_min_nm": "-400.0", "device": "cpu"}, {})
+    now = submitted(tmp_path, "done", "snr.size_px=32", "psf.z_min_nm=-400", "until=snr")
+    found = state.status(tmp_path, now)
     assert [found[name] for name in ("calibrate", "background", "snr")] == ["done"] * 3
 
 
 def test_a_change_makes_its_step_and_the_later_ones_out_of_date(tmp_path: Path) -> None:
-    before = Progress3D({"snr.size_px": "32"}, {}, {"snr.size_px": "32"}, "train")
     finish(tmp_path, "calibrate", "background", "snr", "train")
-    now = view(tmp_path, "done")
-    settled = before.settled(now)
-    assert settled.status(tmp_path, now) == {
+    now = submitted(tmp_path, "done", "snr.size_px=32", "until=train")
+    before = Progress3D({"snr.size_px": "32"}, {})
+    assert before.status(tmp_path, now) == {
         **dict.fromkeys(("calibrate", "background", "snr", "train"), "done"),
         **dict.fromkeys(("test", "localize"), "new"),
     }
-    changed = replace(settled, values={"snr.size_px": "48"})
+    changed = replace(before, values={"snr.size_px": "48"})
     assert changed.status(tmp_path, now)["background"] == "done"
     assert changed.status(tmp_path, now)["snr"] == "stale"
     assert changed.status(tmp_path, now)["train"] == "stale"
-    assert replace(changed, values={"snr.size_px": "32"}).status(tmp_path, now)["train"] == "done"
+
+
+def test_steps_are_done_as_soon_as_the_record_says_so(tmp_path: Path) -> None:
+    finish(tmp_path, "calibrate", "background", "snr")
+    # Calibration was taken from before and left no line in the record.
+    now = submitted(tmp_path, "running", stage="train", done=("background", "snr"))
+    found = Progress3D({}, {}).status(tmp_path, now)
+    assert [found[name] for name in ("calibrate", "background", "snr", "train")] == ["done"] * 3 + ["running"]
 
 
 def test_a_run_that_was_stopped_counts_as_far_as_it_came(tmp_path: Path) -> None:
-    progress = Progress3D({}, {}, {"preset": "cpu_quick"}, "localize")
     finish(tmp_path, "calibrate", "background")
-    running = view(tmp_path, "running", stage="background")
-    assert progress.settled(running) is progress
-    assert progress.status(tmp_path, running)["background"] == "running"
-    stopped = progress.settled(view(tmp_path, "interrupted", done=("measure the camera", "background")))
-    assert set(stopped.finished_with) == {"calibrate", "background"}
+    now = submitted(tmp_path, "interrupted", done=("measure the camera", "background"))
+    assert set(Progress3D({}, {}).finished(now)) == {"calibrate", "background"}
+    # Once it waits for its turn again, the record is that of the earlier process.
+    again = replace(now, status="queued", job=replace(now.job, order="queued", pid=None))
+    assert Progress3D({}, {}).finished(again) == {}
+    kept = Progress3D({}, Progress3D({}, {}).finished(now))
+    assert set(kept.finished(again)) == {"calibrate", "background"}
 
 
-def test_the_end_of_an_earlier_run_is_not_taken_for_that_of_the_new_one(tmp_path: Path) -> None:
-    progress = Progress3D({}, {}, {}, "snr", submitted_at=100.0)
-    earlier = view(tmp_path, "done")
-    assert progress.settled(earlier) is progress
-    now = replace(earlier, job=replace(earlier.job, queued_at=101.0))
-    assert "snr" in progress.settled(now).finished_with
+def test_a_page_does_not_save_over_what_it_has_not_seen(tmp_path: Path) -> None:
+    first = save_values(tmp_path, {"snr.size_px": "32"}, 0)
+    assert first.version == 1
+    assert save_values(tmp_path, {"snr.size_px": "32"}, 1) == first
+    with pytest.raises(StaleError, match="another page"):
+        save_values(tmp_path, {"snr.size_px": "64"}, 0)
+    assert load_progress(tmp_path) == first
 
 
-def test_progress_is_kept_in_the_run_folder(tmp_path: Path) -> None:
-    progress = Progress3D({"a": "1"}, {"snr": {"a": "0"}}, {"a": "1"}, "snr", 5.0)
-    save_progress(tmp_path, progress)
-    assert load_progress(tmp_path) == progress
-    assert load_progress(tmp_path / "absent") == Progress3D({}, {}, {}, "")
-    assert json.loads((tmp_path / "form.json").read_text())["until"] == "snr"
+def test_a_form_that_somebody_wrote_is_read_as_text(tmp_path: Path) -> None:
+    assert load_progress(tmp_path / "absent") == Progress3D({}, {})
+    (tmp_path / "form.json").write_text(json.dumps({"values": {"a": [1], "b": "2"}, "version": "x"}))
+    assert load_progress(tmp_path) == Progress3D({"b": "2"}, {})

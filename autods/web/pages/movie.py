@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+from pathlib import Path
+
 from nicegui import run, ui
 
 from autods.core import UserError
@@ -10,37 +13,76 @@ from autods.web.fields import ADVANCED, CAMERA, LOCALIZE, OPTICS, PART, ROI, dev
 from autods.web.movies import MovieFacts
 from autods.web.names import path_of, shown
 from autods.web.pages.preview import Preview
+from autods.web.progress3d import Progress3D, StaleError, load_progress, save_progress, save_values
 from autods.web.routes import chosen, movie_address
 from autods.web.run_files import read_json
 from autods.web.site import Site, device_key
-from autods.web.steps3d import Progress3D, save_progress
 from autods.web.widgets.form import Form, Suggestion, suggestion
 from autods.web.widgets.frames import FrameViewer
-from autods.web.widgets.layout import duration_text, error_page, number_text, page, panel, problem
+from autods.web.widgets.layout import (
+    duration_text,
+    error_panel,
+    later,
+    number_text,
+    page,
+    panel,
+    problem,
+    waiting,
+)
 from autods.web.widgets.preset_line import preset_line
 
 _NEEDED = "optics.pixel_size_nm"
+_SAVE_S = 1.5
 
 
 def add_pages(site: Site) -> None:
     """Add the page to the server."""
 
     @ui.page("/movie")
-    async def movie(path: str = "", channel: int | None = None, position: int | None = None) -> None:
-        choice = Choice(channel, position)
-        try:
-            facts = await run.io_bound(site.movies.facts, site.roots.movie(path_of(path)), choice)
-        except ChoiceError as error:
-            # The rest of the message is for the command line.
-            what = str(error).partition(": choose")[0]
-            error_page("Which one is the movie?", f"{what}.", _ways_on(path, choice, error))
-            return
-        except UserError as error:
-            error_page("This movie cannot be opened", shown(str(error)))
-            return
-        assert facts is not None
-        with page(shown(facts.path.name), "/"):
-            await MoviePage(site, facts).draw()
+    def movie(
+        path: str = "", channel: int | None = None, position: int | None = None, like: str = ""
+    ) -> None:
+        name = Path(path_of(path)).name
+        with page(shown(name), "/"), ui.element("div").classes("stack w-full") as content:
+            waiting(f"Opening {shown(name)} ...", "/")
+
+            async def fill() -> None:
+                await _fill(site, content, path, Choice(channel, position), like)
+
+            later(fill)
+
+
+async def _fill(site: Site, content: ui.element, path: str, choice: Choice, like: str) -> None:
+    """Open the movie and show it in the place of the waiting line, or what is wrong."""
+    try:
+        found = await run.io_bound(site.roots.movie, path_of(path))
+        assert found is not None
+        facts = await site.movies.facts(found, choice)
+        entered = await run.io_bound(_entered, site, facts, like)
+    except ChoiceError as error:
+        content.clear()
+        # The rest of the message is for the command line.
+        what = str(error).partition(": choose")[0]
+        with content:
+            error_panel("Which one is the movie?", shown(f"{what}."), _ways_on(path, choice, error))
+        return
+    except UserError as error:
+        content.clear()
+        with content:
+            error_panel("This movie cannot be opened", shown(str(error)))
+        return
+    content.clear()
+    with content:
+        MoviePage(site, facts, entered or Progress3D({}, {})).draw()
+
+
+def _entered(site: Site, facts: MovieFacts, like: str) -> Progress3D:
+    """Return the entries of the page: those of a run that is to be repeated, else those that are kept."""
+    kept = load_progress(site.form_folder(facts.path))
+    if not like:
+        return kept
+    words = (word.partition("=") for word in site.store.load(like).arguments[1:])
+    return dataclasses.replace(kept, values={key: value for key, _, value in words if value})
 
 
 def _ways_on(path: str, choice: Choice, error: ChoiceError) -> dict[str, str]:
@@ -64,12 +106,15 @@ class MoviePage:
         What all pages share.
     facts
         What the movie's file tells.
+    entered
+        What was entered before.
     """
 
-    def __init__(self, site: Site, facts: MovieFacts) -> None:
-        self._site, self._facts = site, facts
+    def __init__(self, site: Site, facts: MovieFacts, entered: Progress3D) -> None:
+        self._site, self._facts, self._entered = site, facts, entered
+        self._is_dirty = False
 
-    async def draw(self) -> None:
+    def draw(self) -> None:
         """Show everything and start measuring."""
         with ui.element("div").classes("columns"):
             with ui.element("div").classes("stack"):
@@ -81,9 +126,10 @@ class MoviePage:
                 self._form_panel()
         self._frames.set_pixel_size(self._facts.known.get("pixel_size_nm"))
         ui.timer(0.1, self._measure, once=True)
+        ui.timer(_SAVE_S, self._exchange)
 
     def _form_panel(self) -> None:
-        known = suggestions_from_file(self._facts)
+        known, given = suggestions_from_file(self._facts), self._entered.values
         with panel("Reconstruct in 2D"):
             self._go = ui.button("Reconstruct", icon="play_arrow", on_click=self._start)
             self._go.props("size=lg no-caps").classes("wide")
@@ -93,23 +139,27 @@ class MoviePage:
             self._pixel_note = ui.label("").classes("notice")
             preset_line(self._site.presets, "optics", lambda: self._optics)
             with ui.element("div").classes("entries"):
-                self._optics = Form(OPTICS, on_change=self._changed, suggestions=known)
+                self._optics = Form(OPTICS, given, self._changed, suggestions=known)
         with panel("Camera"):
             preset_line(self._site.presets, "camera", lambda: self._camera)
             with ui.element("div").classes("entries"):
-                self._camera = Form(CAMERA, on_change=self._changed, suggestions=known)
+                self._camera = Form(CAMERA, given, self._changed, suggestions=known)
         with panel("Part of the movie"):
             ui.label("Empty takes everything; a region can be drawn on the picture.").classes("soft")
             with ui.element("div").classes("entries"):
-                self._part = Form(PART, on_change=self._changed)
-                self._part.set({key: str(value) for key, value in chosen(self._facts.choice).items()})
+                part = {key: str(value) for key, value in chosen(self._facts.choice).items()}
+                self._part = Form(PART, {**given, **part}, self._changed)
         with panel(), ui.expansion("Advanced").classes("w-full"), ui.element("div").classes("entries"):
-            self._advanced = Form(ADVANCED, on_change=self._changed)
-            self._device = ui.select(["auto", "cpu", "cuda", "mps"], value="auto", label="Device")
-            self._device.props("dense outlined")
+            self._advanced = Form(ADVANCED, given, self._changed)
+            devices = ["auto", "cpu", "cuda", "mps"]
+            device = given.get("device", "auto")
+            self._device = ui.select(devices, value=device if device in devices else "auto", label="Device")
+            self._device.props("dense outlined").on_value_change(self._changed)
+            self._follow = ui.switch("The file still grows: localize what is added")
         with panel("Try it on a few frames"):
             self._preview = Preview(self._site, self._facts, self._frames, self._words, self._take_threshold)
         self._changed()
+        self._is_dirty = False
 
     def _forms(self) -> tuple[Form, ...]:
         return self._optics, self._camera, self._part, self._advanced
@@ -124,6 +174,33 @@ class MoviePage:
         device = str(self._device.value)
         return found if device == "auto" else [*found, device_word(device)]
 
+    def _values(self) -> dict[str, str]:
+        found = {key: text for form in self._forms() for key, text in form.values().items()}
+        return {**found, "device": str(self._device.value)}
+
+    def _exchange(self) -> None:
+        """Save what was entered here, or show what was entered on another page of this movie."""
+        folder = self._site.form_folder(self._facts.path)
+        told = ""
+        try:
+            if self._is_dirty:
+                self._is_dirty = False
+                self._entered = save_values(folder, self._values(), self._entered.version)
+                return
+            if load_progress(folder).version == self._entered.version:
+                return
+        except StaleError as error:
+            told = str(error)
+        except UserError as error:
+            self._problem.set_text(shown(str(error)))
+            return
+        self._entered = load_progress(folder)
+        for form in self._forms():
+            form.replace(self._entered.values)
+        self._is_dirty = False
+        if told:
+            ui.notify(told, type="warning")
+
     def _has_pixel_size(self) -> bool:
         return bool(self._optics.all_values()[_NEEDED])
 
@@ -131,8 +208,9 @@ class MoviePage:
         self._advanced.set({"decode.threshold": f"{threshold:g}"})
 
     def _changed(self) -> None:
-        if not hasattr(self, "_advanced"):
+        if not hasattr(self, "_preview"):
             return
+        self._is_dirty = True
         found = next((text for form in self._forms() if (text := form.problem())), "")
         self._problem.set_text(found)
         missing = not self._has_pixel_size()
@@ -148,13 +226,15 @@ class MoviePage:
         self._part.set({ROI.key: "" if box is None else ":".join(map(str, box))})
 
     async def _start(self) -> None:
+        self._go.disable()
         try:
             arguments = [str(self._facts.path), *self._words()]
+            arguments += ["--follow"] if self._follow.value else []
             device = device_key(str(self._device.value))
-            job = self._site.store.create("localize", self._facts.path, arguments, device, queue=True)
-            await self._site.submit()
+            job = await self._site.start("localize", self._facts.path, arguments, device)
         except UserError as error:
             self._problem.set_text(shown(str(error)))
+            self._go.enable()
             return
         ui.navigate.to(f"/run/{job.id}")
 
@@ -164,7 +244,7 @@ class MoviePage:
             path = self._facts.path
             job = self._site.store.create("localize3d", path, [str(path)], "cpu", queue=False)
             values = {**self._optics.values(), **self._camera.values(), **self._part.values()}
-            save_progress(job.folder, Progress3D(values, {}, {}))
+            save_progress(job.folder, Progress3D(values, {}))
         except UserError as error:
             self._problem.set_text(shown(str(error)))
             return

@@ -2,35 +2,50 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import dataclasses
 
-from nicegui import ui
+from nicegui import run, ui
 
 from autods.core import UserError
 from autods.web.jobs import Job, JobView, log_text
 from autods.web.names import shown
 from autods.web.pages.stepper import Stepper
-from autods.web.routes import Pictures
-from autods.web.run_files import modified
+from autods.web.progress3d import load_progress, save_progress
+from autods.web.routes import movie_address
 from autods.web.site import Site
-from autods.web.widgets.layout import chip, duration_text, error_page, page, panel
+from autods.web.widgets.layout import chip, duration_text, error_panel, later, page, panel, waiting
 from autods.web.widgets.result import downloads, show_result
 
 _PERIOD_S = 1.0
 
 
-def add_pages(site: Site, pictures: Pictures) -> None:
+def add_pages(site: Site) -> None:
     """Add the page to the server."""
 
     @ui.page("/run/{job_id}")
-    async def run(job_id: str) -> None:
-        try:
-            job = site.view(job_id).job
-        except UserError as error:
-            error_page("There is no such run", shown(str(error)))
-            return
-        with page(shown(Path(job.movie).name), "/runs"):
-            await RunPage(site, pictures, job.id).draw()
+    def run_page(job_id: str, at: str = "") -> None:
+        with page(title_of(job_id), "/runs"), ui.element("div").classes("stack w-full") as content:
+            waiting("Reading the run ...", "/runs")
+
+            async def fill() -> None:
+                try:
+                    now = await run.io_bound(site.view, job_id)
+                except UserError as error:
+                    content.clear()
+                    with content:
+                        error_panel("There is no such run", shown(str(error)))
+                    return
+                assert now is not None
+                content.clear()
+                with content:
+                    await RunPage(site, now, at).draw()
+
+            later(fill)
+
+
+def title_of(job_id: str) -> str:
+    """Return the name of the movie in the name of a run: ``DATE-TIME_NAME_RANDOM``."""
+    return job_id.partition("_")[2].rpartition("_")[0] or job_id
 
 
 class RunPage:
@@ -38,26 +53,36 @@ class RunPage:
 
     Parameters
     ----------
-    site, pictures
+    site
         What all pages share.
-    job_id
+    now
         The run.
+    at
+        What of the result was looked at, from the page's address.
     """
 
-    def __init__(self, site: Site, pictures: Pictures, job_id: str) -> None:
-        self._site, self._pictures, self._id = site, pictures, job_id
+    def __init__(self, site: Site, now: JobView, at: str) -> None:
+        self._site, self._first, self._id, self._at = site, now, now.job.id, at
         self._result_of: float | None = None
         self._files_of: object = None
         self._stepper: Stepper | None = None
+        self._is_busy = False
 
     async def draw(self) -> None:
         """Show everything and keep it up to date."""
-        now = self._site.view(self._id)
+        now = self._first
         with panel():
             self._status_lines()
         if now.job.kind == "localize3d":
             self._stepper = Stepper(self._site, now)
-            await self._stepper.draw()
+            with ui.element("div").classes("stack w-full") as steps:
+                waiting("Opening the movie ...", "/runs")
+
+                async def fill() -> None:
+                    assert self._stepper is not None
+                    await self._stepper.draw(steps)
+
+                later(fill)
         with panel("Result") as self._result_panel:
             self._result = ui.element("div").classes("w-full")
         self._files_panel = ui.element("div").classes("columns even")
@@ -93,6 +118,10 @@ class RunPage:
         self._warned: list[str] = []
 
     def _command(self, job: Job) -> None:
+        with ui.element("div").classes("line"):
+            ui.link("Its movie", movie_address(job.movie))
+            if job.kind == "localize":
+                ui.link("Run again with changes", movie_address(job.movie, like=job.id))
         with ui.element("code").classes("command"):
             self._command_text = ui.label(shown(job.command))
 
@@ -103,15 +132,21 @@ class RunPage:
         ui.button("Copy", icon="content_copy", on_click=copy).props("flat dense no-caps")
 
     async def _refresh(self) -> None:
+        if self._is_busy:
+            return
+        self._is_busy = True
         try:
-            now = self._site.view(self._id)
+            now = await run.io_bound(self._site.view, self._id)
         except UserError:
             return
+        finally:
+            self._is_busy = False
+        assert now is not None
         self._show_status(now)
         self._refresh_log()
         if self._stepper is not None:
             self._stepper.refresh(now)
-        changed = modified(now.job.folder, "localizations.csv")
+        changed = self._site.results.version(now.job)
         is_there = now.status == "done" and changed > 0
         self._result_panel.set_visibility(is_there)
         self._files_panel.set_visibility(now.status not in ("queued", "draft"))
@@ -126,7 +161,15 @@ class RunPage:
             self._result.clear()
             if is_there:
                 with self._result:
-                    await show_result(now.job, self._pictures)
+                    self._result_later(now.job)
+
+    def _result_later(self, job: Job) -> None:
+        """Show the result when it is ready; the rest of the page does not wait for it."""
+
+        async def fill() -> None:
+            await show_result(job, self._site.results, self._at, self._result)
+
+        later(fill)
 
     def _show_status(self, now: JobView) -> None:
         self._chip.set_text(now.status)
@@ -196,5 +239,12 @@ class RunPage:
         await self._refresh()
 
     async def _go_on(self) -> None:
-        await self._site.resume(self._site.view(self._id).job)
+        now = self._site.view(self._id)
+        try:
+            if now.job.kind == "localize3d":
+                state = load_progress(now.job.folder)
+                save_progress(now.job.folder, dataclasses.replace(state, finished_with=state.finished(now)))
+            await self._site.resume(now.job)
+        except UserError as error:
+            ui.notify(shown(str(error)), type="negative", multi_line=True)
         await self._refresh()

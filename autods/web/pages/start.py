@@ -6,13 +6,13 @@ import time
 from pathlib import Path
 from urllib.parse import urlencode
 
-from nicegui import ui
+from nicegui import run, ui
 
 from autods.web.jobs import JobView
 from autods.web.names import path_text, shown
 from autods.web.site import Site
 from autods.web.widgets.files import FileChooser, uploader
-from autods.web.widgets.layout import chip, page, panel
+from autods.web.widgets.layout import chip, later, page, panel
 
 _RECENT = 8
 
@@ -37,7 +37,14 @@ def add_pages(site: Site) -> None:
                 with panel("Or upload a small one"):
                     uploader(site, lambda path: ui.navigate.to(movie_address(path)))
                 with panel("Recent runs"):
-                    _recent(site.views()[:_RECENT])
+                    place = ui.element("div").classes("stack")
+
+                async def fill() -> None:
+                    views = await run.io_bound(site.index.entries) or []
+                    with place:
+                        _recent([entry.view for entry in views[:_RECENT]])
+
+                later(fill)
 
 
 def _recent(views: list[JobView]) -> None:

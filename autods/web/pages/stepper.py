@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,10 +13,12 @@ from autods.io.movie import Choice
 from autods.pipelines.settings3d import STAGES
 from autods.web.fields import CHANNEL, POSITION
 from autods.web.jobs import JobView
+from autods.web.movies import MovieFacts
 from autods.web.names import shown
 from autods.web.pages.movie import box_of, suggestions_from_file
+from autods.web.progress3d import StaleError, load_progress, save_progress, save_values
 from autods.web.site import Site, device_key
-from autods.web.steps3d import DEVICE, HEADINGS, STEPS, Progress3D, arguments, load_progress, save_progress
+from autods.web.steps3d import DEVICE, HEADINGS, STEPS, arguments
 from autods.web.steps3d import Step as StepText
 from autods.web.widgets.form import Form, Suggestion
 from autods.web.widgets.frames import FrameViewer
@@ -56,15 +57,22 @@ class Stepper:
         self._is_dirty = False
         self._frames: FrameViewer | None = None
 
-    async def draw(self) -> None:
-        """Show everything."""
+    async def draw(self, place: ui.element) -> None:
+        """Show everything in a place, once the movie is open."""
         try:
-            movie = self._site.roots.movie(self._movie)
-            facts = await run.io_bound(self._site.movies.facts, movie, self._choice())
+            movie = await run.io_bound(self._site.roots.movie, self._movie)
+            assert movie is not None
+            facts = await self._site.movies.facts(movie, self._choice())
         except UserError as error:
-            problem(shown(str(error)))
+            place.clear()
+            with place:
+                problem(shown(str(error)))
             return
-        assert facts is not None
+        place.clear()
+        with place:
+            self._draw(facts)
+
+    def _draw(self, facts: MovieFacts) -> None:
         with panel("Reconstruct in 3D"):
             with ui.element("div").classes("line"):
                 self._go = ui.button("One click: all steps", icon="play_arrow", on_click=self._run_all)
@@ -184,23 +192,51 @@ class Stepper:
         try:
             values = self._values()
             words = arguments(self._site.roots, self._movie, values, until)
-            self._state = self._state.settled(now)
-            self._state = Progress3D(values, self._state.finished_with, values, until, time.time())
-            save_progress(self._job.folder, self._state)
+            saved = save_values(self._job.folder, values, self._state.version)
+            # What the last run finished is written down before its words are replaced.
+            self._state = save_progress(
+                self._job.folder, dataclasses.replace(saved, finished_with=saved.finished(now))
+            )
             await self._site.resume(now.job, words, device_key(values[DEVICE]))
+        except StaleError as error:
+            self._take_others(str(error))
+            return
         except UserError as error:
             self._problem.set_text(shown(str(error)))
             return
         self._is_dirty = False
 
+    def _exchange(self) -> None:
+        """Save what was entered here, or show what was entered on another page."""
+        try:
+            if self._is_dirty:
+                self._is_dirty = False
+                self._state = save_values(self._job.folder, self._state.values, self._state.version)
+            elif load_progress(self._job.folder).version != self._state.version:
+                self._take_others("")
+        except StaleError as error:
+            self._take_others(str(error))
+        except UserError as error:
+            self._problem.set_text(shown(str(error)))
+
+    def _take_others(self, told: str) -> None:
+        """Show the entries that are kept on the server."""
+        self._state = load_progress(self._job.folder)
+        values = self._state.values
+        for form in self._forms.values():
+            form.replace(values)
+        self._source.replace(values)
+        self._device.value = values.get(DEVICE, "auto")
+        self._state = dataclasses.replace(self._state, values=values)
+        self._is_dirty = False
+        if told:
+            ui.notify(told, type="warning")
+
     def refresh(self, now: JobView) -> None:
         """Bring steps and figures up to date."""
         if len(self._results) < len(STEPS):
             return
-        settled = self._state.settled(now)
-        if settled is not self._state or self._is_dirty:
-            self._state, self._is_dirty = settled, False
-            save_progress(self._job.folder, self._state)
+        self._exchange()
         for name, status in self._state.status(now.job.folder, now).items():
             self._chips[name].set_text(_STATUS[status])
             self._chips[name].classes(replace=f"chip {status}")

@@ -6,14 +6,14 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from nicegui import events, ui
+from nicegui import events, run, ui
 
 from autods.core import UserError
 from autods.io.atomic import atomic_path
 from autods.web.names import shown
-from autods.web.roots import safe_name
+from autods.web.roots import Entry, safe_name
 from autods.web.site import Site
-from autods.web.widgets.layout import problem, size_text
+from autods.web.widgets.layout import later, problem, size_text
 
 
 class FileChooser:
@@ -33,20 +33,27 @@ class FileChooser:
         self._site, self._on_choose = site, on_choose
         self._folder = folder or site.roots.folders[0]
         self._box = ui.element("div").classes("stack").style("gap:.5rem")
-        self._draw()
+        with self._box:
+            ui.label("Reading the folder ...").classes("soft").props('role="status"')
+        later(self._draw)
 
-    def _open(self, folder: Path) -> None:
+    async def _open(self, folder: Path) -> None:
         self._folder = folder
-        self._draw()
+        await self._draw()
 
-    def _draw(self) -> None:
+    async def _draw(self) -> None:
+        folder = self._folder
+        try:
+            entries: list[Entry] | UserError = await run.io_bound(self._site.roots.listing, folder) or []
+        except UserError as error:
+            entries = error
+        if folder != self._folder:  # meanwhile another one was opened
+            return
         self._box.clear()
         with self._box:
             self._path_line()
-            try:
-                entries = self._site.roots.listing(self._folder)
-            except UserError as error:
-                problem(shown(str(error)))
+            if isinstance(entries, UserError):
+                problem(shown(str(entries)))
                 return
             with ui.element("div").classes("files").props('role="list"'):
                 if not entries:

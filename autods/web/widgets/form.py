@@ -141,6 +141,14 @@ class Form:
             if key in self._inputs:
                 self._inputs[key].value = text
 
+    def replace(self, values: Mapping[str, str]) -> None:
+        """Show other entries in the place of all that people entered."""
+        for key, element in self._inputs.items():
+            suggested = self._suggested.get(key, Suggestion("", "")).text
+            text = values.get(key, "") or suggested
+            if str(element.value or "") != text:
+                element.value = text
+
     def values(self) -> dict[str, str]:
         """Return what people entered, by key."""
         return {

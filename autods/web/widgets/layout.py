@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -63,9 +63,23 @@ def problem(text: str) -> ui.label:
     return ui.label(text).classes("problem").props('role="alert"')
 
 
-def error_page(title: str, text: str, ways_on: Mapping[str, str] | None = None) -> None:
-    """Show a page that only says what is wrong and leads back, or on to further addresses by their names."""
-    with page(title), panel():
+def later(work: Callable[[], Awaitable[None]]) -> None:
+    """Do something once the browser shows the page, whatever becomes of the part that asks for it."""
+    with ui.context.client.content:
+        ui.timer(0, work, once=True)
+
+
+def waiting(text: str, back: str) -> None:
+    """Say what is waited for, and lead away from it."""
+    with panel(), ui.element("div").classes("line").props('role="status"'):
+        ui.spinner(size="sm").props('aria-hidden="true"')
+        ui.label(text).classes("wrap")
+        ui.link("Cancel", back)
+
+
+def error_panel(title: str, text: str, ways_on: Mapping[str, str] | None = None) -> None:
+    """Say what is wrong and lead back, or on to further addresses by their names."""
+    with panel(title):
         ui.label(text).classes("notice" if ways_on else "notice bad").props('role="alert"')
         for name, address in (ways_on or {}).items():
             ui.link(name, address)

@@ -23,7 +23,8 @@ def preset_line(presets: Presets, kind: PresetKind, form: Callable[[], Form]) ->
 
     def save() -> None:
         try:
-            presets.save(kind, str(name.value or ""), form().all_values())
+            # Guesses stay guesses: what was measured or assumed here is not true of the next movie.
+            presets.save(kind, str(name.value or ""), form().values())
         except UserError as error:
             ui.notify(str(error), type="negative")
             return

@@ -1,32 +1,48 @@
-"""The result of a run: a picture to zoom into, filters that re-render it, a side view, downloads."""
+"""The result of a run: tiles to zoom into, filters that draw them anew, side views, downloads."""
 
 from __future__ import annotations
 
+import asyncio
+import dataclasses
+import json
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, get_args
+from urllib.parse import quote, urlencode
 
 from nicegui import run, ui
 
 from autods.core import UserError
-from autods.pipelines.view import Histogram, RunView
+from autods.pipelines.shown_rows import Look
+from autods.pipelines.sorted_table import Histogram, Source
+from autods.pipelines.tiles import Painter
 from autods.web.jobs import Job
 from autods.web.names import shown
-from autods.web.routes import COLORS, Pictures, file_address, picture_address
-from autods.web.run_files import file_stat, modified
-from autods.web.widgets.layout import heading, problem, size_text
-from autods.web.widgets.viewer import Box, Viewer
+from autods.web.result_routes import COLORS, look_query, tile_address
+from autods.web.results import Results
+from autods.web.routes import file_address
+from autods.web.run_files import file_stat
+from autods.web.widgets.layout import later, problem, size_text
+from autods.web.widgets.side_views import SideViews
+from autods.web.widgets.tile_viewer import TileViewer
+from autods.web.widgets.viewer import Box
 
 _TITLES = {
     "photons": "Photons",
-    "uncertainty_nm": "Lateral uncertainty (nm)",
+    "uncertainty_xy_nm": "Lateral uncertainty (nm)",
     "frame": "Frame",
     "z_nm": "Depth z (nm)",
 }
+_SOURCES = {"localizations": "each localization", "linked": "linked: one a molecule and blink"}
 _PERCENTILES = (95.0, 100.0)
-_WHOLE_PX = 1024
+_WAIT_S = 0.4
 _DOWNLOADS = (
     ("localizations.csv", "ThunderSTORM table"),
     ("localizations.hdf5", "Picasso table"),
     ("localizations.yaml", "Picasso's description"),
+    ("localizations.parquet", "Parquet table"),
+    ("linked.csv", "linked table"),
+    ("drift.csv", "drift that was subtracted"),
     ("reconstruction.tif", "picture for Fiji, with scale"),
     ("preview.png", "picture to look at"),
     ("psf.h5", "calibrated PSF"),
@@ -36,16 +52,120 @@ _DOWNLOADS = (
 )
 
 
-async def show_result(job: Job, pictures: Pictures) -> None:
-    """Show the result of a finished run."""
-    try:
-        view = await run.io_bound(pictures.run_view, job)
-    except UserError as error:
-        problem(shown(str(error)))
+@dataclass(frozen=True)
+class Shown:
+    """What a visitor looks at: kept in the page's address, so that a reload and a sent link show the same.
+
+    Parameters
+    ----------
+    look
+        What is drawn, and how; its filter is what was typed.
+    source
+        Which table.
+    limits
+        Ranges of the sliders, by column.
+    box
+        The visible part, nm; None for the whole field.
+    """
+
+    look: Look
+    source: Source = "localizations"
+    limits: tuple[tuple[str, float, float], ...] = ()
+    box: Box | None = None
+
+    @property
+    def filter(self) -> str:
+        """The typed filter and the sliders as one expression; what is not known passes a slider."""
+        parts = [f"({self.look.filter})"] if self.look.filter.strip() else []
+        for name, low, high in self.limits:
+            parts.append(f"!({name} < {low:g})")
+            parts += [f"!({name} > {high:g})"] if high != float("inf") else []
+        return " & ".join(parts)
+
+    def text(self) -> str:
+        """Return it as JSON for an address."""
+        return json.dumps(dataclasses.asdict(self), separators=(",", ":"))
+
+    @classmethod
+    def read(cls, text: str, *, is_3d: bool) -> Shown:
+        """Read what `text` wrote; anything else is the usual look."""
+        usual = cls(Look(colors="depth" if is_3d else COLORS[0]))
+        try:
+            content = json.loads(text) if text else {}
+            look = Look(**content["look"])
+            box = content["box"]
+            found = cls(
+                look,
+                get_args(Source)[get_args(Source).index(content["source"])],
+                tuple((str(name), float(low), float(high)) for name, low, high in content["limits"]),
+                None if box is None else (int(box[0]), int(box[1]), int(box[2]), int(box[3])),
+            )
+        except (ValueError, TypeError, KeyError, IndexError):
+            return usual
+        is_known = look.colors in COLORS and (is_3d or look.colors != "depth")
+        limited = all(name in _TITLES for name, _, _ in found.limits)
+        return found if is_known and limited and isinstance(look.filter, str) else usual
+
+
+async def show_result(
+    job: Job, results: Results, at: str, box: ui.element, *, keeps_address: bool = True
+) -> None:
+    """Show the result of a finished run: its picture at once, the viewer when the table is sorted.
+
+    Parameters
+    ----------
+    job, results
+        The run, and what draws it.
+    at
+        What was looked at, from the page's address.
+    box
+        Where.
+    keeps_address
+        Whether the page's address follows what is looked at.
+    """
+    sources = await run.io_bound(results.sources, job) or []
+    if not sources:
+        with box:
+            problem("The table of this run is not there any more: run it again.")
         return
-    assert view is not None
-    histograms = await run.io_bound(view.histograms)
-    ResultPanel(job, view, histograms or {})
+    wanted = Shown.read(at, is_3d=False).source
+    source: Source = wanted if wanted in sources else sources[0]
+    try:
+        await _ready(job, results, source, box)
+        painter = await run.io_bound(results.painter, job, source)
+    except UserError as error:
+        with box:
+            problem(shown(str(error)))
+        return
+    assert painter is not None
+    box.clear()
+    with box:
+        first = dataclasses.replace(Shown.read(at, is_3d=painter.table.is_3d), source=source)
+        ResultPanel(job, results, painter, sources, first, keeps_address=keeps_address)
+
+
+async def _ready(job: Job, results: Results, source: Source, box: ui.element) -> None:
+    """Wait until a table is sorted, with what can be seen meanwhile.
+
+    Raises
+    ------
+    UserError
+        If it cannot be.
+    """
+    preparation = results.prepare(job, source)
+    if preparation is None:
+        return
+    with box:
+        ui.label("The table is sorted for looking at it; this is needed once.").classes("soft")
+        bar = ui.linear_progress(value=0, show_value=False).props('aria-label="Sorting the table"')
+        if file_stat(job.folder, "preview.png"):
+            ui.element("img").classes("figure").props(
+                f'src="{file_address(job, "preview.png")}" alt="Preview"'
+            )
+    while not preparation.task.done():
+        bar.value = preparation.share
+        await asyncio.wait([preparation.task], timeout=_WAIT_S)
+    preparation.task.result()
 
 
 class ResultPanel:
@@ -53,140 +173,174 @@ class ResultPanel:
 
     Parameters
     ----------
-    job, view
-        The run and its localizations.
-    histograms
-        Of what can be filtered.
+    job, results, painter
+        The run and what draws it.
+    sources
+        Tables that there are.
+    shown_first
+        What is looked at.
+    keeps_address
+        Whether the page's address follows.
     """
 
-    def __init__(self, job: Job, view: RunView, histograms: dict[str, Histogram]) -> None:
-        self._job, self._view = job, view
-        self._version = modified(job.folder, "localizations.csv")
-        self._limits: dict[str, tuple[float, float]] = {}
-        self._part: tuple[Box, int] | None = None
-        height, width = view.shape_nm
+    def __init__(
+        self,
+        job: Job,
+        results: Results,
+        painter: Painter,
+        sources: list[Source],
+        shown_first: Shown,
+        *,
+        keeps_address: bool,
+    ) -> None:
+        self._job, self._results, self._painter = job, results, painter
+        self._version, self._now = results.version(job), shown_first
+        self._sides: SideViews | None = None
+        self._keeps_address = keeps_address
+        table = painter.table
+        files = f"/api/export/{quote(job.id)}"
         with ui.element("div").classes("columns"):
             with ui.element("div").classes("stack"):
-                self._viewer = Viewer(
-                    "Reconstruction", width, height, nm_per_unit=1.0, on_shown=self._shown
+                self._viewer = TileViewer(
+                    "Reconstruction",
+                    tile_address(job),
+                    files,
+                    table.shape_nm,
+                    painter.level_0_nm,
+                    painter.levels,
+                    self._now.box,
+                    self._moved,
                 ).classes("w-full result")
-                self._style_line()
-                if view.table.is_3d:
-                    self._section()
+                self._style_line(sources)
+                if table.is_3d:
+                    self._sides = SideViews(job, table.shape_nm, table.depth_range_nm or (0.0, 1.0))
             with ui.element("div").classes("stack").style("gap:.2rem"):
-                self._count = ui.label("")
-                for name, histogram in histograms.items():
+                self._count = ui.label("").props('role="status"')
+                self._typed_filter()
+                self._sliders: list[tuple[ui.range, str, float, float]] = []
+                for name, histogram in table.histograms.items():
                     self._filter(name, histogram)
-                ui.button("Show all again", on_click=self._reset).props("flat dense no-caps")
-        self._draw()
+                with ui.element("div").classes("line"):
+                    ui.button("Show all again", on_click=self._reset).props("flat dense no-caps")
+                    self._exports = ui.element("div").classes("line")
+        self._apply()
 
-    def _style_line(self) -> None:
-        colors = [name for name in COLORS if name != "depth" or self._view.table.is_3d]
+    def _style_line(self, sources: list[Source]) -> None:
+        look, table = self._now.look, self._painter.table
+        colors = {name: name for name in COLORS if name != "depth" or table.is_3d}
         with ui.element("div").classes("line"):
-            self._colors = ui.select(
-                colors, value="depth" if self._view.table.is_3d else colors[0], label="Colours"
-            )
-            self._drawing = ui.select(
-                {"gaussian": "Gaussian", "histogram": "Histogram"}, value="gaussian", label="Drawing"
-            )
+            self._colors = ui.select(colors, value=look.colors, label="Colours")
+            drawings = {"gaussian": "Gaussian", "histogram": "Histogram"}
+            self._drawing = ui.select(drawings, value=look.drawing, label="Drawing")
             for choice in (self._colors, self._drawing):
                 choice.props("dense outlined options-dense").style("min-width:8rem").on_value_change(
-                    self._draw
+                    self._styled
                 )
             ui.label("Contrast").classes("soft")
             low, high = _PERCENTILES
-            self._contrast = ui.slider(min=low, max=high, step=0.1, value=99.5)
+            self._contrast = ui.slider(min=low, max=high, step=0.1, value=look.percentile)
             self._contrast.props('reverse aria-label="Contrast"').style("flex:1;min-width:8rem")
-            self._contrast.on("change", self._draw)
+            self._contrast.on("change", self._styled)
+        with ui.element("div").classes("line"):
+            if len(sources) > 1:
+                options = {source: _SOURCES[source] for source in sources}
+                choice = ui.select(options, value=self._now.source, label="Table")
+                choice.props("dense outlined options-dense").style("min-width:14rem")
+                choice.on_value_change(lambda event: self._other_table(event.value))
+            self._corrected = ui.switch("Drift subtracted", value=look.is_corrected, on_change=self._styled)
+            self._corrected.set_visibility(self._painter.rows.has_drift)
+
+    def _typed_filter(self) -> None:
+        self._typed = ui.input(
+            "Filter, such as photons > 500 & uncertainty_xy < 20", value=self._now.look.filter
+        )
+        self._typed.props("dense outlined clearable data-key=view.filter").classes("w-full")
+        self._typed.on("keydown.enter", self._styled).on("blur", self._styled).on("clear", self._styled)
+        self._problem = problem("")
 
     def _filter(self, name: str, histogram: Histogram) -> None:
         low, high = float(histogram.edges[0]), float(histogram.edges[-1])
         ui.label(_TITLES[name]).classes("soft")
-        ui.echart(_chart(histogram)).style("height:84px;width:100%").props(
+        ui.echart(_chart(histogram)).style("height:74px;width:100%").props(
             f'role="img" aria-label="{_TITLES[name]}"'
         )
         step = 1.0 if name == "frame" else (high - low) / 200
-        slider = ui.range(min=low, max=high, step=step, value={"min": low, "max": high})
+        kept = {key: (lowest, min(highest, high)) for key, lowest, highest in self._now.limits}.get(
+            name, (low, high)
+        )
+        slider = ui.range(min=low, max=high, step=step, value={"min": kept[0], "max": kept[1]})
         slider.props(f'label aria-label="{_TITLES[name]}: lowest and highest" data-filter="{name}"')
         slider.style("padding:0 26px 0 12px")
-
-        def limit() -> None:
-            chosen = slider.value
-            is_all = chosen["min"] <= low and chosen["max"] >= high
-            # The last bin holds everything above.
-            top = float("inf") if chosen["max"] >= high else chosen["max"]
-            self._limits.pop(name, None)
-            if not is_all:
-                self._limits[name] = (chosen["min"], top)
-            self._draw()
-
-        slider.on("change", limit, throttle=0.3, leading_events=False)
-        self._sliders = [*getattr(self, "_sliders", []), (slider, low, high)]
+        slider.on("change", self._styled, throttle=0.2, leading_events=False)
+        self._sliders.append((slider, name, low, high))
 
     def _reset(self) -> None:
-        self._limits.clear()
-        for slider, low, high in self._sliders:
+        self._typed.value = ""
+        for slider, _, low, high in self._sliders:
             slider.value = {"min": low, "max": high}
-        self._draw()
+        self._styled()
 
-    def _section(self) -> None:
-        heading("Cross-section", 2)
-        width = self._view.shape_nm[1]
-        height_nm = self._view.depth_range_nm[1] - self._view.depth_range_nm[0]
-        self._plane = ui.toggle({"xz": "x-z (seen along y)", "yz": "y-z (seen along x)"}, value="xz")
-        self._plane.props("no-caps dense").on_value_change(self._slab_reset)
-        with ui.element("div").classes("line"):
-            ui.label("Slab (nm)").classes("soft")
-            top = self._view.shape_nm[0]
-            self._slab = ui.range(min=0, max=top, step=top / 200, value={"min": 0, "max": top})
-            self._slab.props('label aria-label="Slab"').style("flex:1;min-width:10rem").on(
-                "change", self._draw
-            )
-        self._side = Viewer("Cross-section", width, height_nm, nm_per_unit=1.0).classes("w-full section")
+    def _styled(self) -> None:
+        """Take over what the controls say."""
+        limits = []
+        for slider, name, low, high in self._sliders:
+            chosen = slider.value
+            if chosen["min"] > low or chosen["max"] < high:
+                # The last bin holds everything above.
+                limits.append((name, chosen["min"], float("inf") if chosen["max"] >= high else chosen["max"]))
+        look = Look(
+            str(self._typed.value or ""),
+            self._drawing.value,
+            str(self._colors.value),
+            float(self._contrast.value),
+            bool(self._corrected.value),
+        )
+        now = dataclasses.replace(self._now, look=look, limits=tuple(limits))
+        if now != self._now:
+            self._now = now
+            self._apply()
 
-    def _slab_reset(self) -> None:
-        height, width = self._view.shape_nm
-        top = height if self._plane.value == "xz" else width
-        self._slab.props(f"max={top} step={top / 200}")
-        self._slab.value = {"min": 0, "max": top}
-        self._side.set_size(width if self._plane.value == "xz" else height)
-        self._draw()
+    def _other_table(self, source: Source) -> None:
+        self._now = dataclasses.replace(self._now, source=source)
+        self._remember()
+        ui.navigate.reload()
 
-    def _query(self) -> dict[str, object]:
-        filters = {name: f"{low:g}:{high:g}" for name, (low, high) in self._limits.items()}
-        return {
-            "colors": self._colors.value,
-            "drawing": self._drawing.value,
-            "percentile": self._contrast.value,
-            **filters,
-        }
+    def _moved(self, box: Box) -> None:
+        self._now = dataclasses.replace(self._now, box=box)
+        self._remember()
 
-    def _draw(self) -> None:
-        passed = self._view.count(self._limits)
-        self._count.set_text(f"{passed:,} of {len(self._view.table):,} localizations shown")
-        self._viewer.show(picture_address(self._job, self._version, **self._query(), px=_WHOLE_PX))
-        self._detail()
-        if self._view.table.is_3d:
-            slab = self._slab.value
-            query = {**self._query(), "plane": self._plane.value, "box": f"{slab['min']:g}:{slab['max']:g}"}
-            self._side.show(picture_address(self._job, self._version, **query, px=_WHOLE_PX))
-
-    def _shown(self, box: Box, px: int) -> None:
-        self._part = (box, px)
-        self._detail()
-
-    def _detail(self) -> None:
-        """Draw what is visible anew when it is enlarged beyond the pixels of the whole picture."""
-        if self._part is None:
+    def _remember(self) -> None:
+        if not self._keeps_address:
             return
-        (y0, x0, y1, x1), px = self._part
-        longest = max(self._view.shape_nm)
-        shown = max(y1 - y0, x1 - x0)
-        if shown < 1 or shown > 0.7 * longest * px / _WHOLE_PX:
-            self._viewer.clear_detail()
+        query = urlencode({"at": self._now.text()})
+        ui.run_javascript(f"history.replaceState(null, '', location.pathname + '?' + {json.dumps(query)})")
+
+    async def _apply_async(self) -> None:
+        text = self._now.filter
+        try:
+            count = await run.io_bound(self._painter.rows.count, text)
+        except UserError as error:
+            self._problem.set_text(shown(str(error)))
             return
-        query = {**self._query(), "box": f"{y0}:{x0}:{y1}:{x1}", "px": px}
-        self._viewer.show_detail(picture_address(self._job, self._version, **query), (y0, x0, y1, x1))
+        if text != self._now.filter:
+            return
+        self._problem.set_text("")
+        total = len(self._painter.table)
+        self._count.set_text(f"{count:,} of {total:,} localizations shown")
+        look = dataclasses.replace(self._now.look, filter=text)
+        query = look_query(look, self._now.source, self._version)
+        depth = self._painter.table.depth_range_nm if look.colors == "depth" else None
+        self._viewer.show(query, depth)
+        if self._sides is not None:
+            self._sides.show(query)
+        self._exports.clear()
+        with self._exports:
+            for ending, name in (("csv", "Filtered table (CSV)"), ("parquet", "(Parquet)")):
+                ui.link(name, f"/api/table/{quote(self._job.id)}.{ending}?{query}").props("download")
+
+    def _apply(self) -> None:
+        self._remember()
+        later(self._apply_async)
 
 
 def downloads(job: Job) -> None:
@@ -209,7 +363,7 @@ def downloads(job: Job) -> None:
                     ui.label(size_text(stat.st_size)).classes("soft")
 
 
-def _chart(histogram: Histogram) -> dict[str, object]:
+def _chart(histogram: Histogram) -> dict[str, Any]:
     centers = (histogram.edges[1:] + histogram.edges[:-1]) / 2
     return {
         "animation": False,

@@ -15,6 +15,8 @@ from autods.web.steps3d import SOURCE, SOURCE_PATH, SOURCES, named_psfs
 from autods.web.widgets.files import FileChooser, uploader
 from autods.web.widgets.layout import problem
 
+_MOST_RUNS = 50
+
 
 class SourceEntry:
     """A choice of the kind, and of the file or run.
@@ -48,6 +50,12 @@ class SourceEntry:
         """Return kind and path."""
         return {SOURCE: str(self._kind.value), SOURCE_PATH: self._path if self._needs_path else ""}
 
+    def replace(self, values: Mapping[str, str]) -> None:
+        """Show another choice."""
+        self._kind.value = values.get(SOURCE, "--beads")
+        self._path = values.get(SOURCE_PATH, "")
+        self._show()
+
     @property
     def _needs_path(self) -> bool:
         return self._kind.value in SOURCES
@@ -75,7 +83,11 @@ class SourceEntry:
         self._dialog.open()
 
     def _runs(self) -> None:
-        trained = [job for job in self._site.store.jobs() if file_stat(job.folder, "model/card.yaml")]
+        trained = [
+            entry.view.job
+            for entry in self._site.index.entries()
+            if entry.view.job.kind == "localize3d" and file_stat(entry.view.job.folder, "model/card.yaml")
+        ][:_MOST_RUNS]
         if not trained:
             ui.label("No 3D run has a trained network yet.").classes("soft")
         for job in trained:

@@ -31,7 +31,7 @@ export default {
     </div>`,
   props: {
     src: String, width: Number, height: Number, nmPerUnit: Number, label: String, drawable: Boolean,
-    sharp: Boolean, points: Array, region: Array, detail: Object, radius: Number,
+    sharp: Boolean, points: Array, region: Array, detail: Object, radius: Number, axes: Object,
   },
   data() {
     return { scale: 1, x: 0, y: 0, drawing: false, box: null, start: null, pointers: {}, pinch: null,
@@ -142,6 +142,28 @@ export default {
       else return;
       event.preventDefault();
     },
+    drawAxes(pen) {
+      const most = 70 / this.scale, power = 10 ** Math.floor(Math.log10(most));
+      const step = [10, 5, 2, 1].map((each) => each * power).find((each) => each <= most) || power;
+      const [x0, y0] = this.unit([0, 0]), [x1, y1] = this.unit(this.size), text = (nm) => String(Math.round(nm));
+      pen.fillStyle = pen.strokeStyle = "#ffffffcc";
+      pen.font = "11px system-ui, sans-serif";
+      pen.lineWidth = 1;
+      pen.beginPath();
+      for (let x = Math.ceil(x0 / step) * step; x < x1; x += step) {
+        const at = x * this.scale + this.x;
+        pen.moveTo(at, this.size[1]); pen.lineTo(at, this.size[1] - 6);
+        pen.fillText(text(x), at + 3, this.size[1] - 4);
+      }
+      const top = this.axes.top;
+      for (let z = Math.ceil((top - y1) / step) * step; z < top - y0; z += step) {
+        const at = (top - z) * this.scale + this.y;
+        pen.moveTo(0, at); pen.lineTo(6, at);
+        pen.fillText(text(z), 9, at + 4);
+      }
+      pen.stroke();
+      pen.fillText(`${this.axes.across} (nm) \u2192   ${this.axes.up} (nm) \u2191`, 9, 13);
+    },
     settle() {
       this.paint();
       clearTimeout(this.timer);
@@ -166,6 +188,7 @@ export default {
         pen.arc(flat[i] * this.scale + this.x, flat[i + 1] * this.scale + this.y, radius, 0, 2 * Math.PI);
         pen.stroke();
       }
+      if (this.axes) this.drawAxes(pen);
       const box = this.box || this.region;
       if (box) {
         pen.lineWidth = 2;

@@ -46,7 +46,7 @@ class Viewer(Element, component="viewer.js"):
         self._props["drawable"] = on_region is not None
         self.set_scale(nm_per_unit)
         if on_region is not None:
-            self.on("region", lambda event: on_region(_box(event)))
+            self.on("region", lambda event: on_region(box_of_event(event)))
         if on_shown is not None:
             self.on("shown", lambda event: self._tell_shown(event, on_shown))
 
@@ -57,6 +57,10 @@ class Viewer(Element, component="viewer.js"):
     def set_size(self, width: float) -> None:
         """Change the width of the picture, in its units."""
         self._set("width", width)
+
+    def set_axes(self, across: str, up: str, top_nm: float) -> None:
+        """Draw axes in nm: names, and the value of the upper one at the top edge."""
+        self._set("axes", {"across": across, "up": up, "top": top_nm})
 
     def show(self, source: str) -> None:
         """Show a picture of the server, by its address."""
@@ -87,12 +91,12 @@ class Viewer(Element, component="viewer.js"):
 
     @staticmethod
     def _tell_shown(event: GenericEventArguments, then: Callable[[Box, int], None]) -> None:
-        box, px = _box(event), event.args.get("px")
+        box, px = box_of_event(event), event.args.get("px")
         if box is not None and isinstance(px, int | float):
             then(box, int(min(max(px, 64), 2048)))
 
 
-def _box(event: GenericEventArguments) -> Box | None:
+def box_of_event(event: GenericEventArguments) -> Box | None:
     """Read the box that a browser sent; anything else is no box."""
     box = event.args.get("box") if isinstance(event.args, dict) else None
     if not isinstance(box, list) or len(box) != 4 or not all(isinstance(value, int | float) for value in box):

@@ -1,0 +1,227 @@
+"""Pictures of millions of localizations: the tiles of a pyramid, and parts of any size."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autods.core import UserError
+from autods.pipelines.kept import Kept
+from autods.pipelines.shown_rows import Box, Look, Rows
+from autods.rendering import blur, depth_palette, in_depth_colors, render_spots, white_level
+
+#: Pixels of a tile's side.
+TILE_PX = 256
+#: Least width of a spot on the screen, pixels.
+SPOT_PX = 0.6
+#: The same where hardly any pixel is lit, below this share.
+_SPARSE_SPOT_PX, _SPARSE_SHARE = 1.6, 0.01
+#: Up to this level tiles are cut out of one picture of the whole field, 2048 pixels long.
+_BASE_LEVEL = 3
+#: Smallest pixel, in typical uncertainties: finer tiles would show no more than enlarged ones.
+_FINEST = 1 / 6
+#: Tiles that tell the full brightness of a level.
+_PROBES = 5
+
+Image = NDArray[np.float32]
+
+
+class Painter:
+    """Draws a sorted table.
+
+    Inside, an image is (Y, X, 1) counts or, in the colours of depth, (Y, X, 2) counts and sums of depths.
+
+    Parameters
+    ----------
+    rows
+        The localizations.
+    kept
+        Where results are kept, shared with other tables.
+    name
+        Of the table, among those of ``kept``.
+    """
+
+    def __init__(self, rows: Rows, kept: Kept, name: object) -> None:
+        self.rows, self.table, self._kept, self._name = rows, rows.table, kept, name
+
+    @property
+    def level_0_nm(self) -> float:
+        """Pixel of the only tile of level 0, nm; of the next level half of it, and so on."""
+        return max(self.table.shape_nm) / TILE_PX
+
+    @property
+    def levels(self) -> int:
+        """Number of levels."""
+        finest_nm = max(_FINEST * self.table.typical_nm, 1e-3)
+        return max(math.ceil(math.log2(self.level_0_nm / finest_nm)), _BASE_LEVEL) + 1
+
+    def tile(self, look: Look, level: int, row: int, column: int) -> tuple[Image, float]:
+        """Draw a tile.
+
+        Parameters
+        ----------
+        look
+            What, and how.
+        level, row, column
+            Which.
+
+        Returns
+        -------
+        light, white
+            (256, 256) or with colours (256, 256, 3) float32 linear light, and the value of full brightness,
+            the same for all tiles of the level.
+
+        Raises
+        ------
+        UserError
+            If there is no such tile, the filter cannot be read, or depth colours are wanted in 2D.
+        """
+        side = 1 << level
+        if not (0 <= level < self.levels and 0 <= row < side and 0 <= column < side):
+            raise UserError(f"there is no tile {level}/{row}/{column}: zoom out")
+        self._check(look)
+        return _shown(self._tile_light(_light_of(look), level, row, column)), self._white(look, level)
+
+    def part(self, look: Look, box_nm: Box, side_px: int) -> tuple[Image, float]:
+        """Draw a part ``(y0, x0, y1, x1)`` of the field, nm; returns the light and the white of `tile`.
+
+        Raises
+        ------
+        UserError
+            If the part is empty, or as `tile`.
+        """
+        y0, x0, y1, x1 = box_nm
+        if not (y1 > y0 and x1 > x0 and math.isfinite(y1 - y0 + x1 - x0)):
+            raise UserError("the part of the field is empty: zoom out")
+        self._check(look)
+        pixel_nm, least = max(y1 - y0, x1 - x0) / side_px, self._least_px(look)
+        light = _shown(self._light(_light_of(look), box_nm, pixel_nm, least))
+        return light, white_level(light, look.percentile)
+
+    def _get(
+        self, key: object, make: Callable[[], Any], size: Callable[[Any], int] = lambda a: int(a.nbytes)
+    ) -> Any:
+        return self._kept.get((self._name, key), make, size)
+
+    def _check(self, look: Look) -> None:
+        if look.colors == "depth" and not self.table.is_3d:
+            raise UserError("the run has no depths: choose a colour map")
+
+    def _least_px(self, look: Look) -> float:
+        """Return the least width of a spot: wider where so few pixels are lit that nobody would see them."""
+        lit = float((self._base(_light_of(look))[..., 0] > 0).mean())
+        return SPOT_PX if lit > _SPARSE_SHARE else _SPARSE_SPOT_PX
+
+    def _base(self, light: Look) -> Image:
+        """Return the counts of the whole field at the last level that is cut out of them."""
+
+        def make() -> Image:
+            pixel_nm = self.level_0_nm / (1 << _BASE_LEVEL)
+            return self._counts(light, (0.0, 0.0, *self.table.shape_nm), pixel_nm)
+
+        return np.asarray(self._get(("base", light), make))
+
+    def _tile_light(self, light: Look, level: int, row: int, column: int) -> Image:
+        def make() -> Image:
+            pixel_nm = self.level_0_nm / (1 << level)
+            side = TILE_PX * pixel_nm
+            box = (row * side, column * side, (row + 1) * side, (column + 1) * side)
+            least = self._least_px(light)
+            if level > _BASE_LEVEL:
+                return self._light(light, box, pixel_nm, least)
+            whole = self._get(("level", light, level), lambda: self._whole(light, level, pixel_nm, least))
+            cut: Image = whole[row * TILE_PX : (row + 1) * TILE_PX, column * TILE_PX : (column + 1) * TILE_PX]
+            return np.pad(cut, [*((0, TILE_PX - length) for length in cut.shape[:2]), (0, 0)])
+
+        return np.asarray(self._get(("light", light, level, row, column), make))
+
+    def _whole(self, light: Look, level: int, pixel_nm: float, least_px: float) -> Image:
+        """Return the whole field at a coarse level, where all spots are about as wide as a pixel."""
+        base, factor = self._base(light), 1 << (_BASE_LEVEL - level)
+        rest = [(0, (-length) % factor) for length in base.shape[:2]]
+        padded = np.pad(base, [*rest, (0, 0)])
+        rows, columns = (length // factor for length in padded.shape[:2])
+        summed: Image = padded.reshape(rows, factor, columns, factor, -1).sum((1, 3))
+        sigma = max(self.table.typical_nm / pixel_nm, least_px)
+        return summed if light.drawing == "histogram" else blur(summed, (sigma, sigma))
+
+    def _white(self, look: Look, level: int) -> float:
+        """Return the value of full brightness of a level: from tiles of places with localizations."""
+        return float(
+            self._get(
+                ("white", _light_of(look), look.percentile, level),
+                lambda: self._probe(look, level),
+                lambda _: 64,
+            )
+        )
+
+    def _probe(self, look: Look, level: int) -> float:
+        mask, length = self.rows.passing(look.filter), len(self.table)
+        starts = [int((number + 0.5) * length / _PROBES) for number in range(_PROBES)] if length else []
+        pixel_nm, places = self.level_0_nm / (1 << level), set[tuple[int, int]]()
+        for start in starts:
+            # The next one that passes the filter.
+            row = start if mask is None else start + int(np.argmax(mask[start:]))
+            if mask is None or mask[row]:
+                at = [float(self.table.columns[name][row]) / pixel_nm // TILE_PX for name in ("y_nm", "x_nm")]
+                row_of, column_of = (int(np.clip(place, 0, (1 << level) - 1)) for place in at)
+                places.add((row_of, column_of))
+        light = _light_of(look)
+        tiles = [self._tile_light(light, level, *place)[..., 0] for place in sorted(places)]
+        white = white_level(np.stack(tiles), look.percentile) if tiles else 1.0
+        # A colour of depth is less than white.
+        return white * float(depth_palette().max(1).mean()) if look.colors == "depth" else white
+
+    def _light(self, light: Look, box: Box, pixel_nm: float, least_px: float) -> Image:
+        if light.drawing == "histogram":
+            return self._counts(light, box, pixel_nm)
+        # Spots beyond the edge reach in.
+        reach = 3 * max(3 * self.table.typical_nm, least_px * pixel_nm)
+        wide = (box[0] - reach, box[1] - reach, box[2] + reach, box[3] + reach)
+        columns = self.rows.columns(light, wide, ("uncertainty_xy_nm", *_depth_of(light)))
+        sigma = self.rows.widths(columns["uncertainty_xy_nm"], pixel_nm, least_px) / pixel_nm
+        x, y = (columns["x_nm"] - box[1]) / pixel_nm, (columns["y_nm"] - box[0]) / pixel_nm
+        place = (x, y, sigma, sigma, _shape(box, pixel_nm))
+        weights = [None, *(self.rows.depths(columns[name]) for name in _depth_of(light))]
+        return np.stack([render_spots(*place, weight) for weight in weights], -1)
+
+    def _counts(self, light: Look, box: Box, pixel_nm: float) -> Image:
+        """Count localizations and add up their depths in pixels."""
+        height, width = _shape(box, pixel_nm)
+        names = _depth_of(light)
+        counts = [np.zeros(height * width) for _ in ("count", *names)]
+        for columns in self.rows.pieces(light, box, names):
+            x, y = (columns["x_nm"] - box[1]) / pixel_nm, (columns["y_nm"] - box[0]) / pixel_nm
+            inside = (x >= 0) & (y >= 0) & (x < width) & (y < height)
+            index = y[inside].astype(np.int32) * width + x[inside].astype(np.int32)
+            weights = [None, *(self.rows.depths(columns[name][inside]) for name in names)]
+            for image, weight in zip(counts, weights, strict=True):
+                image += np.bincount(index, weight, minlength=height * width)
+        return np.stack([image.astype(np.float32).reshape(height, width) for image in counts], -1)
+
+
+def _depth_of(light: Look) -> tuple[str, ...]:
+    return ("z_nm",) if light.colors == "depth" else ()
+
+
+def _light_of(look: Look) -> Look:
+    """Return all that light depends on: not its colours on the screen."""
+    return replace(look, colors="depth" if look.colors == "depth" else "", percentile=0.0)
+
+
+def _shown(image: Image) -> Image:
+    """Return the counts, or their light in the colours of depth."""
+    return image[..., 0] if image.shape[-1] == 1 else in_depth_colors(image[..., 0], image[..., 1])
+
+
+def _shape(box: Box, pixel_nm: float) -> tuple[int, int]:
+    """Return rows and columns of the picture of a box."""
+    rows, columns = (
+        max(math.ceil(length / pixel_nm - 1e-6), 1) for length in (box[2] - box[0], box[3] - box[1])
+    )
+    return rows, columns

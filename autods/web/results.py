@@ -1,0 +1,189 @@
+"""Results that the page shows: made ready in a process of their own, drawn from there on demand."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autods.core import UserError
+from autods.pipelines.exports import drift_curve
+from autods.pipelines.kept import Kept
+from autods.pipelines.shown_rows import Look, Rows
+from autods.pipelines.sorted_table import Source, has_table, is_sorted, open_sorted
+from autods.pipelines.tiles import Painter
+from autods.rendering import indexed, shaded
+from autods.web.jobs import Job
+from autods.web.queue import SECRET_VARIABLES
+from autods.web.run_files import file_stat
+
+#: Memory of finished pictures, and of what they are drawn from.
+_PICTURE_BYTES, _LIGHT_BYTES = 64 << 20, 384 << 20
+#: Seconds that making a result ready may take.
+_LONGEST_S = 1800.0
+_AT_ONCE = 1
+
+
+@dataclass
+class Preparation:
+    """A table on its way to being ready.
+
+    Parameters
+    ----------
+    share
+        How much is done, 0 to 1.
+    task
+        Ends when it is ready, with the error if it fails.
+    """
+
+    share: float = 0.0
+    task: asyncio.Task[None] = field(init=False)
+
+
+class Results:
+    """Painters of results and their latest pictures."""
+
+    def __init__(self) -> None:
+        self._light = Kept(_LIGHT_BYTES)
+        self._pictures = Kept(_PICTURE_BYTES)
+        self._preparing: dict[tuple[Path, Source], Preparation] = {}
+        self._slots = asyncio.Semaphore(_AT_ONCE)
+
+    def sources(self, job: Job) -> list[Source]:
+        """Return the tables that a run has."""
+        every: tuple[Source, ...] = ("localizations", "linked")
+        return [source for source in every if has_table(job.folder, source)]
+
+    def version(self, job: Job) -> float:
+        """Return what changes with the result of a run; 0 where there is none."""
+        stats = [file_stat(job.folder, f"localizations.{ending}") for ending in ("csv", "parquet")]
+        return max((stat.st_mtime for stat in stats if stat is not None), default=0.0)
+
+    def prepare(self, job: Job, source: Source) -> Preparation | None:
+        """Make a table ready, in the background and once however many ask; None where it is."""
+        if is_sorted(job.folder, source):
+            return None
+        key = (job.folder, source)
+        found = self._preparing.get(key)
+        if found is None:
+            found = self._preparing[key] = Preparation()
+            found.task = asyncio.create_task(self._sort(key, found))
+            found.task.add_done_callback(lambda _: self._preparing.pop(key, None))
+        return found
+
+    async def _sort(self, key: tuple[Path, Source], preparation: Preparation) -> None:
+        def tell(line: str) -> None:
+            with suppress(ValueError):
+                preparation.share = float(line)
+
+        async with self._slots:
+            await _work(["sort", str(key[0]), key[1]], tell)
+
+    def painter(self, job: Job, source: Source) -> Painter:
+        """Return what draws a table that is ready.
+
+        Raises
+        ------
+        UserError
+            If it is not.
+        """
+        version = (str(job.folder), source, self.version(job))
+
+        def make() -> Painter:
+            curve = drift_curve(job.folder) if source == "localizations" else None
+            rows = Rows(open_sorted(job.folder, source), curve, self._light, version)
+            return Painter(rows, self._light, version)
+
+        return self._light.get(("painter", version), make, lambda painter: int(painter.table.first.nbytes))
+
+    def picture(self, key: object, draw: Callable[[], bytes]) -> bytes:
+        """Draw a picture, or take it if it was drawn lately."""
+        return self._pictures.get(key, draw, len)
+
+    async def table(self, job: Job, source: Source, look: Look, ending: str) -> Path:
+        """Write the table that passes a filter to a temporary file, which the caller removes.
+
+        Raises
+        ------
+        UserError
+            If it cannot be written.
+        """
+        handle, name = tempfile.mkstemp(suffix=f".{ending}", prefix="autods_")
+        os.close(handle)
+        path = Path(name)
+        corrected = "true" if look.is_corrected else "false"
+        try:
+            async with self._slots:
+                words = ["table", str(job.folder), source, look.filter, corrected, str(path)]
+                await _work(words, lambda _: None)
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
+        return path
+
+
+async def _work(words: list[str], tell: Callable[[str], None]) -> None:
+    """Run `autods.web.worker`; a page that goes away ends it.
+
+    Raises
+    ------
+    UserError
+        With its own words if it fails, or if it takes too long.
+    """
+    environment = {name: value for name, value in os.environ.items() if name not in SECRET_VARIABLES}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "autods.web.worker",
+        *words,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+        env=environment,
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    last = ""
+
+    async def listen(stream: asyncio.StreamReader) -> None:
+        nonlocal last
+        async for line in stream:
+            last = line.decode("utf-8", "replace").strip()
+            tell(last)
+        await process.wait()
+
+    try:
+        await asyncio.wait_for(listen(process.stdout), _LONGEST_S)
+    except (TimeoutError, asyncio.TimeoutError) as error:
+        raise UserError("this took more than half an hour: use the files of the run instead") from error
+    finally:
+        if process.returncode is None:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+    if process.returncode:
+        raise UserError(last.partition("error:")[2] or "the table could not be read: see the run's log")
+
+
+def png(light: NDArray[np.float32], white: float, colors: str) -> bytes:
+    """Encode light as PNG: with a palette where a colour map gives the colours."""
+    from PIL import Image
+
+    if light.ndim == 2:
+        index, palette = indexed(light, white, colors if colors != "depth" else "gray")
+        image = Image.fromarray(index)
+        image.putpalette(palette.tobytes())
+    else:
+        image = Image.fromarray(shaded(light, white))
+    stream = io.BytesIO()
+    image.save(stream, format="PNG", compress_level=1)
+    return stream.getvalue()
