@@ -20,6 +20,7 @@ from autods.pipelines.side_views import section as draw_section
 from autods.pipelines.side_views import turned as draw_turned
 from autods.pipelines.sorted_table import Source
 from autods.pipelines.tiles import Painter
+from autods.pipelines.view import png_bytes
 from autods.web.jobs import Job
 from autods.web.names import shown
 from autods.web.results import png
@@ -120,6 +121,14 @@ def add_result_routes(app: FastAPI, site: Site) -> None:
             key,
             lambda painter: png(*draw_turned(painter.rows, look, azimuth, elevation, side), "depth"),
         )
+
+    @app.get("/api/live/{job_id}")
+    def live(job_id: str) -> Response:
+        try:
+            data = png_bytes(site.results.live(site.store.load(job_id)).draw())
+        except UserError as error:
+            raise HTTPException(404, shown(str(error))) from error
+        return Response(data, media_type="image/png", headers={"Cache-Control": "no-store"})
 
     @app.get("/api/export/{job_id}.{ending}")
     def export(

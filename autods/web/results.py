@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import tempfile
+from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from autods.core import UserError
 from autods.pipelines.exports import drift_curve
 from autods.pipelines.kept import Kept
+from autods.pipelines.live import LivePicture
 from autods.pipelines.shown_rows import Look, Rows
 from autods.pipelines.sorted_table import Source, has_table, is_sorted, open_sorted
 from autods.pipelines.tiles import Painter
@@ -32,6 +34,8 @@ _PICTURE_BYTES, _LIGHT_BYTES = 64 << 20, 384 << 20
 #: Seconds that making a result ready may take.
 _LONGEST_S = 1800.0
 _AT_ONCE = 1
+#: Runs that go on and are looked at.
+_MOST_LIVE = 8
 
 
 @dataclass
@@ -57,6 +61,7 @@ class Results:
         self._light = Kept(_LIGHT_BYTES)
         self._pictures = Kept(_PICTURE_BYTES)
         self._preparing: dict[tuple[Path, Source], Preparation] = {}
+        self._live: OrderedDict[Path, LivePicture] = OrderedDict()
         self._slots = asyncio.Semaphore(_AT_ONCE)
 
     def sources(self, job: Job) -> list[Source]:
@@ -88,6 +93,15 @@ class Results:
 
         async with self._slots:
             await _work(["sort", str(key[0]), key[1]], tell)
+
+    def live(self, job: Job) -> LivePicture:
+        """Return the picture of a run that goes on, with all that it has found so far."""
+        live = self._live.pop(job.folder, None) or LivePicture(job.folder)
+        self._live[job.folder] = live
+        while len(self._live) > _MOST_LIVE:
+            self._live.popitem(last=False)
+        live.update()
+        return live
 
     def painter(self, job: Job, source: Source) -> Painter:
         """Return what draws a table that is ready.

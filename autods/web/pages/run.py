@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from urllib.parse import quote
 
 from nicegui import run, ui
 
@@ -67,6 +68,7 @@ class RunPage:
         self._files_of: object = None
         self._stepper: Stepper | None = None
         self._is_busy = False
+        self._live_count = 0
 
     async def draw(self) -> None:
         """Show everything and keep it up to date."""
@@ -83,6 +85,10 @@ class RunPage:
                     await self._stepper.draw(steps)
 
                 later(fill)
+        with panel("Found so far") as self._live_panel:
+            self._live_text = ui.label("").classes("soft").props('role="status"')
+            self._live = ui.element("img").classes("figure").props('alt="Localizations found so far"')
+        self._live_panel.set_visibility(False)
         with panel("Result") as self._result_panel:
             self._result = ui.element("div").classes("w-full")
         self._files_panel = ui.element("div").classes("columns even")
@@ -146,6 +152,7 @@ class RunPage:
         self._refresh_log()
         if self._stepper is not None:
             self._stepper.refresh(now)
+        await self._show_live(now)
         changed = self._site.results.version(now.job)
         is_there = now.status == "done" and changed > 0
         self._result_panel.set_visibility(is_there)
@@ -162,6 +169,18 @@ class RunPage:
             if is_there:
                 with self._result:
                     self._result_later(now.job)
+
+    async def _show_live(self, now: JobView) -> None:
+        """Draw what a run that goes on has found, when there is more of it."""
+        if now.status != "running":
+            self._live_panel.set_visibility(False)
+            return
+        live = await run.io_bound(self._site.results.live, now.job)
+        if live is not None and live.count and live.count != self._live_count:
+            self._live_count = live.count
+            self._live_panel.set_visibility(True)
+            self._live_text.set_text(f"{live.count:,} localizations, before filter, drift and linking")
+            self._live.props(f'src="/api/live/{quote(self._id)}?count={live.count}"')
 
     def _result_later(self, job: Job) -> None:
         """Show the result when it is ready; the rest of the page does not wait for it."""
