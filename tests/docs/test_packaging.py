@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+import autods
 from tests.docs.pages import ROOT
 
 
@@ -48,6 +49,12 @@ def test_a_release_refuses_what_is_no_version(tmp_path: Path) -> None:
     )
     assert done.returncode == 2
     assert done.stderr == "two is no version MAJOR.MINOR.PATCH\n"
+
+
+def test_the_reference_holds_every_public_name() -> None:
+    page = (ROOT / "docs" / "api.md").read_text()
+    shown = {line.rpartition(".")[2] for line in page.splitlines() if line.startswith(":::")}
+    assert set(autods.__all__) - {"__version__"} <= shown
 
 
 def test_scripts_are_whole() -> None:
