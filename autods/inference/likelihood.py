@@ -31,6 +31,8 @@ _PER_EMITTER = (
 )  # fmt: skip
 #: Error of the PSF's shape, in parts of its light.
 MODEL_ERROR = 0.02
+#: Least eigenvalue of a scaled matrix of information: an error of 30 times that of an emitter by itself.
+_LEAST_EIGENVALUE = 1e-3
 #: Counts that a pixel is expected to hold at least.
 _MIN_MEAN = 1e-3
 
@@ -130,20 +132,39 @@ class Layout:
             right = vector[v : v + (b - a) * size].view(-1, size, 1).double()
             factor, info = torch.linalg.cholesky_ex(blocks)
             part = torch.cholesky_solve(right, factor).squeeze(-1)
+            # Emitters that cannot be told apart stay where the network placed them.
             part = torch.where((info == 0)[:, None] & part.isfinite(), part, 0)
             solution[v : v + (b - a) * size] = part.flatten().to(vector.dtype)
         return solution
 
     def variances(self, matrix: Tensor) -> Tensor:
-        """Return the diagonals of the groups' inverses as a flat vector, infinite for a singular group."""
+        """Return the diagonals of the groups' inverses as a flat vector; infinite where nothing is told."""
         diagonal = matrix.new_zeros(self.n_vector)
         for a, b, v, m, size in self.blocks:
             blocks = matrix[m : m + (b - a) * size**2].view(-1, size, size).double()
-            factor, info = torch.linalg.cholesky_ex(blocks)
-            part = torch.cholesky_inverse(factor).diagonal(dim1=1, dim2=2)
-            part = torch.where((info == 0)[:, None] & part.isfinite(), part, torch.inf)
+            part = torch.cholesky_inverse(_cholesky(blocks)).diagonal(dim1=1, dim2=2)
+            part = torch.where(part.isfinite() & (part > 0), part, torch.inf)
             diagonal[v : v + (b - a) * size] = part.flatten().to(matrix.dtype)
         return diagonal
+
+
+def _cholesky(blocks: Tensor) -> Tensor:
+    """Return the Cholesky factors (G, n, n) of matrices of information.
+
+    Between emitters that share most of their light the information of pairs is that of the pixels near both,
+    and the whole matrix need not be positive. Then its scaled eigenvalues are raised to the least one that
+    such pixels can tell.
+    """
+    factor: Tensor
+    factor, info = torch.linalg.cholesky_ex(blocks)
+    bad = (info != 0).nonzero().flatten()
+    if len(bad):
+        scale = blocks[bad].diagonal(dim1=1, dim2=2).clamp_min(1e-30).sqrt()
+        outer = scale[:, :, None] * scale[:, None, :]
+        values, vectors = torch.linalg.eigh(torch.nan_to_num(blocks[bad] / outer))
+        regular = (vectors * values.clamp_min(_LEAST_EIGENVALUE)[:, None, :]) @ vectors.mT
+        factor[bad] = torch.linalg.cholesky_ex(regular * outer)[0]
+    return factor
 
 
 class Windows:

@@ -129,7 +129,9 @@ def refine_positions(
         misfits[chosen] = misfit
         kept = misfit > MAX_MISFIT
         refined[:4, kept] = result[:4, chosen[kept]]
-        bound = np.where(kept, refined[4] * np.sqrt(misfit.clip(1)), refined[4])
+        # What was found lies within the PSF, however little its neighbours' light lets be told.
+        bound = np.minimum(refined[4], psf_sigma_px)
+        bound = np.where(kept, bound * np.sqrt(misfit.clip(1)), bound)
         refined[4] = _standard_error(bound, prior[chosen], fit.windows.layout.groups, kept, fit.peak_snr())
         result[:, chosen] = refined
     x, y, counts, level, error = result

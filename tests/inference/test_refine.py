@@ -8,7 +8,7 @@ from autods.core import Camera
 from autods.inference.amplitudes import fit_amplitudes
 from autods.inference.groups import MAX_GROUP, group_emitters
 from autods.inference.likelihood import Emitters, Layout, Windows
-from autods.inference.refine import MAX_SHIFT_PX, refine_positions
+from autods.inference.refine import MAX_MISFIT, MAX_SHIFT_PX, refine_positions
 from autods.simulation.noise import expose
 from tests.inference.test_amplitudes import SIGMA, expected_image, movie, seen
 
@@ -241,3 +241,24 @@ def test_what_the_model_does_not_describe_is_left_as_the_network_gave_it():
     alone = refine_positions(seen(frames), t, x0, y0, *start, SIGMA)
     assert alone.x_px[0] == 10.3
     assert alone.uncertainty_px[0] > 2 * alone.uncertainty_px[1]
+
+
+@pytest.mark.parametrize("apart", [0.1, 0.5, 1.0])
+def test_emitters_in_a_row_have_an_error_however_near_they_are(apart):
+    """Where pairs share nearly all light, the information is not positive; the error stays a number."""
+    rng = np.random.default_rng(9)
+    n, rows = 10, 8
+    x = np.tile(8 + apart * SIGMA * np.arange(n), rows) + rng.normal(0, 0.05, n * rows)
+    y = np.tile(12 + 0.6 * apart * SIGMA * np.arange(n), rows)
+    t = np.repeat(np.arange(rows), n)
+    light = rng.uniform(200, 5000, n * rows)
+    clean = [expected_image((24, 40), x[t == k], y[t == k], light[t == k], 20.0) for k in range(rows)]
+    frames = torch.from_numpy(rng.poisson(clean).astype(np.float32))
+    start = start_at(frames, t, x, y)
+    found = refine_positions(seen(frames, Camera()), t, x, y, *start, SIGMA)
+    fitted = found.photons > 0
+    assert fitted.sum() > rows
+    assert found.uncertainty_px[fitted].min() > 0.005
+    assert np.all(found.misfit[fitted] < np.inf)
+    settled = fitted & (found.misfit < MAX_MISFIT)
+    assert found.uncertainty_px[settled].max() <= SIGMA
