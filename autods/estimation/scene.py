@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import threading
 from collections import OrderedDict
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +31,8 @@ __all__ = ["METHODS", "Backdrop", "Method", "NoiseModel", "Scene", "WhiteMovie"]
 KNOT_FRAMES, SAMPLED_FRAMES = 100, 100
 #: Values that are sorted at once: bounds the memory to some 100 MB.
 _SORTED_VALUES = 12_000_000
+#: Strips of a frame that are measured at once.
+_MEASURED_AT_ONCE = 2
 #: Knots of a sketch, for measuring a long movie.
 _SKETCH_KNOTS = 8
 #: Knots kept in memory: all of a sketch where they are small; reading onwards needs two at a time.
@@ -135,6 +139,7 @@ class Scene:
         self.edges = np.linspace(0, n_frames, n_knots + 1).round().astype(int)
         self.centres = 0.5 * (self.edges[:-1] + self.edges[1:] - 1)
         self._knots: OrderedDict[int, Knot] = OrderedDict()
+        self._measuring = threading.RLock()
 
     def sketch(self) -> Scene:
         """Return a scene of few knots whatever the movie's length: itself where it has few."""
@@ -175,13 +180,14 @@ class Scene:
         return Backdrop(background, noise, valid)
 
     def _knot(self, index: int) -> Knot:
-        if index in self._knots:
-            self._knots.move_to_end(index)
-        else:
-            self._knots[index] = self._measure(self._sampled(index))
-            if len(self._knots) > max(_CACHED_PX // math.prod(self.movie.shape[1:]), _MIN_CACHED):
-                self._knots.popitem(last=False)
-        return self._knots[index]
+        with self._measuring:  # blocks of frames that are computed at once need the same knots
+            if index in self._knots:
+                self._knots.move_to_end(index)
+            else:
+                self._knots[index] = self._measure(self._sampled(index))
+                if len(self._knots) > max(_CACHED_PX // math.prod(self.movie.shape[1:]), _MIN_CACHED):
+                    self._knots.popitem(last=False)
+            return self._knots[index]
 
     def _sampled(self, index: int) -> list[int]:
         """Frames that a knot looks at: pairs spread over its own block and half of each neighbour."""
@@ -200,12 +206,15 @@ class Scene:
         rows = max(_SORTED_VALUES // (len(sampled) * width), 4 * window_px(self.psf_sigma_px))
         if rows >= height:
             return self._measure_rows(sampled, 0, height)
-        parts = []
-        for top in range(0, height, rows):
+
+        def measure(top: int) -> Knot:
             first, last = max(top - reach, 0), min(top + rows + reach, height)
             knot = self._measure_rows(sampled, first, last)
             own = slice(top - first, min(top + rows, height) - first)
-            parts.append(Knot(knot.background[own], knot.variance[own], knot.dead[own]))
+            return Knot(knot.background[own], knot.variance[own], knot.dead[own])
+
+        with ThreadPoolExecutor(_MEASURED_AT_ONCE) as pool:
+            parts = list(pool.map(measure, range(0, height, rows)))
         return Knot(
             *(
                 np.concatenate([getattr(part, field.name) for part in parts])

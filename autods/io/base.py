@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -226,6 +227,8 @@ class BaseMovie(ABC):
         self.dtype = dtype.newbyteorder("=")
         self.metadata = metadata
         self.contents = contents or Contents()
+        # A reader seeks in its file: threads that compute blocks of frames read one after the other.
+        self._reading = threading.RLock()
 
     def read(self, start: int, stop: int) -> Frames:
         """Read a run of frames.
@@ -252,7 +255,8 @@ class BaseMovie(ABC):
             raise ValueError(f"frames {start}:{stop} of a movie of {self.shape[0]}")
         if start == stop:
             return np.empty((0, *self.shape[1:]), self.dtype)
-        return self._read(start, stop)
+        with self._reading:
+            return self._read(start, stop)
 
     @abstractmethod
     def _read(self, start: int, stop: int) -> Frames:

@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from autods.core import LocalizationTable, UserError
@@ -58,6 +59,8 @@ logger = logging.getLogger(__name__)
 
 #: Frames looked at to tell whether a movie carries any signal.
 _CHECKED_FRAMES = 16
+#: Blocks computed at once at most: each takes some 500 MB.
+_AT_ONCE = 4
 #: Share of localizations near the limit of significance from which the result is doubted.
 _MOST_NEAR_LIMIT = 0.5
 
@@ -223,7 +226,9 @@ class Run:
         def compute(start: int, tell: OnShare) -> Columns:
             return self.block(localizer, start, min(start + starts.step, starts.stop), tell)
 
-        return list(each_block(self.record, self.store, starts, compute, self.group))
+        # Blocks side by side use the cores better than single operations do; a GPU is full with one.
+        at_once = min(torch.get_num_threads(), _AT_ONCE) if localizer.device.type == "cpu" else 1
+        return list(each_block(self.record, self.store, starts, compute, self.group, at_once))
 
     def block(
         self, localizer: BlockLocalizer, start: int, stop: int, tell: OnShare = ignore_share

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from autods.core import LocalizationTable
 from autods.core.grid import px_to_nm
 from autods.io.movie import CroppedMovie
 from autods.runs.chunks import ChunkStore
-from autods.runs.record import RunRecord
+from autods.runs.record import RunRecord, Stage
 
 if TYPE_CHECKING:
     # Lightning takes seconds to import; most runs are of one process.
@@ -29,6 +32,7 @@ def each_block(
     starts: range,
     compute: Callable[[int, OnShare], Columns],
     group: ProcessGroup | None,
+    at_once: int = 1,
 ) -> Iterator[Columns]:
     """Yield all blocks in order; those that the store lacks are computed and put there.
 
@@ -44,6 +48,8 @@ def each_block(
         Makes the block of a first frame, and may tell how much of it is done.
     group
         Processes that share the work. The first one yields the blocks, the others none.
+    at_once
+        Blocks that are computed at the same time, in threads that share the cores between them.
     """
 
     def get(start: int, tell: OnShare) -> Columns:
@@ -61,8 +67,40 @@ def each_block(
         if not group.is_first:
             return
     with record.stage("localize", starts.stop) as stage:
-        for start in starts:
-            yield get(start, stage.part(start, min(start + starts.step, starts.stop)))
+        yield from _in_threads(starts, get, stage, at_once)
+
+
+def _in_threads(
+    starts: range, get: Callable[[int, OnShare], Columns], stage: Stage, at_once: int
+) -> Iterator[Columns]:
+    """Yield the blocks in order while the next ones are computed."""
+    parts = [stage.part(start, min(start + starts.step, starts.stop)) for start in starts]
+    if at_once < 2 or len(starts) < 2:
+        yield from (get(start, tell) for start, tell in zip(starts, parts, strict=True))
+        return
+    cores = torch.get_num_threads()
+
+    def alone(number: int) -> Columns:
+        torch.set_num_threads(max(1, cores // at_once))
+        # The first of the blocks at work tells how far it is; those behind it run ahead.
+        return get(starts[number], lambda share: parts[number](share) if number == first[0] else None)
+
+    first, waiting = [0], deque[Future[Columns]]()
+    pool = ThreadPoolExecutor(at_once)
+    try:
+        for number in range(len(starts)):
+            waiting.append(pool.submit(alone, number))
+            if len(waiting) > at_once:
+                yield waiting.popleft().result()
+                parts[first[0]](1.0)
+                first[0] += 1
+        while waiting:
+            yield waiting.popleft().result()
+            parts[first[0]](1.0)
+            first[0] += 1
+    finally:
+        pool.shutdown(cancel_futures=True)
+        torch.set_num_threads(cores)
 
 
 def merge(

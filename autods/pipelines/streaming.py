@@ -90,7 +90,7 @@ class BlockLocalizer:
         self._gain_known, self._refine = gain_known, refine
         self._min_significance = min_significance
         self._search = Search(plan, localizers, scope, min_significance)
-        self._device = next(iter(localizers.values())).device
+        self.device = next(iter(localizers.values())).device
 
     @property
     def neighbours(self) -> int:
@@ -128,7 +128,7 @@ class BlockLocalizer:
         backdrop = self.scene(start, start + len(frames), frames)
         around = backdrop.whiten(frames, start)
         own = slice(before, len(around) - after)
-        seen = {False: torch.from_numpy(around).to(self._device)}
+        seen = {False: torch.from_numpy(around).to(self.device)}
         if any(localizer.needs_photons for localizer in self._localizers.values()):
             seen[True] = self._photons(np.where(backdrop.valid, frames, backdrop.background))
         values = around[own]
@@ -140,13 +140,13 @@ class BlockLocalizer:
             backdrop[own],
             self._camera,
             gain_known=self._gain_known,
-            device=self._device,
+            device=self.device,
         )
         found = found.select(np.flatnonzero(observation.is_clear(found.frame, found.x_px, found.y_px)))
         return {**self._table(observation, found), "used": used}
 
     def _photons(self, values: NDArray[Any]) -> torch.Tensor:
-        return self._camera.to_photons(torch.from_numpy(np.asarray(values, np.float32)).to(self._device))
+        return self._camera.to_photons(torch.from_numpy(np.asarray(values, np.float32)).to(self.device))
 
     def _table(self, observation: Observation, found: Found) -> Columns:
         sigma_px, pixel_nm = self._plan.psf_sigma_px, self._plan.optics.pixel_size_nm

@@ -156,6 +156,7 @@ def test_camera_maps_follow_the_region(zoo, movie):
 def test_an_interrupted_run_resumes_to_the_same_result(zoo, movie, tmp_path, monkeypatch, quick_report):
     path, _, _ = movie
     small_blocks(monkeypatch)
+    monkeypatch.setattr(pipeline, "_AT_ONCE", 1)  # else blocks behind the interrupted one may be done
     whole = localize(path, wanted(zoo), tmp_path / "whole")
     out = tmp_path / "run"
 
@@ -180,6 +181,19 @@ def test_an_interrupted_run_resumes_to_the_same_result(zoo, movie, tmp_path, mon
     for name in ("localizations.csv", "plan.yaml", "profile.json"):
         assert (out / name).read_text() == (tmp_path / "whole" / name).read_text()
     assert not (out / ".partial").exists()
+
+
+def test_blocks_side_by_side_give_the_same_table(zoo, movie, monkeypatch):
+    _, frames, _ = movie
+    small_blocks(monkeypatch)
+    monkeypatch.setattr("torch.get_num_threads", lambda: 3)
+    steps = []
+    three = localize(frames, wanted(zoo), progress=lambda stage, done, _: steps.append((stage, done)))
+    monkeypatch.setattr(pipeline, "_AT_ONCE", 1)
+    assert same(localize(frames, wanted(zoo)), three)
+    done = [n for stage, n in steps if stage == "localize"]
+    assert done == sorted(done)
+    assert done[-1] == len(frames)
 
 
 def test_a_finished_run_is_not_repeated_and_another_setting_is(zoo, movie, tmp_path, quick_report):
