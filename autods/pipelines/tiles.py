@@ -26,7 +26,7 @@ _BASE_LEVEL = 3
 #: Smallest pixel, in typical uncertainties: finer tiles would show no more than enlarged ones.
 _FINEST = 1 / 6
 #: Tiles that tell the full brightness of a level.
-_PROBES = 5
+_PROBES = 3
 
 Image = NDArray[np.float32]
 
@@ -114,7 +114,12 @@ class Painter:
 
     def _least_px(self, look: Look) -> float:
         """Return the least width of a spot: wider where so few pixels are lit that nobody would see them."""
-        lit = float((self._base(_light_of(look))[..., 0] > 0).mean())
+        light = _light_of(look)
+
+        def make() -> float:
+            return float((self._base(light)[..., 0] > 0).mean())
+
+        lit = self._get(("lit", light), make, lambda _: 64)
         return SPOT_PX if lit > _SPARSE_SHARE else _SPARSE_SPOT_PX
 
     def _base(self, light: Look) -> Image:

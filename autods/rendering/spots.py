@@ -9,7 +9,7 @@ from scipy.ndimage import gaussian_filter1d, uniform_filter1d
 from autods.rendering.gaussian import CUTOFF, render_gaussian
 
 #: Above this number of pixels to be added, spots of similar width are drawn together by blurring counts.
-_DIRECT_PIXELS = 1_000_000
+_DIRECT_PIXELS = 200_000
 #: Ratio of widths that are drawn together.
 _RATIO = 2.0
 #: From this width on, pixels, three running means stand for a Gaussian.
