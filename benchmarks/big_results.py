@@ -1,8 +1,9 @@
 """How long the page's pictures of large results take: ``python -m benchmarks.big_results [N ...]``.
 
 For each number of localizations: sorting the table (once), the first picture, a step of the zoom and of the
-pan, a filter, and the memory, drawn as the server draws it for a pane of 720 x 560 pixels on one core. In a
-process of its own for each number, so that memory is that of the server with this result alone.
+pan, a filter, and the memory, drawn as the server draws it for a pane of 720 x 560 pixels. Times are those of
+the processor, one thread, which other programs change little; on an idle core one waits as long. In a process
+of its own for each number, so that memory is that of the server with this result alone.
 """
 
 from __future__ import annotations
@@ -76,7 +77,7 @@ def measure(folder: Path, colors: str) -> Iterator[float]:
     """Yield milliseconds of first picture, zoom, pan and filter, then megabytes of the process."""
     # A server has loaded its libraries and colours before anybody looks.
     png(np.zeros((2, 2), np.float32), 1.0, "inferno")
-    begun = time.perf_counter()
+    begun = time.process_time()
     kept = Kept(384 << 20)
     painter = Painter(Rows(open_sorted(folder), None, kept, "run"), kept, "run")
     middle = (_SIDE_NM / 2, _SIDE_NM / 2)
@@ -86,13 +87,13 @@ def measure(folder: Path, colors: str) -> Iterator[float]:
             png(*painter.tile(look, level, *tile), look.colors)
 
     def timed(look: Look, level: int, at: tuple[float, float]) -> float:
-        start = time.perf_counter()
+        start = time.process_time()
         draw(look, level, at)
-        return 1000 * (time.perf_counter() - start)
+        return 1000 * (time.process_time() - start)
 
     look = Look(colors=colors)
     draw(look, 1, middle)
-    yield 1000 * (time.perf_counter() - begun)
+    yield 1000 * (time.process_time() - begun)
     deeper = range(2, painter.levels)
     yield float(np.median([timed(look, level, middle) for level in deeper]))
     # A quarter of the pane to the right, at each level.
@@ -108,9 +109,9 @@ def _row(number: int, colors: str) -> str:
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         _apart("make_run", folder, number)
-        start = time.perf_counter()
+        start = time.process_time()
         sort_table(folder)
-        seconds = time.perf_counter() - start
+        seconds = time.process_time() - start
         first, zoom, pan, chosen, memory = json.loads(_apart("measure", folder, colors))
     times = " | ".join(f"{value:.0f} ms" for value in (first, zoom, pan, chosen))
     return f"| {number:,} | {colors} | {seconds:.1f} s | {times} | {memory:.0f} MB |"

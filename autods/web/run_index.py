@@ -92,9 +92,7 @@ class RunIndex:
             changed |= self._read(name)
         if changed:
             self.version += 1
-            self._sorted = sorted(
-                self._entries.values(), key=lambda entry: entry.view.job.queued_at, reverse=True
-            )
+            self._sorted = sorted(self._entries.values(), key=_latest, reverse=True)
 
     def _names(self) -> set[str]:
         try:
@@ -117,6 +115,10 @@ class RunIndex:
         entry = Entry(_short(found), read_notes(found.job.folder), stamp)
         self._entries[name] = entry
         return entry != before
+
+
+def _latest(entry: Entry) -> tuple[float, str]:
+    return entry.view.job.queued_at, entry.view.job.id
 
 
 def _changed(path: Path) -> int:

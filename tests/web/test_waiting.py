@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import shutil
 import time
 from collections.abc import Iterator
@@ -14,12 +13,11 @@ from urllib.request import urlopen
 import numpy as np
 import pytest
 
-from autods.core import LocalizationTable, UserError
+from autods.core import UserError
 from autods.io.movie import Choice, Movie
-from autods.io.tables import write_parquet
 from autods.web import movies
 from tests.web.browser import chromium, visit
-from tests.web.conftest import Server, simulate, start_server, stop_server
+from tests.web.conftest import Server, result_of, simulate, start_server, stop_server
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -54,27 +52,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def browser() -> Iterator[Browser]:
     with chromium() as opened:
         yield opened
-
-
-def result_of(server: Server, number: int, *, is_3d: bool = False) -> str:
-    """Make a finished run of so many localizations on lines, and return its name."""
-    rng = np.random.default_rng(0)
-    line, along = rng.integers(0, 40, number), rng.uniform(0, 40_000, number)
-    x, y = along, (1000.0 * line + 0.3 * along + rng.normal(0, 10, number)) % 40_000
-    columns = {"photons": rng.lognormal(7, 0.5, number), "uncertainty_xy_nm": rng.uniform(5, 20, number)}
-    if is_3d:
-        columns["z_nm"] = 500 * np.sin(along / 5000)
-    run = server.data / "autods_runs" / f"20260101-000000_lines.tif_{number:08d}{'z' * is_3d}"
-    run.mkdir(parents=True)
-    table = LocalizationTable.build(rng.integers(0, 1000, number), x, y, **columns)
-    write_parquet(table, run / "localizations.parquet")
-    region = {"pixel_size_nm": 100.0, "origin_px": [0, 0], "shape": [1000, 400, 400]}
-    found = {"status": "done", "seconds": 1.0, "results": {"localizations": number, "region": region}}
-    (run / "run.json").write_text(json.dumps(found))
-    movie = str(server.data / "movie.tif")
-    job = {"kind": "localize", "movie": movie, "arguments": [movie], "device": "cpu", "queued_at": 1.0}
-    (run / "job.json").write_text(json.dumps(job))
-    return run.name
 
 
 @pytest.mark.slow

@@ -228,7 +228,7 @@ def _table(part: list[Entry], row: Callable[[Entry], None]) -> None:
         ui.label("No runs here.").classes("soft")
         ui.link("Choose a movie", "/")
         return
-    with ui.element("div").classes("wide-table"), ui.element("table").classes("plain"):
+    with ui.element("div").classes("wide-table"), ui.element("table").classes("plain runs"):
         with ui.element("thead"), ui.element("tr"):
             for name in ("", "Status", "Run", "Kind", "Device", "Submitted", "Stage", "Disk", ""):
                 with ui.element("th"):
