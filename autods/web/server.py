@@ -93,12 +93,24 @@ def build(site: Site, access: Access) -> FastAPI:
 
 
 async def _advance_queue(site: Site) -> None:
+    going: set[str] = set()
     while True:
         try:
             await asyncio.to_thread(site.queue.advance)
+            now = {view.job.id for view in await asyncio.to_thread(site.index.unfinished)}
+            for job_id in going - now:
+                await asyncio.to_thread(_make_ready, site, job_id, asyncio.get_running_loop())
+            going = now
         except (OSError, UserError) as error:
             logger.warning("the queue cannot go on: %s", error)
         await asyncio.sleep(_QUEUE_PERIOD_S)
+
+
+def _make_ready(site: Site, job_id: str, loop: asyncio.AbstractEventLoop) -> None:
+    """Sort the table of a run that has just ended, so that its first visitor does not wait for it."""
+    now = site.view(job_id)
+    if now.status == "done" and "localizations" in site.results.sources(now.job):
+        loop.call_soon_threadsafe(site.results.prepare, now.job, "localizations")
 
 
 def serve(settings: WebSettings, announce: Callable[[str], None]) -> None:
