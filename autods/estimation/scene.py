@@ -1,9 +1,9 @@
 """The scene under the emitters: background, noise and valid pixels of every pixel and frame of a movie.
 
-The background is measured at knots, about a hundred frames apart, from frames on both sides, and is linear
-in time in between. Its noise follows from the camera where that is known, else from the differences between
-consecutive frames. Both are maps, so that an uneven background, vignetting, a fixed pattern or noisy pixels
-are neither taken for emitters nor hide them.
+The background is measured at knots, about a hundred frames apart, from frames on both sides. In between it is
+linear in time, but for what the level of the whole movie does meanwhile. Its noise follows from the camera
+where that is known, else from the differences between consecutive frames. Both are maps, so that an uneven
+background, vignetting, a fixed pattern or noisy pixels are neither taken for emitters nor hide them.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autods.core import UserError
+from autods.estimation.course import Course
 from autods.estimation.knot import METHODS, Knot, Method, measure_knot, window_px
 from autods.estimation.noise_model import NoiseModel
 from autods.estimation.validity import Validity
@@ -134,10 +135,13 @@ class Scene:
         self.validity = validity or Validity.measure(movie)
         self._model = noise
         self._sketch: Scene | None = None
+        self._course: Course | None = None
+        self._knows_course = False
         n_frames = movie.shape[0]
         n_knots = min(max(1, round(n_frames / KNOT_FRAMES)), max_knots or n_frames)
         self.edges = np.linspace(0, n_frames, n_knots + 1).round().astype(int)
-        self.centres = 0.5 * (self.edges[:-1] + self.edges[1:] - 1)
+        spans = [self._span(index) for index in range(n_knots)]
+        self.centres = np.array([0.5 * (first + last - 1) for first, last in spans])
         self._knots: OrderedDict[int, Knot] = OrderedDict()
         self._measuring = threading.RLock()
 
@@ -149,7 +153,14 @@ class Scene:
             self._sketch = Scene(
                 self.movie, self._model, self.psf_sigma_px, self.method, self.validity, _SKETCH_KNOTS
             )
+            self._sketch._course, self._sketch._knows_course = self._level(), True
         return self._sketch
+
+    def _level(self) -> Course | None:
+        """Return the course of the movie's level, measured once."""
+        if not self._knows_course:
+            self._course, self._knows_course = Course.measure(self.movie, self.validity), True
+        return self._course
 
     def __call__(self, start: int, stop: int, frames: NDArray[Any] | None = None) -> Backdrop:
         """Return the scene of frames ``start`` to ``stop``.
@@ -169,15 +180,36 @@ class Scene:
         span = np.maximum(self.centres[right] - self.centres[left], 1e-9)
         weight = ((time - self.centres[left]) / span).clip(0, 1).astype(np.float32)
         background = np.empty((len(time), *self.movie.shape[1:]), np.float32)
-        noise = np.empty_like(background)
+        variance = np.empty_like(background)
         dead = np.empty(background.shape, bool)
         for index, (a, b, w) in enumerate(zip(left.tolist(), right.tolist(), weight, strict=True)):
             one, two = self._knot(a), self._knot(b)
             background[index] = one.background if a == b else (1 - w) * one.background + w * two.background
-            noise[index] = np.sqrt(one.variance if a == b else (1 - w) * one.variance + w * two.variance)
+            variance[index] = one.variance if a == b else (1 - w) * one.variance + w * two.variance
             dead[index] = one.dead | two.dead
+        self._follow_level(background, variance, time)
+        noise = np.sqrt(variance)
         valid = self.validity.of_frames(values, background, noise) & ~dead
         return Backdrop(background, noise, valid)
+
+    def _follow_level(
+        self, background: NDArray[np.float32], variance: NDArray[np.float32], time: NDArray[np.float64]
+    ) -> None:
+        """Add to background and variance what the movie's level does between the knots and beyond them.
+
+        Where the level without light is known, all light rises and falls in proportion.
+        """
+        course = self._level()
+        if course is None or self.method == "none":
+            return
+        level, between = course.at(time), np.interp(time, self.centres, course.at(self.centres))
+        change = np.asarray(level - between, np.float32)[:, None, None]
+        if self._model is not None:
+            zero = np.asarray(self._model.zero, np.float32)
+            above = np.maximum(between - float(zero.mean()), 1e-3)
+            change = np.maximum(background - zero, 0) * (change / above.astype(np.float32)[:, None, None])
+            variance += np.maximum(self._model.slope * change, -0.9 * variance)
+        background += change
 
     def _knot(self, index: int) -> Knot:
         with self._measuring:  # blocks of frames that are computed at once need the same knots
@@ -189,11 +221,15 @@ class Scene:
                     self._knots.popitem(last=False)
             return self._knots[index]
 
-    def _sampled(self, index: int) -> list[int]:
-        """Frames that a knot looks at: pairs spread over its own block and half of each neighbour."""
+    def _span(self, index: int) -> tuple[int, int]:
+        """First frame and end of what a knot looks at: its own block and half of each neighbour."""
         own = (int(self.edges[index]), int(self.edges[index + 1]))
         half = (own[1] - own[0] + 1) // 2
-        first, last = max(own[0] - half, 0), min(own[1] + half, self.movie.shape[0])
+        return max(own[0] - half, 0), min(own[1] + half, self.movie.shape[0])
+
+    def _sampled(self, index: int) -> list[int]:
+        """Frames that a knot looks at: pairs spread over its span."""
+        first, last = self._span(index)
         if last - first <= SAMPLED_FRAMES:
             return list(range(first, last))
         starts = np.linspace(first, last - 2, SAMPLED_FRAMES // 2).round().astype(int)

@@ -104,6 +104,36 @@ def test_bleaching_is_followed_without_steps():
     assert np.abs(np.diff(found)).max() < 1.5
 
 
+@pytest.mark.parametrize(("n_frames", "share"), [(60, 0.6), (100, 0.3), (200, 0.6), (600, 0.8)])
+def test_background_that_bleaches_is_right_from_the_first_frame_to_the_last(n_frames, share):
+    """Uneven, with emitters; noise that falls with it."""
+    rng = np.random.default_rng(1)
+    decay = np.exp(np.log(1 - share) * np.linspace(0, 1, n_frames))[:, None, None]
+    background = pattern(rng, 60.0, 0.2) * decay
+    movie = ArrayMovie(expose(rng, background + light(rng, n_frames, 5)))
+    scene = Scene(movie, NoiseModel.of_camera(CAMERA))
+    for t in (0, n_frames // 4, n_frames // 2, n_frames - 1):
+        seen = scene(t, t + 1)
+        true = background[t] / CAMERA.photons_per_adu + CAMERA.offset_adu
+        std = np.sqrt(background[t] + CAMERA.read_noise_e**2) / CAMERA.photons_per_adu
+        off = (seen.background[0] - true) / std
+        assert abs(off.mean()) < 0.35
+        assert off.std() < 0.35
+        assert np.median(seen.noise[0] / std) == pytest.approx(1, abs=0.06)
+
+
+def test_emitters_that_bleach_are_no_background():
+    rng = np.random.default_rng(2)
+    background = pattern(rng, 60.0, 0.2)
+    numbers = np.linspace(60, 3, 150).round().astype(int)
+    frames = np.array([light(rng, 1, n)[0] for n in numbers]) + background
+    scene = Scene(ArrayMovie(expose(rng, frames)), NoiseModel.of_camera(CAMERA))
+    true = background / CAMERA.photons_per_adu + CAMERA.offset_adu
+    std = np.sqrt(background + CAMERA.read_noise_e**2) / CAMERA.photons_per_adu
+    for t in (0, 75, 149):
+        assert abs(((scene(t, t + 1).background[0] - true) / std).mean()) < 0.35
+
+
 def test_any_range_of_frames_gives_the_same():
     rng = np.random.default_rng(5)
     movie = ArrayMovie(expose(rng, 30 + light(rng, 330, 4)))
