@@ -16,6 +16,7 @@ from benchmarks.fields import UniformConditions, uniform_field
 from benchmarks.measure import measured
 from benchmarks.movies2d import Movies2d, movie_specs, peer_rows
 from benchmarks.picasso import run_picasso
+from benchmarks.throughput import exponents
 from benchmarks.uniform import Uniform, pull
 from tests.data import shared
 from tests.pipelines.models import write_zoo
@@ -167,3 +168,23 @@ def test_a_python_without_picasso_is_told_in_a_line(python, message):
     field = uniform_field(conditions, torch.Generator().manual_seed(0))
     with pytest.raises(UserError, match=message):
         run_picasso(field, python, 100)
+
+
+def test_throughput(zoo, tmp_path):
+    (row,), _ = run(zoo, tmp_path, "fast/throughput")
+    assert float(row["stage_fps"]) >= float(row["command_fps"]) > 0
+    shares = [float(row[f"{name}_share"]) for name in ("measure", "localize", "other")]
+    assert sum(shares) == pytest.approx(1, abs=0.01)
+    assert float(rows_of(tmp_path / "limits.csv")[0]["network_s_per_frame_512"]) > 0
+
+
+def test_exponents_of_costs_that_are_known():
+    """A cost of 1 / fps in proportion to the pixels, and to the square root of the density."""
+    rows = [
+        {"program": "autods", "cores": 1, "size_px": side, "density_per_um2": density}
+        | {"stage_fps": 1 / (side**2 * density**0.5)}
+        for side in (64, 128)
+        for density in (0.1, 1.0, 3.0)
+    ]
+    found = {(row["cost against"], round(row["exponent"], 6)) for row in exponents(rows)}
+    assert found == {("density", 0.5), ("pixels", 1.0)}
