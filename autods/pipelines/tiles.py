@@ -87,6 +87,46 @@ class Painter:
         self._check(look)
         return _shown(self._tile_light(_light_of(look), level, row, column)), self._white(look, level)
 
+    def tile_with(self, other: Painter, look: Look, level: int, row: int, column: int) -> tuple[Image, float]:
+        """Draw a tile in magenta, and over it what another table has there in green; white where both are.
+
+        Parameters
+        ----------
+        other
+            Draws the second table, whose coordinates of the full frame are those of the first.
+        look, level, row, column
+            As of `tile`; the filter is for both.
+
+        Returns
+        -------
+        light, white
+            As of `tile`: (256, 256, 3) and 1.
+
+        Raises
+        ------
+        UserError
+            As `tile`.
+        """
+        grey = replace(look, colors="")
+        first, white = self.tile(grey, level, row, column)
+        pixel_nm = self.level_0_nm / (1 << level)
+        corner = [
+            place * TILE_PX * pixel_nm + self.table.origin_nm[axis] - other.table.origin_nm[axis]
+            for axis, place in enumerate((row, column))
+        ]
+        side = TILE_PX * pixel_nm
+        box = (corner[0], corner[1], corner[0] + side, corner[1] + side)
+        own = int(np.clip(round(math.log2(other.level_0_nm / pixel_nm)), 0, other.levels - 1))
+        light = _light_of(grey)
+        second = _shown(other._light(light, box, pixel_nm, other._least_px(light)))
+        # The nearest level of its own tells the brightness, for the area of a pixel here.
+        area = (pixel_nm * (1 << own) / other.level_0_nm) ** 2
+        magenta, green = (
+            np.clip(first / white, 0, 1),
+            np.clip(second / (other._white(grey, own) * area), 0, 1),
+        )
+        return np.stack([magenta, green, magenta], -1).astype(np.float32), 1.0
+
     def part(self, look: Look, box_nm: Box, side_px: int) -> tuple[Image, float]:
         """Draw a part ``(y0, x0, y1, x1)`` of the field, nm; returns the light and the white of `tile`.
 

@@ -52,10 +52,11 @@ def look_of(
     return Look(keep, drawing, colors, share, drift)
 
 
-def look_query(look: Look, source: Source, version: float) -> str:
+def look_query(look: Look, source: Source, version: float, second: str = "") -> str:
     """Return the query that `look_of` reads; ``version`` changes when the run's result does."""
     query = {"keep": look.filter, "drawing": look.drawing, "colors": look.colors}
     query |= {"percentile": f"{look.percentile:g}", "drift": "true" if look.is_corrected else "false"}
+    query |= {"second": second} if second else {}
     return urlencode({**query, "source": source, "version": version})
 
 
@@ -78,12 +79,22 @@ def add_result_routes(app: FastAPI, site: Site) -> None:
 
     @app.get("/api/tile/{job_id}/{level}/{row}/{column}")
     def tile(
-        job_id: str, level: int, row: int, column: int, look: Looked, source: Source = "localizations"
+        job_id: str,
+        level: int,
+        row: int,
+        column: int,
+        look: Looked,
+        source: Source = "localizations",
+        second: str = "",
     ) -> Response:
-        key = (look, level, row, column)
-        return drawn(
-            job_id, source, key, lambda painter: png(*painter.tile(look, level, row, column), look.colors)
-        )
+        def draw(painter: Painter) -> bytes:
+            if not second:
+                return png(*painter.tile(look, level, row, column), look.colors)
+            other = site.results.painter(site.store.load(second), "localizations")
+            return png(*painter.tile_with(other, look, level, row, column), look.colors)
+
+        key = (look, level, row, column, second)
+        return drawn(job_id, source, key, draw)
 
     @app.get("/api/section/{job_id}")
     def section(

@@ -12,6 +12,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -25,9 +26,11 @@ from autods.pipelines.shown_rows import Look, Rows
 from autods.pipelines.sorted_table import Source, has_table, is_sorted, open_sorted
 from autods.pipelines.tiles import Painter
 from autods.rendering import indexed, shaded
-from autods.web.jobs import Job
+from autods.web.jobs import Job, JobStore
+from autods.web.names import shown
 from autods.web.queue import SECRET_VARIABLES
 from autods.web.run_files import file_stat
+from autods.web.run_index import RunIndex
 
 #: Memory of finished pictures, and of what they are drawn from.
 _PICTURE_BYTES, _LIGHT_BYTES = 64 << 20, 384 << 20
@@ -36,6 +39,8 @@ _LONGEST_S = 1800.0
 _AT_ONCE = 1
 #: Runs that go on and are looked at.
 _MOST_LIVE = 8
+#: Runs that are offered as a second channel.
+_OFFERED = 50
 
 
 @dataclass
@@ -55,14 +60,41 @@ class Preparation:
 
 
 class Results:
-    """Painters of results and their latest pictures."""
+    """Painters of results and their latest pictures.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    store, index
+        The runs, and what is known of them.
+    """
+
+    def __init__(self, store: JobStore, index: RunIndex) -> None:
+        self._store, self._index = store, index
         self._light = Kept(_LIGHT_BYTES)
         self._pictures = Kept(_PICTURE_BYTES)
         self._preparing: dict[tuple[Path, Source], Preparation] = {}
         self._live: OrderedDict[Path, LivePicture] = OrderedDict()
         self._slots = asyncio.Semaphore(_AT_ONCE)
+
+    def load(self, job_id: str) -> Job:
+        """Read a run.
+
+        Raises
+        ------
+        UserError
+            If there is none of this name.
+        """
+        return self._store.load(job_id)
+
+    def others(self, job: Job) -> dict[str, str]:
+        """Return the latest finished runs beside one, by what people call them."""
+        done = (entry for entry in self._index.entries() if entry.view.status == "done")
+        named = {
+            entry.view.job.id: entry.notes.title or shown(entry.view.job.id)
+            for entry in islice(done, _OFFERED)
+        }
+        named.pop(job.id, None)
+        return named
 
     def sources(self, job: Job) -> list[Source]:
         """Return the tables that a run has."""

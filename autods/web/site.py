@@ -52,9 +52,9 @@ class Site:
     queue: Queue = field(init=False)
     presets: Presets = field(init=False)
     short_commands: ShortCommands = field(init=False)
+    results: Results = field(init=False)
     tensorboard: TensorBoard | None = field(init=False)
     movies: Movies = field(default_factory=Movies)
-    results: Results = field(default_factory=Results)
     _kept: dict[object, tuple[float, Any]] = field(default_factory=dict)
     _starting: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -62,6 +62,7 @@ class Site:
         self.store = JobStore(self.roots)
         self.index = RunIndex(self.store)
         self.queue = Queue(self.store, self.index)
+        self.results = Results(self.store, self.index)
         self.presets = Presets(self.store.folder / "presets.json")
         self.short_commands = ShortCommands(self.store.folder / SHORT_FOLDER)
         self.tensorboard = TensorBoard(self.store.folder) if self.is_local else None

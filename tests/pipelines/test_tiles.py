@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -149,6 +150,24 @@ def test_depths_have_colours_and_sides_only_in_3d(tmp_path: Path) -> None:
     ):
         with pytest.raises(UserError, match="no depths"):
             draw()
+
+
+def test_a_second_table_lies_where_it_is_in_the_full_frame(tmp_path: Path) -> None:
+    # Equally wide, since a coarse tile has one width for all.
+    found = dataclasses.replace(table(), uncertainty_xy_nm=np.full(4, 15.0))
+    first, second = (painter_of(run_of(tmp_path / name, found)) for name in ("a", "b"))
+    for level in (0, 2):
+        light, white = first.tile_with(second, Look(), level, 0, 0)
+        assert white == 1
+        likeness = np.corrcoef(light[..., 0].ravel(), light[..., 1].ravel())[0, 1]
+        assert likeness > 0.8, "the same table twice is white"
+    (tmp_path / "c").mkdir()
+    moved = {**REGION, "origin_px": [5, 5]}
+    write_parquet(table(), tmp_path / "c" / "localizations.parquet")
+    (tmp_path / "c" / "run.json").write_text(json.dumps({"results": {"region": moved}}))
+    sort_table(tmp_path / "c")
+    light, _ = first.tile_with(painter_of(tmp_path / "c"), Look("x > 2000"), 0, 0, 0)
+    assert [np.argmax(light[..., plane].sum(0)) for plane in (0, 1)] == pytest.approx([249, 249], abs=1)
 
 
 def test_exports_hold_what_is_seen_with_its_scale(tmp_path: Path) -> None:

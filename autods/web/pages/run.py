@@ -14,8 +14,9 @@ from autods.web.pages.stepper import Stepper
 from autods.web.progress3d import load_progress, save_progress
 from autods.web.routes import movie_address
 from autods.web.site import Site
+from autods.web.widgets.downloads import downloads
 from autods.web.widgets.layout import chip, duration_text, error_panel, later, page, panel, waiting
-from autods.web.widgets.result import downloads, show_result
+from autods.web.widgets.result import show_result
 
 _PERIOD_S = 1.0
 

@@ -6,7 +6,6 @@ import asyncio
 import dataclasses
 import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, get_args
 from urllib.parse import quote, urlencode
 
@@ -22,7 +21,7 @@ from autods.web.result_routes import COLORS, look_query, tile_address
 from autods.web.results import Results
 from autods.web.routes import file_address
 from autods.web.run_files import file_stat
-from autods.web.widgets.layout import later, problem, size_text
+from autods.web.widgets.layout import later, problem
 from autods.web.widgets.side_views import SideViews
 from autods.web.widgets.tile_viewer import TileViewer
 from autods.web.widgets.viewer import Box
@@ -36,20 +35,6 @@ _TITLES = {
 _SOURCES = {"localizations": "each localization", "linked": "linked: one a molecule and blink"}
 _PERCENTILES = (95.0, 100.0)
 _WAIT_S = 0.4
-_DOWNLOADS = (
-    ("localizations.csv", "ThunderSTORM table"),
-    ("localizations.hdf5", "Picasso table"),
-    ("localizations.yaml", "Picasso's description"),
-    ("localizations.parquet", "Parquet table"),
-    ("linked.csv", "linked table"),
-    ("drift.csv", "drift that was subtracted"),
-    ("reconstruction.tif", "picture for Fiji, with scale"),
-    ("preview.png", "picture to look at"),
-    ("psf.h5", "calibrated PSF"),
-    ("plan.yaml", "every setting and decision"),
-    ("run.json", "record of the run"),
-    ("log.txt", "log"),
-)
 
 
 @dataclass(frozen=True)
@@ -66,12 +51,15 @@ class Shown:
         Ranges of the sliders, by column.
     box
         The visible part, nm; None for the whole field.
+    second
+        Name of the run that is drawn over it in green; '' for none.
     """
 
     look: Look
     source: Source = "localizations"
     limits: tuple[tuple[str, float, float], ...] = ()
     box: Box | None = None
+    second: str = ""
 
     @property
     def filter(self) -> str:
@@ -99,6 +87,7 @@ class Shown:
                 get_args(Source)[get_args(Source).index(content["source"])],
                 tuple((str(name), float(low), float(high)) for name, low, high in content["limits"]),
                 None if box is None else (int(box[0]), int(box[1]), int(box[2]), int(box[3])),
+                str(content.get("second", "")),
             )
         except (ValueError, TypeError, KeyError, IndexError):
             return usual
@@ -247,8 +236,33 @@ class ResultPanel:
                 choice = ui.select(options, value=self._now.source, label="Table")
                 choice.props("dense outlined options-dense").style("min-width:14rem")
                 choice.on_value_change(lambda event: self._other_table(event.value))
+            others = {"": "no other run"} | self._results.others(self._job)
+            second = self._now.second if self._now.second in others else ""
+            self._second = ui.select(others, value=second, label="Second channel")
+            self._second.props("dense outlined options-dense").style("min-width:12rem;max-width:100%")
+            self._second.on_value_change(lambda event: self._other_run(str(event.value or "")))
+            self._two = ui.label("").classes("soft").props('role="status"')
             self._corrected = ui.switch("Drift subtracted", value=look.is_corrected, on_change=self._styled)
             self._corrected.set_visibility(self._painter.rows.has_drift)
+
+    async def _other_run(self, job_id: str) -> None:
+        """Draw another run over this one, once its table is sorted."""
+        self._two.set_text("")
+        if job_id:
+            try:
+                other = await run.io_bound(self._results.load, job_id)
+                assert other is not None
+                preparation = self._results.prepare(other, "localizations")
+                if preparation is not None:
+                    self._two.set_text("The other table is sorted first ...")
+                    await asyncio.wait([preparation.task])
+                    preparation.task.result()
+            except UserError as error:
+                self._problem.set_text(shown(str(error)))
+                return
+            self._two.set_text("magenta: this run, green: the other one, white: both")
+        self._now = dataclasses.replace(self._now, second=job_id)
+        self._apply()
 
     def _typed_filter(self) -> None:
         self._typed = ui.input(
@@ -328,8 +342,9 @@ class ResultPanel:
         total = len(self._painter.table)
         self._count.set_text(f"{count:,} of {total:,} localizations shown")
         look = dataclasses.replace(self._now.look, filter=text)
-        query = look_query(look, self._now.source, self._version)
-        depth = self._painter.table.depth_range_nm if look.colors == "depth" else None
+        query = look_query(look, self._now.source, self._version, self._now.second)
+        is_depth = look.colors == "depth" and not self._now.second
+        depth = self._painter.table.depth_range_nm if is_depth else None
         self._viewer.show(query, depth)
         if self._sides is not None:
             self._sides.show(query)
@@ -341,26 +356,6 @@ class ResultPanel:
     def _apply(self) -> None:
         self._remember()
         later(self._apply_async)
-
-
-def downloads(job: Job) -> None:
-    """Offer the files of a run."""
-    found = [(name, text, stat) for name, text in _DOWNLOADS if (stat := file_stat(job.folder, name))]
-    if not found:
-        ui.label("Files appear here as the run writes them.").classes("soft")
-    if file_stat(job.folder, "report.html"):
-        ui.link("Report: what was measured, chosen and found", file_address(job, "report.html"), new_tab=True)
-    with ui.element("table").classes("plain"), ui.element("tbody"):
-        for name, text, stat in found:
-            with ui.element("tr"):
-                with ui.element("td"):
-                    ui.link(name, file_address(job, name, download=True)).props(
-                        f'download="{Path(name).name}"'
-                    )
-                with ui.element("td"):
-                    ui.label(text).classes("soft")
-                with ui.element("td"):
-                    ui.label(size_text(stat.st_size)).classes("soft")
 
 
 def _chart(histogram: Histogram) -> dict[str, Any]:
