@@ -18,7 +18,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
-from scipy.special import ndtri
+from scipy.special import ndtr, ndtri
 
 from autods.estimation.spots import dilate, local_maxima, matched_filter
 
@@ -96,6 +96,7 @@ def pixel_levels(
     count: NDArray[np.int64],
     noise: NDArray[np.float32],
     psf_sigma_px: float,
+    clipped: tuple[float, float] | None = None,
 ) -> PixelLevels:
     """Estimate background and share of lit frames of each pixel.
 
@@ -107,6 +108,9 @@ def pixel_levels(
         (Y, X) standard deviation without emitters, in the unit of the values.
     psf_sigma_px
         PSF standard deviation, px: the share of lit frames does not vary faster.
+    clipped
+        Of a movie that is clipped: the floor, and a quantile that lies above it. The level is then the mean
+        of what clipping leaves of the noise.
     """
     scale = np.maximum(noise, np.float32(1e-12))
     share = np.zeros(noise.shape)
@@ -116,7 +120,13 @@ def pixel_levels(
         distance = ndimage.gaussian_filter(distance, _SHARE_SIGMAS * psf_sigma_px)
         share = np.maximum(share, np.interp(distance, *_spread_of_share(low, high)))
     read_at = _READ_AT if n_typical >= MIN_FRAMES else 0.4
+    if clipped is not None:
+        read_at = clipped[1]
     level = quantile(ordered, count, read_at * (1 - share)) - np.float32(ndtri(read_at)) * scale
+    if clipped is not None:
+        # Mean of max(floor, x) for normal x.
+        above = (level - clipped[0]) / scale
+        level = clipped[0] + scale * (np.exp(-0.5 * above**2) / math.sqrt(2 * math.pi) + above * ndtr(above))
     # Standard error of a normal quantile read from the unlit values.
     unlit = np.maximum(count * (1 - share), 1)
     height = math.exp(-0.5 * ndtri(read_at) ** 2) / math.sqrt(2 * math.pi)

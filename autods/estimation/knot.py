@@ -14,7 +14,13 @@ from scipy import ndimage
 
 from autods.estimation import backdrop
 from autods.estimation.noise import pixel_noise
-from autods.estimation.noise_model import NoiseModel, measured_variance, noisy_pixels, variance_by_level
+from autods.estimation.noise_model import (
+    NoiseModel,
+    clipped_quantiles,
+    measured_variance,
+    noisy_pixels,
+    variance_by_level,
+)
 from autods.estimation.validity import Validity
 
 #: How the background is found: `auto` weighs time against neighbourhood, `temporal` trusts each pixel's own
@@ -83,6 +89,8 @@ def measure_knot(
     ordered = np.sort(np.where(valid, frames - _trend(frames, valid), np.inf), axis=0)
     count = valid.sum(0)
     ordered[~np.isfinite(ordered)] = 0
+    floor_adu = validity.floor_adu
+    clipped = None if floor_adu is None else (floor_adu, clipped_quantiles(frames, floor_adu)[1])
     measured = measured_variance(frames, valid, consecutive, validity.floor_adu)
     usable = count > 0
     share = np.zeros(count.shape, np.float32)
@@ -95,7 +103,7 @@ def measure_knot(
 
     for _ in range(2):  # the noise follows from the background, and the background needs the noise
         noise = np.sqrt(variance_now())
-        pixels = backdrop.pixel_levels(ordered, count, noise, psf_sigma_px)
+        pixels = backdrop.pixel_levels(ordered, count, noise, psf_sigma_px, clipped)
         share = pixels.share
         background = _chosen(pixels, frames, valid, noise, psf_sigma_px, method)
     variance = variance_now()

@@ -105,12 +105,20 @@ def _clipped_variance(frames: NDArray[np.float32], floor: float) -> float:
     If a share f of the values lies at the floor, the quantile ``f + (1 - f) / 3`` lies
     ``z(f + (1 - f) / 3) - z(f)`` standard deviations above it.
     """
-    share = float((frames <= floor).mean())
-    share = min(max(share, 0.01), 0.97)
-    upper = share + (1 - share) / 3
-    distance = float(np.quantile(frames, upper)) - floor
+    share, upper = clipped_quantiles(frames, floor)
+    finite = frames[np.isfinite(frames)]
+    # Whole numbers stand for half a number on either side of them.
+    half = 0.5 if (finite == np.rint(finite)).all() else 0.0
+    spread = half * np.random.default_rng(0).uniform(-1, 1, finite.shape)
+    distance = float(np.quantile(finite + spread, upper)) - floor - half
     step = float(ndtri(upper) - ndtri(share))
     return max((distance / step) ** 2, 0.25)
+
+
+def clipped_quantiles(frames: NDArray[np.float32], floor: float) -> tuple[float, float]:
+    """Return the share of values at a floor, and a quantile of all that lies well above it."""
+    share = min(max(float((frames <= floor).mean()), 0.01), 0.97)
+    return share, share + (1 - share) / 3
 
 
 def variance_by_level(

@@ -133,6 +133,9 @@ class Scene:
             raise UserError(f"background is {method!r}: use one of {', '.join(METHODS)}")
         self.movie, self.method, self.psf_sigma_px = movie, method, psf_sigma_px
         self.validity = validity or Validity.measure(movie)
+        floor_adu = self.validity.floor_adu
+        if noise is not None and floor_adu is not None and floor_adu < float(np.mean(noise.zero)):
+            noise = None  # the background was subtracted: the level no longer tells the noise
         self._model = noise
         self._sketch: Scene | None = None
         self._course: Course | None = None

@@ -189,6 +189,20 @@ def test_pixels_that_measure_nothing_are_told_and_spoil_nothing(kind):
     assert np.array_equal(white, WhiteMovie(scene).read(0, 60))
 
 
+@pytest.mark.parametrize("level", [-4.0, -2.0, 0.5, 2.0, 5.0])
+@pytest.mark.parametrize("known", [True, False], ids=["camera known", "camera unknown"])
+def test_a_subtracted_background_that_was_clipped_leaves_noise_and_level(level, known):
+    """Up to eight of ten values are cut off at 0; a camera's offset says nothing of such a movie."""
+    rng = np.random.default_rng(0)
+    values = np.rint(rng.poisson(20.0, (100, *SHAPE)) - 20.0 + level + light(rng, 100, 3)).clip(0)
+    camera = Camera(offset_adu=100.0)
+    movie = ArrayMovie(values.astype(np.uint16))
+    seen = Scene(movie, NoiseModel.of_camera(camera) if known else None)(40, 60)
+    empty = np.rint(rng.poisson(20.0, (400, *SHAPE)) - 20.0 + level).clip(0)
+    assert np.median(seen.background) == pytest.approx(empty.mean(), abs=0.3)
+    assert np.median(seen.noise) == pytest.approx(np.sqrt(20.0), rel=0.15 if level > -3 else 0.25)
+
+
 def test_clipped_and_saturated_movies_are_named():
     rng = np.random.default_rng(7)
     frames = expose(rng, 20 + light(rng, 30, 5))
