@@ -89,6 +89,7 @@ def check_same_bytes(command: str, folder: Path, tmp_path: Path) -> None:
     assert by_hand == (folder / "localizations.csv").read_bytes()
 
 
+@pytest.mark.slow
 def test_a_trial_shows_what_is_found_and_follows_the_threshold(browser: Browser, server: Server) -> None:
     with visit(browser, server.url(f"/movie?path={server.data / 'movie.tif'}")) as page:
         page.get_by_role("button", name="Try").click()
@@ -108,6 +109,7 @@ def test_a_trial_shows_what_is_found_and_follows_the_threshold(browser: Browser,
         assert float(page.locator('[data-key="decode.threshold"]').input_value()) > 0.25
 
 
+@pytest.mark.slow
 def test_reload_stop_and_resume(browser: Browser, server: Server) -> None:
     frames = tifffile.imread(server.data / "movie.tif")
     tifffile.imwrite(

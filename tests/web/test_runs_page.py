@@ -20,6 +20,7 @@ def browser() -> Iterator[Browser]:
         yield opened
 
 
+@pytest.mark.slow
 def test_runs_are_named_found_compared_and_removed(browser: Browser, server: Server) -> None:
     first, second = (result_of(server, number) for number in (1000, 2000))
     # As wide as a phone.
@@ -49,6 +50,7 @@ def test_runs_are_named_found_compared_and_removed(browser: Browser, server: Ser
     assert len(list((runs / ".trash").iterdir())) == 1
 
 
+@pytest.mark.slow
 def test_entries_live_on_the_server(browser: Browser, server: Server) -> None:
     address = server.url(f"/movie?path={server.data / 'movie.tif'}")
     entry = '[data-key="camera.qe"]'

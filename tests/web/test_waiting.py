@@ -102,6 +102,7 @@ def test_each_movie_waits_for_itself_alone(tmp_path: Path, monkeypatch: pytest.M
     asyncio.run(visits())
 
 
+@pytest.mark.slow
 def test_two_clicks_and_two_tabs_start_one_run(browser: Browser, server: Server) -> None:
     address = server.url(f"/movie?path={server.data / 'movie.tif'}")
     before = len(server.runs)
@@ -125,6 +126,7 @@ def loaded(page: Page) -> str:
     return pane.get_attribute("data-loaded") or ""
 
 
+@pytest.mark.slow
 def test_a_result_is_filtered_zoomed_and_kept_over_a_reload(browser: Browser, server: Server) -> None:
     name = result_of(server, 200_000, is_3d=True)
     with visit(browser, server.url(f"/run/{name}")) as page:
