@@ -24,6 +24,10 @@ _log = logging.getLogger(__name__)
 _START_BLUR_NM = 80.0
 #: Lengths are optimised in units of 100 nm, so that one learning rate suits them.
 _UNIT_NM = 100.0
+#: Of the slices in a step, every so many tell how much light is outside.
+_CONTAINED_STRIDE = 3
+#: Root of the amplitude's fall towards the rim at the start, as an exponent.
+_START_FALL = 0.2
 
 
 @dataclass(frozen=True)
@@ -52,8 +56,8 @@ class RetrievalSettings:
     smoothness
         Weight of the roughness (second differences) of the free phase and of the amplitude.
     containment
-        Weight, relative to the misfit, of the light that the model puts outside of the cut-out, which the
-        data do not show: a free phase would scatter as much of it there as it likes.
+        Weight of the light that the phase puts outside of the cut-out, which the data do not show: a free
+        phase would scatter as much of it there as it likes.
     pupil_px
         Pupil samples a side; None chooses the fewest that keep the image from repeating.
     """
@@ -67,7 +71,7 @@ class RetrievalSettings:
     fit_amplitude: bool = False
     supercritical: bool | None = None
     smoothness: float = 1e-2
-    containment: float = 1.0
+    containment: float = 0.02
     pupil_px: int | None = None
 
 
@@ -186,7 +190,7 @@ class PupilFit:
             "position": torch.zeros(3),
             "log_blur": torch.tensor(math.log(_START_BLUR_NM / _UNIT_NM)),
             "phase": start.clone(),
-            "apodisation": torch.zeros(2),
+            "apodisation": torch.full((2,), _START_FALL),
             "log_amplitude": torch.zeros(count, count),
         }
 
@@ -197,17 +201,24 @@ class PupilFit:
 
     def amplitude(self) -> Tensor:
         """Pupil amplitude (P, P): a fall towards the rim, and a free one where that is fitted."""
-        fall = torch.tensordot(self.parameters["apodisation"], self._radial, 1)
-        return torch.exp(self.parameters["log_amplitude"] + fall)
+        fall = torch.tensordot(self.parameters["apodisation"].square(), self._radial, 1)
+        return torch.exp(self.parameters["log_amplitude"] - fall)
 
-    def images(self, slices: Tensor) -> Tensor:
-        """Model images (n, S, S) of some slices, for one photon each."""
+    def _light_outside(self, slices: Tensor) -> Tensor:
+        """Share of the light outside of the cut-out, of which the phase alone is to answer.
+
+        The pupil's amplitude would gain by a smaller aperture, which changes the depth of focus.
+        """
+        return 1 - self.images(slices, self.amplitude().detach()).sum((1, 2)).mean()
+
+    def images(self, slices: Tensor, amplitude: Tensor | None = None) -> Tensor:
+        """Model images (n, S, S) of some slices, for one photon each; with another pupil amplitude."""
         position = self.parameters["position"] * _UNIT_NM
         depth = self.scan.depth_nm[slices]
         xyz = torch.cat([position[:2].expand(len(slices), 2), depth[:, None]], 1)
         state = {
             "phase": self.total_phase(),
-            "amplitude": self.amplitude(),
+            "amplitude": self.amplitude() if amplitude is None else amplitude,
             "blur_sigma_nm": torch.exp(self.parameters["log_blur"]) * _UNIT_NM,
         }
         focus = self.scan.nfp_nm[slices] + position[2]
@@ -221,11 +232,8 @@ class PupilFit:
         scale, offset = linear_fit(images, data, weight)
         residual = data - scale[:, None, None] * images - offset[:, None, None]
         penalty = _roughness(self.parameters["phase"]) + _roughness(self.parameters["log_amplitude"])
-        outside = 1 - images.sum((1, 2)).mean()
-        misfit = (weight * residual**2).mean()
-        # In proportion to the misfit: what the data do show is not given up for it.
-        contained = misfit * (1 + self.settings.containment * outside)
-        return contained + self.settings.smoothness * penalty
+        loss = (weight * residual**2).mean() + self.settings.smoothness * penalty
+        return loss + self.settings.containment * self._light_outside(slices[::_CONTAINED_STRIDE])
 
     def descend(
         self, rates: dict[str, float], steps: int, slices: Tensor, generator: np.random.Generator

@@ -73,7 +73,7 @@ class ModuleConfig:
 class TrainerConfig:
     """Length of the training."""
 
-    max_steps: int = MISSING
+    max_steps: int | None = MISSING
     max_minutes: float | None = MISSING
     patience: int | None = MISSING
     adapt_minutes: float = MISSING

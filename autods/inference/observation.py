@@ -112,6 +112,17 @@ class Observation:
         )
 
     @classmethod
+    def of_light(cls, light: Tensor, noise_std: Tensor, camera: Camera) -> Observation:
+        """Take light (T, Y, X) in photons without any background, under noise of that deviation (T,)."""
+        return cls(
+            light,
+            torch.zeros_like(light),
+            noise_std.square()[:, None, None].expand_as(light).contiguous(),
+            torch.ones_like(light, dtype=torch.bool),
+            camera.excess_noise_factor / camera.qe,
+        )
+
+    @classmethod
     def concatenate(cls, parts: Sequence[Observation]) -> Observation:
         """Join frames of one movie."""
         return cls(
@@ -120,6 +131,13 @@ class Observation:
             torch.cat([part.variance for part in parts]),
             torch.cat([part.valid for part in parts]),
             parts[0].shot,
+        )
+
+    def window(self, y0: int, x0: int, side_px: int) -> Observation:
+        """Return a square part of the frames."""
+        here = (slice(None), slice(y0, y0 + side_px), slice(x0, x0 + side_px))
+        return Observation(
+            self.light[here], self.background[here], self.variance[here], self.valid[here], self.shot
         )
 
     def variance_under(self, light: Tensor) -> Tensor:

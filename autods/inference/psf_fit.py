@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from autods.inference.joint_errors import joint_variances
 from autods.inference.linear_fit import scatter, solve, tents
 from autods.inference.observation import Observation
 from autods.inference.psf_windows import PsfWindows
@@ -73,8 +74,8 @@ class PsfFit:
     background, background_std
         Background under the emitter and the standard deviation of its noise, photons per pixel.
     uncertainty_px, uncertainty_z_nm
-        Standard error per lateral axis and axially: the Cramer-Rao bound, with the prior's information where
-        there is one, and the PSF's own error; infinite without photons.
+        Standard error per lateral axis and axially: the Cramer-Rao bound beside the neighbours, with the
+        prior's information where there is one, and the PSF's own error; infinite without photons.
     significance
         Photons over the bound of their standard error.
     """
@@ -287,8 +288,12 @@ class _Fit:
         if self.fitter.refine:
             fisher[:, [0, 1, 2], [0, 1, 2]] += self.precision.double()
         known = self.photons > 0
-        covariance = _inverse(torch.where(known[:, None, None], fisher, torch.eye(5).to(fisher)))
-        error = covariance.diagonal(dim1=1, dim2=2).clamp_min(0).sqrt()
+        fisher = torch.where(known[:, None, None], fisher, torch.eye(5).to(fisher))
+        # Light of its own makes an emitter significant, however near another is.
+        alone = _inverse(fisher)[:, 3, 3].clamp_min(0).sqrt()
+        error = (
+            joint_variances(fisher, slopes, weight, windows.corner, windows.frame, known).clamp_min(0).sqrt()
+        )
         unknown = torch.full_like(error[:, 0], torch.inf)
         lateral = (0.5 * (error[:, 0] ** 2 + error[:, 1] ** 2)).sqrt() / pixel_nm
         centre = windows.pixel[:, self.fitter.size_px // 2, self.fitter.size_px // 2]
@@ -301,7 +306,7 @@ class _Fit:
             noise.sqrt(),
             torch.where(known, lateral, unknown),
             torch.where(known, error[:, 2], unknown),
-            torch.where(known, 1 / error[:, 3].clamp_min(1e-12), 0),
+            torch.where(known, 1 / alone.clamp_min(1e-12), 0),
         ]
         return np.asarray(torch.stack([row.double() for row in rows]).cpu().numpy(), np.float64)
 

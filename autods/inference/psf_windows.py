@@ -36,6 +36,8 @@ class PsfWindows:
     ----------
     xyz
         (N, 3) the present positions.
+    corner
+        (N, 2) column and row of the pixel in the windows' middle.
     pixel
         (N, S, S) index of the windows' pixels into the flat block.
     inside
@@ -55,9 +57,9 @@ class PsfWindows:
         _, height, width = shape
         self.frame, self.xyz = frame, xyz
         self.size_px, self.pixel_size_nm = size_px, pixel_size_nm
-        self._corner = xyz[:, :2].floor()
+        self.corner = xyz[:, :2].floor()
         grid = torch.arange(size_px, device=xyz.device) - size_px // 2
-        column, row = (self._corner[:, axis, None].long() + grid for axis in (0, 1))
+        column, row = (self.corner[:, axis, None].long() + grid for axis in (0, 1))
         inside = ((row >= 0) & (row < height))[:, :, None] & ((column >= 0) & (column < width))[:, None, :]
         start = (frame[:, None] * height + row.clamp(0, height - 1)) * width
         self.inside = inside.to(xyz.dtype)
@@ -91,10 +93,10 @@ class PsfWindows:
         """Return the PSF that each emitter has at its place."""
         if not isinstance(psf, FieldPSF):
             return psf
-        x, y = ((self._corner[:, axis] + 0.5 + self._origin_px[axis]) * self.pixel_size_nm for axis in (0, 1))
+        x, y = ((self.corner[:, axis] + 0.5 + self._origin_px[axis]) * self.pixel_size_nm for axis in (0, 1))
         return psf.placed(x, y)
 
     def _local_nm(self) -> Tensor:
         """Positions (N, 3) from the middle of the windows, nm."""
-        lateral = (self.xyz[:, :2] - self._corner - 0.5) * self.pixel_size_nm
+        lateral = (self.xyz[:, :2] - self.corner - 0.5) * self.pixel_size_nm
         return torch.cat([lateral, self.xyz[:, 2:]], 1)

@@ -24,10 +24,17 @@ from autods.inference.observation import Observation
 from autods.inference.psf_fit import PsfFitter
 from autods.io.movie import CroppedMovie, Movie, check_frames
 from autods.io.tables import read_table
-from autods.optics import PSFModel, PupilPSF
 from autods.optics.extent import peak_per_photon
-from autods.optics.turned import REVERSED_SCAN, TURNS, TurnedPSF, of_reversed_scan
-from autods.pipelines import figures3d, measure3d, outputs, outputs3d, psf_source, train3d, trial3d
+from autods.pipelines import (
+    figures3d,
+    first_pass3d,
+    measure3d,
+    outputs,
+    outputs3d,
+    psf_source,
+    train3d,
+    trial3d,
+)
 from autods.pipelines.blocks import Columns, OnShare, each_block, merge
 from autods.pipelines.finish import Finished, drift_digest, finish
 from autods.pipelines.inputs import (
@@ -45,7 +52,7 @@ from autods.pipelines.psf_source import KnownPsf
 from autods.pipelines.settings import FinishSettings, camera_inputs, rows_to_plan
 from autods.pipelines.settings3d import Localize3DSettings
 from autods.pipelines.streaming import block_length
-from autods.pipelines.streaming3d import VolumeLocalizer
+from autods.pipelines.streaming3d import Finder, VolumeLocalizer
 from autods.runs.chunks import ChunkStore
 from autods.runs.provenance import digest_file, to_json
 from autods.runs.record import Progress, RunRecord, Stage, is_finished, no_progress
@@ -132,14 +139,6 @@ def _check(movie: Movie) -> None:
     check_frames(np.concatenate([movie.read(t, t + 1) for t in chosen]), movie.path)
 
 
-def _turned(known: KnownPsf) -> dict[str, PSFModel]:
-    """Return the PSFs that a stack read the wrong way gives, by name."""
-    turned: dict[str, PSFModel] = {name: TurnedPSF(known.model, name, known.z_range_nm) for name in TURNS}
-    if isinstance(known.model, PupilPSF) and float(known.model.nfp_nm) != 0:
-        turned[REVERSED_SCAN] = of_reversed_scan(known.model)
-    return turned
-
-
 def _hashable(settings: Localize3DSettings) -> Localize3DSettings:
     """Leave out what the key holds otherwise or does not depend on."""
     psf = dataclasses.replace(settings.psf, formula=None, beads=None, run=None, file=Path())
@@ -216,7 +215,9 @@ class _Run:
         extent = Extent.of(known)
         measured = None
         if settings.psf.run is None:
-            measured = self._stage("snr", settings.snr, lambda _: self._measure_snr(movie, known, background))
+            measured = self._stage(
+                "snr", settings.snr, lambda _: self._measure_snr(movie, known, extent, background)
+            )
             if not reaches("train"):
                 return None
         model = ModelStage(self.stages, settings.training, self.folder, self.camera, self.device)
@@ -280,15 +281,25 @@ class _Run:
             device=self.device,
         )
 
-    def _measure_snr(self, movie: LightMovie, known: KnownPsf, background: dict[str, Any]) -> dict[str, Any]:
-        figure = self.stages.figure("snr")
-        return measure3d.measure_snr(
-            movie, known, self.settings.snr, self.instrument.camera, background, figure
-        )
+    def _measure_snr(
+        self, movie: LightMovie, known: KnownPsf, extent: Extent, background: dict[str, Any]
+    ) -> dict[str, Any]:
+        finder = train3d.shipped_finder(known, extent, self.device)
+        localizer = self._with_fit(finder, known, extent, passes=2)
+        windows = first_pass3d.windows(self.part.shape, extent.render_px)
+        looked = [self._observe(movie.scene, t, t + 1).window(y0, x0, side) for t, y0, x0, side in windows]
+        observation = Observation.concatenate(looked)
+        population = first_pass3d.measure_population(observation, localizer, known, extent, self.camera)
+        figure, camera = self.stages.figure("snr"), self.instrument.camera
+        return measure3d.measure_snr(movie, known, self.settings.snr, camera, background, figure, population)
 
     def _localizer(self, known: KnownPsf, extent: Extent) -> VolumeLocalizer:
         settings = self.settings
         finder = train3d.load_finder(self.folder, known, extent, settings.threshold, self.device)
+        return self._with_fit(finder, known, extent, settings.passes)
+
+    def _with_fit(self, finder: Finder, known: KnownPsf, extent: Extent, passes: int) -> VolumeLocalizer:
+        settings = self.settings
         fast = known.over_field(extent.fit_px)
         if isinstance(fast, torch.nn.Module):
             fast.to(self.device)
@@ -300,7 +311,7 @@ class _Run:
             origin_px=(float(self.part.origin_px[1]), float(self.part.origin_px[0])),
             error=known.error,
         )
-        return VolumeLocalizer(finder, fitter, settings.significance, settings.passes)
+        return VolumeLocalizer(finder, fitter, settings.significance, passes)
 
     def _test(
         self,
@@ -315,9 +326,9 @@ class _Run:
 
         def compute(_: Stage) -> dict[str, Any]:
             # A network that was trained for the PSF knows no other.
+            others = trial3d.turned_psfs(known) if train3d.is_told(self.folder) else {}
             turned = {
-                name: self._localizer(replace(known, model=model), extent)
-                for name, model in (_turned(known).items() if train3d.is_told(self.folder) else ())
+                name: self._localizer(replace(known, model=model), extent) for name, model in others.items()
             }
             chosen = trial3d.chosen_frames(self.part.shape[0])
             observation = Observation.concatenate([self._observe(scene, t, t + 1) for t in chosen])

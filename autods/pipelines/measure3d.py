@@ -41,6 +41,8 @@ _MEAN_SHARE = 0.4
 #: The densest training frames hold this many times the mean, for samples are not even.
 _CROWDING = 4.0
 _MAX_DENSITY_PER_UM2 = 5.0
+#: Where the bright half that is trained for begins and ends, and the dimmest, in deviations of the logarithm.
+_MIDDLE, _BRIGHT, _DIM = -0.3, 2.3, -2.5
 #: Peak of the dimmest emitters that are trained for, over the noise; share of the brightest at least.
 _DIMMEST_PEAK, _DIMMEST_SHARE = 2.0, 0.03
 
@@ -69,6 +71,27 @@ class Extent:
             for share in (FIT_SHARE, RENDER_SHARE)
         ]
         return cls(max(sides[0], 9), max(sides[1], 11))
+
+
+@dataclass(frozen=True)
+class Population:
+    """Emitters of a movie in a frame: their density, and a log-normal distribution of their photons.
+
+    Parameters
+    ----------
+    density_per_um2
+        Emitters per um^2.
+    median_photons, log_width
+        Median and standard deviation of the logarithm.
+    """
+
+    density_per_um2: float
+    median_photons: float
+    log_width: float
+
+    def photons(self, deviations: float) -> float:
+        """Return the photons of an emitter so many standard deviations above the median."""
+        return self.median_photons * math.exp(deviations * self.log_width)
 
 
 def measure_background(movie: LightMovie, figure: Path) -> dict[str, Any]:
@@ -103,6 +126,7 @@ def measure_snr(
     camera: Camera,
     background: dict[str, Any],
     figure: Path,
+    population: Population | None = None,
 ) -> dict[str, Any]:
     """Measure noise, photons and density, and say what to train for.
 
@@ -120,6 +144,9 @@ def measure_snr(
         From `measure_background`.
     figure
         File of the figure.
+    population
+        What a first pass found, which then tells photons and density; None for what the pixels' statistics
+        tell.
     """
     peak = peak_per_photon(known.model, *known.z_range_nm)
     found = characterise(movie, peak, settings.region, settings.size_px, settings.max_pixel_value)
@@ -139,6 +166,10 @@ def measure_snr(
     noise_low, noise_high = _noise_range(background)
     photons_range = [factor * brightest for factor in PHOTON_WIDENING]
     dimmest = max(_DIMMEST_PEAK * noise_low / peak, _DIMMEST_SHARE * brightest)
+    if population is not None and settings.max_pixel_value is None:
+        brightest, density = population.photons(_BRIGHT), population.density_per_um2
+        photons_range = [population.photons(_MIDDLE), brightest]
+        dimmest = max(_DIMMEST_PEAK * noise_low / peak, population.photons(_DIM))
     figures3d.save_snr(movie, found, figure)
     return {
         "region": list(found.region.box),
@@ -155,6 +186,7 @@ def measure_snr(
         "photons_range": photons_range,
         "dimmest_photons": min(dimmest, photons_range[0]),
         "density_per_um2": density,
+        "population": None if population is None else vars(population),
     }
 
 

@@ -97,7 +97,7 @@ class ModelStage:
             "conditions": conditions,
             "start": train3d.start_digest(settings),
         }
-        more: dict[str, Any] = {"files": (card,), "total": settings.max_steps, "limit_s": limit_s}
+        more: dict[str, Any] = {"files": (card,), "total": settings.steps, "limit_s": limit_s}
         self.stages.run("train", to_json(depends), compute, **more)
 
     def _take(self, source: Path) -> None:

@@ -17,6 +17,8 @@ Family = Literal["mixture", "voxels", "universal"]
 
 #: Photons of a localization, in standard errors, where nothing is given.
 MIN_SIGNIFICANCE = 3.0
+#: Steps that no time limit allows.
+_ENDLESS = 1_000_000
 #: The stages in their order; each depends on those before it.
 STAGES = ("calibrate", "background", "snr", "train", "test", "localize")
 
@@ -108,7 +110,7 @@ class TrainingSettings:
         Of the family ``universal``: how long the shipped network goes on learning for the PSF; 0 takes it as
         it is.
     max_steps, max_minutes, patience
-        See :func:`autods.training.fit.fit`.
+        See :func:`autods.training.fit.fit`; without steps the training lasts as long as the minutes say.
     learning_rate
         Peak of the learning rate.
     warm_start
@@ -124,7 +126,7 @@ class TrainingSettings:
     batch_size: int = 16
     batches_per_epoch: int = 150
     validation_batches: int = 8
-    max_steps: int = 1800
+    max_steps: int | None = None
     max_minutes: float | None = 15.0
     patience: int | None = None
     adapt_minutes: float = 0.0
@@ -137,9 +139,16 @@ class TrainingSettings:
             raise UserError(f"family={self.family}: use mixture, voxels or universal")
         if self.adapt_minutes < 0:
             raise UserError(f"training: adapt_minutes={self.adapt_minutes:g} must not be negative")
-        for name in ("width", "n_slices", "size_px", "batch_size", "batches_per_epoch", "max_steps"):
+        for name in ("width", "n_slices", "size_px", "batch_size", "batches_per_epoch", "steps"):
             if getattr(self, name) < 1:
                 raise UserError(f"training: {name}={getattr(self, name)} must be at least 1")
+        if self.max_steps is None and self.max_minutes is None:
+            raise UserError("training: give trainer.max_minutes or trainer.max_steps: it would never end")
+
+    @property
+    def steps(self) -> int:
+        """Optimizer steps at most."""
+        return _ENDLESS if self.max_steps is None else self.max_steps
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from autods.simulation import VolumeConditions
 from autods.training import LocalizationModule, SimulatedDataModule
 from autods.training.export import export_model
 from autods.training.fit import TRAINING_FILE, claim_folder, fit, warm_start
-from autods.zoo.card import CARD_FILE, read_card
+from autods.zoo.card import CARD_FILE, ModelCard, read_card
 from autods.zoo.registry import WEIGHTS_FILE
 
 logger = logging.getLogger(__name__)
@@ -128,7 +128,7 @@ def train(
         data,
         out,
         resume=claim_folder(out, key),
-        max_steps=settings.max_steps,
+        max_steps=settings.steps,
         max_minutes=settings.max_minutes,
         patience=settings.patience,
         accelerator="gpu" if device.type == "cuda" else device.type,
@@ -184,15 +184,26 @@ def load_finder(
     """Load the model of a run folder; one of the family ``universal`` is told the PSF."""
     card = read_card(folder / MODEL_FOLDER / CARD_FILE)
     if card.family == UNIVERSAL:
-        return ToldPsfLocalizer.from_card(
-            card,
-            known.over_field(extent.render_px),
-            known.z_range_nm,
-            extent.render_px,
-            threshold=threshold,
-            device=device,
-        )
+        return _told_finder(card, known, extent, threshold, device)
     return TrainedFinder(Localizer.from_card(card, threshold=threshold, device=device))
+
+
+def shipped_finder(known: KnownPsf, extent: Extent, device: torch.device) -> Finder:
+    """Load the shipped network and tell it the PSF."""
+    return _told_finder(read_card(models_dir() / UNIVERSAL / CARD_FILE), known, extent, None, device)
+
+
+def _told_finder(
+    card: ModelCard, known: KnownPsf, extent: Extent, threshold: float | None, device: torch.device
+) -> Finder:
+    return ToldPsfLocalizer.from_card(
+        card,
+        known.over_field(extent.render_px),
+        known.z_range_nm,
+        extent.render_px,
+        threshold=threshold,
+        device=device,
+    )
 
 
 def start_digest(settings: TrainingSettings) -> str:

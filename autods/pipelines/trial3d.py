@@ -9,13 +9,13 @@ from typing import Any, TypeGuard
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from autods.core import Camera, LocalizationTable
 from autods.inference.observation import Observation
 from autods.metrics.detection import detection_metrics
 from autods.metrics.matching import match
-from autods.optics import PSFModel, crlb
+from autods.optics import PSFModel, PupilPSF, crlb
+from autods.optics.turned import REVERSED_SCAN, TURNS, TurnedPSF, of_reversed_scan
 from autods.pipelines import figures3d
 from autods.pipelines.measure3d import Extent, photon_simulator
 from autods.pipelines.psf_source import KnownPsf
@@ -29,6 +29,14 @@ _SEED = 20_001
 #: A turned PSF is the better one when it leaves less than this share of what the PSF itself leaves, and a
 #: PSF is doubted when it explains less than this share of what it explains in simulated frames.
 _LEFT, _SHARE = 0.7, 0.5
+
+
+def turned_psfs(known: KnownPsf) -> dict[str, PSFModel]:
+    """Return the PSFs that a stack read the wrong way gives, by name."""
+    turned: dict[str, PSFModel] = {name: TurnedPSF(known.model, name, known.z_range_nm) for name in TURNS}
+    if isinstance(known.model, PupilPSF) and float(known.model.nfp_nm) != 0:
+        turned[REVERSED_SCAN] = of_reversed_scan(known.model)
+    return turned
 
 
 def try_simulated(
@@ -52,7 +60,7 @@ def try_simulated(
     simulator = photon_simulator(known, extent, camera, device)
     counts = simulator(scenes, (side, side), torch.Generator(device).manual_seed(_SEED))
     assert scenes.noise_std is not None
-    observation = _simulated_observation(counts / camera.qe, scenes.noise_std, camera)
+    observation = Observation.of_light(counts / camera.qe, scenes.noise_std, camera)
     columns = localizer(observation)
     truth = _truth(scenes, side * conditions.pixel_size_nm)
     found = LocalizationTable.build(**columns)
@@ -80,17 +88,6 @@ def try_simulated(
     }
     return results, figures3d.SimulatedExample.choose(
         observation.light.cpu().numpy(), truth, found, conditions.pixel_size_nm
-    )
-
-
-def _simulated_observation(frames: Tensor, noise_std: Tensor, camera: Camera) -> Observation:
-    """Return simulated frames without background (T, Y, X), of normal noise of that deviation (T,)."""
-    return Observation(
-        frames,
-        torch.zeros_like(frames),
-        noise_std.square()[:, None, None].expand_as(frames).contiguous(),
-        torch.ones_like(frames, dtype=torch.bool),
-        camera.excess_noise_factor / camera.qe,
     )
 
 

@@ -43,7 +43,6 @@ def test_a_preset_states_what_it_changes(preset: str) -> None:
     config = compose_checked("localize3d", [f"preset={preset}"])
     usual = TrainingSettings()
     assert config.network.args.width == 64
-    assert config.trainer.max_steps > usual.max_steps
     assert config.trainer.max_minutes != usual.max_minutes
 
 
