@@ -46,7 +46,7 @@ from autods.pipelines.inputs import (
     resolve_instrument,
     with_measured,
 )
-from autods.pipelines.measure3d import Extent
+from autods.pipelines.measure3d import Extent, Population
 from autods.pipelines.model_stage import ModelStage
 from autods.pipelines.psf_source import KnownPsf
 from autods.pipelines.settings import FinishSettings, camera_inputs, rows_to_plan
@@ -284,19 +284,20 @@ class _Run:
     def _measure_snr(
         self, movie: LightMovie, known: KnownPsf, extent: Extent, background: dict[str, Any]
     ) -> dict[str, Any]:
-        finder = train3d.shipped_finder(known, extent, self.device)
-        localizer = self._with_fit(finder, known, extent, passes=2)
-        windows = first_pass3d.windows(self.part.shape, extent.render_px)
-        looked = [self._observe(movie.scene, t, t + 1).window(y0, x0, side) for t, y0, x0, side in windows]
-        observation = Observation.concatenate(looked)
-        population = first_pass3d.measure_population(observation, localizer, known, extent, self.camera)
-        figure, camera = self.stages.figure("snr"), self.instrument.camera
-        return measure3d.measure_snr(movie, known, self.settings.snr, camera, background, figure, population)
+        def first_pass() -> Population | None:
+            finder = train3d.shipped_finder(known, extent, self.device)
+            localizer = self._with_fit(finder, known, extent, passes=2)
+            windows = first_pass3d.windows(self.part.shape, extent.render_px)
+            looked = [self._observe(movie.scene, t, t + 1).window(y, x, side) for t, y, x, side in windows]
+            seen = Observation.concatenate(looked)
+            return first_pass3d.measure_population(seen, localizer, known, extent, self.camera)
+
+        wanted, camera, figure = self.settings.snr, self.instrument.camera, self.stages.figure("snr")
+        return measure3d.measure_snr(movie, known, wanted, camera, background, figure, first_pass)
 
     def _localizer(self, known: KnownPsf, extent: Extent) -> VolumeLocalizer:
-        settings = self.settings
-        finder = train3d.load_finder(self.folder, known, extent, settings.threshold, self.device)
-        return self._with_fit(finder, known, extent, settings.passes)
+        finder = train3d.load_finder(self.folder, known, extent, self.settings.threshold, self.device)
+        return self._with_fit(finder, known, extent, self.settings.passes)
 
     def _with_fit(self, finder: Finder, known: KnownPsf, extent: Extent, passes: int) -> VolumeLocalizer:
         settings = self.settings

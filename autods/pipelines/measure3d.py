@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -126,7 +127,7 @@ def measure_snr(
     camera: Camera,
     background: dict[str, Any],
     figure: Path,
-    population: Population | None = None,
+    first_pass: Callable[[], Population | None],
 ) -> dict[str, Any]:
     """Measure noise, photons and density, and say what to train for.
 
@@ -144,9 +145,9 @@ def measure_snr(
         From `measure_background`.
     figure
         File of the figure.
-    population
-        What a first pass found, which then tells photons and density; None for what the pixels' statistics
-        tell.
+    first_pass
+        Finds the population that tells photons and density, unless the brightest pixel's value is given;
+        where it finds too little, the pixels' statistics tell.
     """
     peak = peak_per_photon(known.model, *known.z_range_nm)
     found = characterise(movie, peak, settings.region, settings.size_px, settings.max_pixel_value)
@@ -166,7 +167,8 @@ def measure_snr(
     noise_low, noise_high = _noise_range(background)
     photons_range = [factor * brightest for factor in PHOTON_WIDENING]
     dimmest = max(_DIMMEST_PEAK * noise_low / peak, _DIMMEST_SHARE * brightest)
-    if population is not None and settings.max_pixel_value is None:
+    population = first_pass() if settings.max_pixel_value is None else None
+    if population is not None:
         brightest, density = population.photons(_BRIGHT), population.density_per_um2
         photons_range = [population.photons(_MIDDLE), brightest]
         dimmest = max(_DIMMEST_PEAK * noise_low / peak, population.photons(_DIM))
