@@ -85,24 +85,12 @@ def write_movie(
     seed
         Of all draws.
     """
-    rng, pixel_nm = np.random.default_rng(seed), psf.pixel_size_nm
+    pixel_nm = psf.pixel_size_nm
     margin = region_px // 2
-    low_nm, high_nm = -margin * pixel_nm, (size_px + margin) * pixel_nm
-    area_um2 = ((high_nm - low_nm) * 1e-3) ** 2
-    # A molecule that is on for a time t is seen in t + 1 frames on average.
-    n = rng.poisson(crowd.density_per_um2 * area_um2 * (n_frames + 30) / (_ON_FRAMES + 1))
-    start = rng.uniform(-30, n_frames, n)
-    end = start + rng.exponential(_ON_FRAMES, n)
-    place = rng.uniform(low_nm, high_nm, (n, 2))
-    depth = rng.uniform(*z_range_nm, n)
-    flux = crowd.photons * np.exp(crowd.log_width * rng.standard_normal(n))
-    rows: list[list[np.ndarray]] = [[], [], []]
-    for t in range(n_frames):
-        share = np.minimum(end, t + 1) - np.maximum(start, t)
-        on = np.flatnonzero(share > 0)
-        for column, values in zip(rows, (np.full(len(on), t), on, flux[on] * share[on]), strict=True):
-            column.append(values)
-    frame, molecule, photons = (np.concatenate(column) for column in rows)
+    field_nm = (-margin * pixel_nm, (size_px + margin) * pixel_nm)
+    frame, position, photons = _appearances(
+        crowd, field_nm, z_range_nm, n_frames, np.random.default_rng(seed)
+    )
     counts = np.bincount(frame, minlength=n_frames)
     slots = max(int(counts.max()), 1)
     slot = np.arange(len(frame)) - np.concatenate([[0], np.cumsum(counts)])[frame]
@@ -111,7 +99,6 @@ def write_movie(
         torch.zeros(n_frames, slots),
         torch.zeros(n_frames, slots, dtype=torch.bool),
     )
-    position = np.column_stack([place[molecule], depth[molecule]])
     xyz[frame, slot] = torch.from_numpy(position).float()
     light[frame, slot] = torch.from_numpy(photons).float()
     mask[frame, slot] = True
@@ -131,3 +118,30 @@ def write_movie(
     inside = ((xyz[..., :2] >= 0) & (xyz[..., :2] < size_px * pixel_nm)).all(-1)
     write_truth(EmitterBatch(xyz, light, mask & inside), truth, is_3d=True)
     return movie, truth
+
+
+def _appearances(
+    crowd: Crowd,
+    field_nm: tuple[float, float],
+    z_range_nm: tuple[float, float],
+    n_frames: int,
+    rng: np.random.Generator,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return frame (N,), position (N, 3) in nm and photons (N,) of molecules in frames, ordered by frame."""
+    low_nm, high_nm = field_nm
+    area_um2 = ((high_nm - low_nm) * 1e-3) ** 2
+    # A molecule that is on for a time t is seen in t + 1 frames on average.
+    n = rng.poisson(crowd.density_per_um2 * area_um2 * (n_frames + 30) / (_ON_FRAMES + 1))
+    start = rng.uniform(-30, n_frames, n)
+    end = start + rng.exponential(_ON_FRAMES, n)
+    place = rng.uniform(low_nm, high_nm, (n, 2))
+    depth = rng.uniform(*z_range_nm, n)
+    flux = crowd.photons * np.exp(crowd.log_width * rng.standard_normal(n))
+    rows: list[list[np.ndarray]] = [[], [], []]
+    for t in range(n_frames):
+        share = np.minimum(end, t + 1) - np.maximum(start, t)
+        on = np.flatnonzero(share > 0)
+        for column, values in zip(rows, (np.full(len(on), t), on, flux[on] * share[on]), strict=True):
+            column.append(values)
+    frame, molecule, photons = (np.concatenate(column) for column in rows)
+    return frame, np.column_stack([place[molecule], depth[molecule]]), photons
