@@ -108,6 +108,7 @@ class _Spots:
     """Unit PSFs in windows: pixel (N, W, W) into the flat block, inside (N, W, W), profiles (N, W)."""
 
     pixel: Tensor
+    corner: Tensor
     inside: Tensor
     across: Tensor
     down: Tensor
@@ -147,7 +148,8 @@ class _Spots:
             # The slope of an integral over a pixel against the centre is minus the density's difference.
             profiles.append((pixel_integrals(centre, sigma, side, 1.0), -density.diff(dim=1)))
         (across, across_slope), (down, down_slope) = profiles
-        return cls(pixel, inside, across, down, across_slope, down_slope, x, y, t)
+        corner = torch.stack([row[:, 0], column[:, 0]], 1)
+        return cls(pixel, corner, inside, across, down, across_slope, down_slope, x, y, t)
 
     def psf(self) -> Tensor:
         """(N, W, W) unit PSFs, zero outside of the valid pixels."""
@@ -163,7 +165,7 @@ def _fit_block(observation: Observation, spots: _Spots, node_px: float) -> NDArr
     variance = observation.variance
     for _ in range(2):  # first with the noise of the background alone, then with that of the fitted light
         photons, nodes = solve(
-            light, psf * active[:, None, None], spots.pixel, spots.frame, axes, valid / variance
+            light, psf * active[:, None, None], spots.pixel, spots.corner, spots.frame, axes, valid / variance
         )
         active = (photons > 0).float()
         photons = photons * active

@@ -1,17 +1,25 @@
 """Least squares for all amplitudes of a block of frames at once, with a background that varies slowly.
 
 A frame is a sum of unit PSFs in windows and of a background that is linear between the nodes of a coarse
-grid. The normal equations are solved by conjugate gradients without ever forming a matrix.
+grid. The normal equations, of which few entries are not zero, are solved by conjugate gradients; what an
+iteration costs grows with the emitters and the nodes, not with the pixels.
 """
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
+
+import numpy as np
 import torch
+from scipy.spatial import cKDTree
 from torch import Tensor
 
 #: Stopping early keeps noise from being shared out between emitters much closer than the PSF is wide: against
 #: a solution to 1e-5, the photons' error is the same or smaller at any density, in half of the time.
 _MAX_ITERATIONS, _TOLERANCE = 80, 1e-3
+#: Pixels of pairs of windows that are worked on at once.
+_PAIR_PX = 4_000_000
 
 #: The two kinds of unknowns, photons (N,) and nodes (T, ny, nx); or one value for each axis.
 Pair = tuple[Tensor, Tensor]
@@ -30,30 +38,35 @@ def scatter(image: Tensor, windows: Tensor, pixel: Tensor) -> Tensor:
     return image.flatten().index_add(0, pixel.flatten(), windows.flatten()).view_as(image)
 
 
-def solve(frames: Tensor, psf: Tensor, pixel: Tensor, frame: Tensor, axes: Pair, weight: Tensor) -> Pair:
+def solve(
+    frames: Tensor, psf: Tensor, pixel: Tensor, corner: Tensor, frame: Tensor, axes: Pair, weight: Tensor
+) -> Pair:
     """Solve the weighted normal equations for photons (N,) and nodes (T, ny, nx).
 
     Conjugate gradients with Jacobi's preconditioner and a step length for each frame: frames are separate
     systems, whose results must not depend on which others share the block. Spots without any pixel keep 0.
+
+    Parameters
+    ----------
+    frames, weight
+        (T, Y, X) values and their weights.
+    psf, pixel
+        (N, W, W) unit PSFs in windows, and the windows' pixels as flat indices into the block.
+    corner
+        (N, 2) row and column of each window's first pixel, which may lie outside of the frame.
+    frame
+        (N,) frame of each window.
+    axes
+        `tents` of rows and columns.
     """
-
-    def model(photons: Tensor, nodes: Tensor) -> Tensor:
-        return scatter(axes[0] @ nodes @ axes[1].T, psf * photons[:, None, None], pixel)
-
-    def adjoint(image: Tensor) -> Pair:
-        spots = (image.flatten()[pixel] * psf).sum((1, 2))
-        return spots, axes[0].T @ image @ axes[1]
-
-    diagonal = (
-        (weight.flatten()[pixel] * psf**2).sum((1, 2)),
-        (axes[0] ** 2).T @ weight @ (axes[1] ** 2),
-    )
-    inverse = [torch.where(d > 0, 1 / d.clamp_min(1e-30), 0) for d in diagonal]
+    system = _Normal.of(psf, pixel, corner, frame, axes, weight)
+    inverse = [torch.where(d > 0, 1 / d.clamp_min(1e-30), 0) for d in (system.own, system.stencil[0])]
 
     def precondition(pair: Pair) -> Pair:
         return inverse[0] * pair[0], inverse[1] * pair[1]
 
-    residual = adjoint(weight * frames)
+    image = weight * frames
+    residual = (image.flatten()[pixel] * psf).sum((1, 2)), axes[0].T @ image @ axes[1]
     solution = torch.zeros_like(residual[0]), torch.zeros_like(residual[1])
     direction = precondition(residual)
     power = start = _dots(residual, direction, frame)
@@ -61,14 +74,116 @@ def solve(frames: Tensor, psf: Tensor, pixel: Tensor, frame: Tensor, axes: Pair,
         going = power > _TOLERANCE**2 * start
         if not bool(going.any()):
             break
-        image = adjoint(weight * model(*direction))
-        step = torch.where(going, power / _dots(direction, image, frame).clamp_min(1e-30), 0)
+        applied = system(direction)
+        step = torch.where(going, power / _dots(direction, applied, frame).clamp_min(1e-30), 0)
         solution = _add(solution, step, direction, frame)
-        residual = _add(residual, -step, image, frame)
+        residual = _add(residual, -step, applied, frame)
         preconditioned = precondition(residual)
         last, power = power, torch.where(going, _dots(residual, preconditioned, frame), 0)
         direction = _add(preconditioned, power / last.clamp_min(1e-30), direction, frame)
     return solution
+
+
+@dataclass(frozen=True)
+class _Normal:
+    """The normal equations without their zeros: of spots, of pairs that overlap, of nodes and neighbours.
+
+    Parameters
+    ----------
+    own
+        (N,) squares of the spots.
+    pairs, overlap
+        (P, 2) spots of which windows overlap, each pair once, and (P,) their product.
+    node, coupling
+        (N, k) flat node under each window, and (N, k) the product of spot and node.
+    stencil
+        Products of nodes (T, ny, nx) with themselves, with the next in their row, in their column, and
+        diagonally, which are one array for both diagonals.
+    """
+
+    own: Tensor
+    pairs: Tensor
+    overlap: Tensor
+    node: Tensor
+    coupling: Tensor
+    stencil: tuple[Tensor, Tensor, Tensor, Tensor]
+
+    @classmethod
+    def of(
+        cls, psf: Tensor, pixel: Tensor, corner: Tensor, frame: Tensor, axes: Pair, weight: Tensor
+    ) -> _Normal:
+        """Set up; arguments as of `solve`."""
+        weighted = weight.flatten()[pixel] * psf
+        pairs = _overlapping(corner, frame, psf.shape[-1])
+        per_part = max(1, _PAIR_PX // max(psf[0].numel() if len(psf) else 1, 1))
+        parts = [_overlap(weighted, psf, corner, part) for part in torch.split(pairs, per_part)]
+        rows, columns = (_local(axis, corner[:, k], psf.shape[-1]) for k, axis in enumerate(axes))
+        coupling = rows[1].transpose(1, 2) @ weighted @ columns[1]
+        ny, nx = axes[0].shape[1], axes[1].shape[1]
+        node = (frame[:, None, None] * ny + rows[0][:, :, None]) * nx + columns[0][:, None, :]
+        down, across = ([axis**2, axis[:, 1:] * axis[:, :-1]] for axis in axes)
+        row, next_row = (product.T @ weight for product in down)
+        stencil = row @ across[0], row @ across[1], next_row @ across[0], next_row @ across[1]
+        return cls(
+            (weighted * psf).sum((1, 2)),
+            pairs,
+            torch.cat(parts),
+            node.flatten(1),
+            coupling.flatten(1),
+            stencil,
+        )
+
+    def __call__(self, pair: Pair) -> Pair:
+        """Return the product with photons (N,) and nodes (T, ny, nx)."""
+        photons, nodes = pair
+        first, second = self.pairs.unbind(1)
+        spots = self.own * photons + (self.coupling * nodes.flatten()[self.node]).sum(1)
+        spots = spots.index_add(0, first, self.overlap * photons[second])
+        spots = spots.index_add(0, second, self.overlap * photons[first])
+        same, row, column, diagonal = self.stencil
+        out = same * nodes
+        out[..., :-1] += row * nodes[..., 1:]
+        out[..., 1:] += row * nodes[..., :-1]
+        out[:, :-1] += column * nodes[:, 1:]
+        out[:, 1:] += column * nodes[:, :-1]
+        out[:, :-1, :-1] += diagonal * nodes[:, 1:, 1:]
+        out[:, 1:, 1:] += diagonal * nodes[:, :-1, :-1]
+        out[:, :-1, 1:] += diagonal * nodes[:, 1:, :-1]
+        out[:, 1:, :-1] += diagonal * nodes[:, :-1, 1:]
+        flat = out.flatten().index_add(0, self.node.flatten(), (self.coupling * photons[:, None]).flatten())
+        return spots, flat.view_as(nodes)
+
+
+def _overlapping(corner: Tensor, frame: Tensor, side: int) -> Tensor:
+    """Return (P, 2) the pairs of windows of one frame that share pixels."""
+    places = corner.cpu().numpy().astype(np.float64)
+    if not len(places):
+        return corner.new_zeros((0, 2))
+    far = 2.0 * side + np.ptp(places)
+    places = np.column_stack([places, frame.cpu().numpy() * far])
+    pairs = cKDTree(places).query_pairs(side - 0.5, p=np.inf, output_type="ndarray")
+    return torch.from_numpy(pairs.astype(np.int64).reshape(-1, 2)).to(corner.device)
+
+
+def _overlap(weighted: Tensor, psf: Tensor, corner: Tensor, pairs: Tensor) -> Tensor:
+    """Return (P,) sums of products of two spots over the pixels that both windows hold."""
+    side = psf.shape[-1]
+    first, second = pairs.unbind(1)
+    off = (corner[first] - corner[second])[:, :, None] + torch.arange(side, device=psf.device)
+    inside, off = (off >= 0) & (off < side), off.clamp(0, side - 1)
+    flat = (second[:, None, None] * side + off[:, 0, :, None]) * side + off[:, 1, None, :]
+    other = psf.flatten()[flat] * (inside[:, 0, :, None] & inside[:, 1, None, :])
+    return (weighted[first] * other).sum((1, 2))
+
+
+def _local(axis: Tensor, corner: Tensor, side: int) -> Pair:
+    """Return the nodes under each window along an axis (N, k), and their values there (N, W, k)."""
+    length, nodes = axis.shape
+    count = min(nodes, math.ceil(side * (nodes - 1) / length) + 2)
+    line = (corner[:, None] + torch.arange(side, device=axis.device)).clamp(0, length - 1)
+    lowest = ((line[:, 0] + 0.5) / length * (nodes - 1)).floor().long().clamp(0, nodes - count)
+    node = lowest[:, None] + torch.arange(count, device=axis.device)
+    return node, axis[line[:, :, None], node[:, None, :]]
 
 
 def _dots(a: Pair, b: Pair, frame: Tensor) -> Tensor:

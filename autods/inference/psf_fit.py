@@ -226,7 +226,9 @@ class _Fit:
         for _ in range(rounds):
             weight = 1 / observation.variance_under(model)
             unit = psf * active[:, None, None]
-            photons, nodes = solve(observation.light, unit, windows.pixel, windows.frame, self.axes, weight)
+            photons, nodes = solve(
+                observation.light, unit, windows.pixel, windows.corner, windows.frame, self.axes, weight
+            )
             active = (photons > 0).float()
             self.photons = photons * active
             self.smooth = self.axes[0] @ nodes @ self.axes[1].T

@@ -40,6 +40,8 @@ class PsfWindows:
         (N, 2) column and row of the pixel in the windows' middle.
     pixel
         (N, S, S) index of the windows' pixels into the flat block.
+    corner
+        (N, 2) row and column of each window's first pixel, which may lie outside of the frame.
     inside
         (N, S, S) 1 for pixels within the frame, 0 beyond it.
     """
@@ -61,6 +63,7 @@ class PsfWindows:
         grid = torch.arange(size_px, device=xyz.device) - size_px // 2
         column, row = (self.corner[:, axis, None].long() + grid for axis in (0, 1))
         inside = ((row >= 0) & (row < height))[:, :, None] & ((column >= 0) & (column < width))[:, None, :]
+        self.corner = torch.stack([row[:, 0], column[:, 0]], 1)
         start = (frame[:, None] * height + row.clamp(0, height - 1)) * width
         self.inside = inside.to(xyz.dtype)
         self.pixel = start[:, :, None] + column.clamp(0, width - 1)[:, None, :]
