@@ -25,7 +25,7 @@ from autods.pipelines.kept import Kept
 from autods.pipelines.shown_rows import Look, Rows
 from autods.pipelines.sorted_table import open_sorted, sort_table
 from autods.pipelines.tiles import TILE_PX, Painter
-from autods.web.results import png
+from autods.web.results import encoded
 
 _SIDE_NM = 51_200.0
 _PANE_PX = (560, 720)
@@ -76,7 +76,7 @@ def visible(painter: Painter, level: int, centre_nm: tuple[float, float]) -> lis
 def measure(folder: Path, colors: str) -> Iterator[float]:
     """Yield milliseconds of first picture, zoom, pan and filter, then megabytes of the process."""
     # A server has loaded its libraries and colours before anybody looks.
-    png(np.zeros((2, 2), np.float32), 1.0, "inferno")
+    encoded(np.zeros((2, 2), np.float32), 1.0, "inferno")
     begun = time.process_time()
     kept = Kept(384 << 20)
     painter = Painter(Rows(open_sorted(folder), None, kept, "run"), kept, "run")
@@ -84,7 +84,7 @@ def measure(folder: Path, colors: str) -> Iterator[float]:
 
     def draw(look: Look, level: int, at: tuple[float, float]) -> None:
         for tile in visible(painter, level, at):
-            png(*painter.tile(look, level, *tile), look.colors)
+            encoded(*painter.tile(look, level, *tile), look.colors)
 
     def timed(look: Look, level: int, at: tuple[float, float]) -> float:
         start = time.process_time()

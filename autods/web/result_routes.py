@@ -23,7 +23,7 @@ from autods.pipelines.tiles import Painter
 from autods.pipelines.view import png_bytes
 from autods.web.jobs import Job
 from autods.web.names import shown
-from autods.web.results import png
+from autods.web.results import encoded, media_type
 from autods.web.site import Site
 
 COLORS = ("inferno", "viridis", "magma", "gray", "depth")
@@ -75,7 +75,7 @@ def add_result_routes(app: FastAPI, site: Site) -> None:
             )
         except UserError as error:
             raise HTTPException(400, shown(str(error))) from error
-        return Response(data, media_type="image/png", headers={"Cache-Control": "private, max-age=3600"})
+        return Response(data, media_type=media_type(data), headers={"Cache-Control": "private, max-age=3600"})
 
     @app.get("/api/tile/{job_id}/{level}/{row}/{column}")
     def tile(
@@ -89,9 +89,9 @@ def add_result_routes(app: FastAPI, site: Site) -> None:
     ) -> Response:
         def draw(painter: Painter) -> bytes:
             if not second:
-                return png(*painter.tile(look, level, row, column), look.colors)
+                return encoded(*painter.tile(look, level, row, column), look.colors)
             other = site.results.painter(site.store.load(second), "localizations")
-            return png(*painter.tile_with(other, look, level, row, column), look.colors)
+            return encoded(*painter.tile_with(other, look, level, row, column), look.colors)
 
         key = (look, level, row, column, second)
         return drawn(job_id, source, key, draw)
@@ -112,7 +112,7 @@ def add_result_routes(app: FastAPI, site: Site) -> None:
             job_id,
             source,
             key,
-            lambda painter: png(*draw_section(painter.rows, look, plane, (low, high), side), colors),
+            lambda painter: encoded(*draw_section(painter.rows, look, plane, (low, high), side), colors),
         )
 
     @app.get("/api/turned/{job_id}")
@@ -130,7 +130,7 @@ def add_result_routes(app: FastAPI, site: Site) -> None:
             job_id,
             source,
             key,
-            lambda painter: png(*draw_turned(painter.rows, look, azimuth, elevation, side), "depth"),
+            lambda painter: encoded(*draw_turned(painter.rows, look, azimuth, elevation, side), "depth"),
         )
 
     @app.get("/api/live/{job_id}")

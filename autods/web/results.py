@@ -220,16 +220,24 @@ async def _work(words: list[str], tell: Callable[[str], None]) -> None:
         raise UserError(last.partition("error:")[2] or "the table could not be read: see the run's log")
 
 
-def png(light: NDArray[np.float32], white: float, colors: str) -> bytes:
-    """Encode light as PNG: with a palette where a colour map gives the colours."""
+def encoded(light: NDArray[np.float32], white: float, colors: str) -> bytes:
+    """Encode light for the screen: PNG with a palette; JPEG where colours are mixed, ten times faster.
+
+    Exports do not pass here.
+    """
     from PIL import Image
 
+    stream = io.BytesIO()
     if light.ndim == 2:
         index, palette = indexed(light, white, colors if colors != "depth" else "gray")
         image = Image.fromarray(index)
         image.putpalette(palette.tobytes())
+        image.save(stream, format="PNG", compress_level=1)
     else:
-        image = Image.fromarray(shaded(light, white))
-    stream = io.BytesIO()
-    image.save(stream, format="PNG", compress_level=1)
+        Image.fromarray(shaded(light, white)).save(stream, format="JPEG", quality=93, subsampling=0)
     return stream.getvalue()
+
+
+def media_type(data: bytes) -> str:
+    """Return the type of what `encoded` returns."""
+    return "image/jpeg" if data.startswith(b"\xff\xd8") else "image/png"
