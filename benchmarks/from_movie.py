@@ -41,7 +41,7 @@ class FromMovie:
     ----------
     microscopes
         By name: ``settings`` (of `autods simulate`), ``inside`` (whether the zoo was trained for such), and
-        ``calibrated`` (whether the training is given the PSF as a file, as of a bead stack).
+        ``calibrated`` (whether the training is given the PSF as a file, as of beads); None leaves one out.
     minutes
         Time limit of each training.
     train
@@ -60,7 +60,7 @@ class FromMovie:
         Folder of the trainings; None keeps none.
     """
 
-    microscopes: Mapping[str, Mapping[str, Any]]
+    microscopes: Mapping[str, Mapping[str, Any] | None]
     minutes: float = 10.0
     train: Sequence[str] = ()
     contenders: Sequence[str] = ("mixture", "heatmap/average")
@@ -77,6 +77,8 @@ class FromMovie:
         sources: list[Row] = []
         with TemporaryDirectory(prefix="autods-from-movie-") as scratch:
             for name, microscope in self.microscopes.items():
+                if microscope is None:
+                    continue
                 home = Path(self.out or scratch) / name
                 found, said = self._microscope(name, microscope, home)
                 rows += found

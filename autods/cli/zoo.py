@@ -93,7 +93,9 @@ def with_own_zoo(overrides: Sequence[str]) -> DictConfig:
     given = {word.partition("=")[0] for word in overrides}
     config.entries, config.out = [], f"runs/{path.stem}"
     for key in own:
-        if key not in given:
+        if key == "overrides":
+            config.overrides = [*config.overrides, *own.overrides]
+        elif key not in given:
             config[key] = own[key]
     return config
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback
@@ -55,9 +56,9 @@ class ExampleFigure(Callback):
         figure, axes = plt.subplots(rows, n_frames, figsize=(4 * n_frames, 4 * rows), squeeze=False)
         for index in range(n_frames):
             size = frames.shape[-1]
-            axes[0, index].imshow(
-                frames[index, frames.shape[1] // 2].cpu(), cmap="gray", extent=(0, size, size, 0)
-            )
+            image = frames[index, frames.shape[1] // 2].cpu().numpy()
+            low, high = np.percentile(image, [1, 99.7])
+            axes[0, index].imshow(image, cmap="gray", extent=(0, size, size, 0), vmin=low, vmax=high)
             truth = batch.emitters.xyz_nm[index][batch.emitters.mask[index]].cpu()
             here = found.select(found.frame == index).map(Tensor.cpu)
             x, y = nm_to_px(truth[:, :2], pixel_size_nm).unbind(1)
@@ -66,7 +67,8 @@ class ExampleFigure(Callback):
             if here.z_nm is not None:
                 _mark(axes[1, index], (x, truth[:, 2]), (here.x_px, here.z_nm))
                 axes[1, index].set(xlim=(0, size), xlabel="x [px]", ylabel="z [nm]")
-        axes[0, 0].legend(loc="upper right")
+        axes[0, 0].legend(loc="upper right", framealpha=0.8)
+        figure.suptitle(f"validation frames, threshold {threshold:g}")
         figure.tight_layout()
         trainer.logger.experiment.add_figure("val/examples", figure, trainer.global_step)
         plt.close(figure)
@@ -74,5 +76,7 @@ class ExampleFigure(Callback):
 
 def _mark(axis: Axes, true: tuple[Tensor, Tensor], found: tuple[Tensor, Tensor]) -> None:
     """Draw circles at true and crosses at found coordinates."""
-    axis.plot(*(values.numpy() for values in true), "o", mfc="none", color="tab:green", label="true")
-    axis.plot(*(values.numpy() for values in found), "x", color="tab:red", label="found")
+    axis.plot(
+        *(values.numpy() for values in true), "o", ms=10, mew=1.6, mfc="none", color="lime", label="true"
+    )
+    axis.plot(*(values.numpy() for values in found), "x", ms=6, mew=1.6, color="red", label="found")

@@ -22,6 +22,7 @@ from autods.io.foreign import read_by_library
 from autods.runs.record import NOTICE
 from autods.runs.steps import Step
 from autods.training.checkpoints import AtomicCheckpoints, read_checkpoint, readable_checkpoint
+from autods.training.curves import Curves
 from autods.training.data import SimulatedDataModule
 from autods.training.examples import ExampleFigure
 from autods.training.history import HISTORY_FILE, TrainingHistory
@@ -141,7 +142,12 @@ def fit(
     trainer = pl.Trainer(
         default_root_dir=out,
         logger=TensorBoardLogger(out, name=None, version=_TENSORBOARD, default_hp_metric=False),
-        callbacks=[*_callbacks(best, patience), history, Outcome(best, hyperparameters)],
+        callbacks=[
+            *_callbacks(best, patience),
+            history,
+            Curves(hyperparameters),
+            Outcome(best, hyperparameters),
+        ],
         max_steps=max_steps,
         max_time=None if max_minutes is None else timedelta(minutes=max_minutes),
         accelerator=accelerator,

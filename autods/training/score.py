@@ -75,9 +75,9 @@ class ThresholdScore:
         field_nm
             Side of the square field, nm.
         """
-        frame, xyz, _ = emitters.flat()
+        frame, xyz, photons = emitters.flat()
         inside = ((xyz[:, :2] >= 0) & (xyz[:, :2] < field_nm)).all(1)
-        truth = torch.cat([frame[inside, None] + self._n_frames, xyz[inside]], dim=1)
+        truth = torch.cat([frame[inside, None] + self._n_frames, xyz[inside], photons[inside, None]], dim=1)
         x, y = (px_to_nm(position, pixel_size_nm) for position in (found.x_px, found.y_px))
         z = torch.full_like(x, torch.nan) if found.z_nm is None else found.z_nm
         detected = torch.stack([found.frame + self._n_frames, x, y, z, found.confidence], 1)
@@ -101,17 +101,35 @@ class ThresholdScore:
         truth, found = np.concatenate(self._truth), np.concatenate(self._found)
         return [self._at(level, truth, found[found[:, 4] >= level]) for level in self.thresholds]
 
-    def _at(self, threshold: float, truth: np.ndarray, found: np.ndarray) -> dict[str, float]:
-        a, b = match_arrays(
+    def errors(self, threshold: float) -> tuple[np.ndarray, np.ndarray]:
+        """Return the matches at a threshold.
+
+        Returns
+        -------
+        truth
+            (N, 4) x, y, z (nm) and photons of the emitters that were found.
+        error
+            (N, 3) found minus true position, nm; NaN in z where none is found.
+        """
+        truth, found = np.concatenate(self._truth), np.concatenate(self._found)
+        found = found[found[:, 4] >= threshold]
+        a, b = self._match(truth, found)
+        return truth[a, 1:], found[b, 1:4] - truth[a, 1:4]
+
+    def _match(self, truth: np.ndarray, found: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return match_arrays(
             truth[:, 0].astype(np.int64),
-            truth[:, 1:],
+            truth[:, 1:4],
             found[:, 0].astype(np.int64),
             found[:, 1:4],
             self.match_radius_nm,
             self.axial_radius_nm,
         )
+
+    def _at(self, threshold: float, truth: np.ndarray, found: np.ndarray) -> dict[str, float]:
+        a, b = self._match(truth, found)
         n = len(a)
-        error = truth[a, 1:] - found[b, 1:4]
+        error = truth[a, 1:4] - found[b, 1:4]
         scores = {
             "jaccard": n / max(len(truth) + len(found) - n, 1),
             "precision": n / max(len(found), 1),
