@@ -95,7 +95,8 @@ def score_figure(score: ThresholdScore, pixel_size_nm: float) -> Figure:
     figure, axes = plt.subplots(1, 3, figsize=(13, 4), layout="constrained")
     curve = score.curve()
     best = max(curve, key=lambda point: point["jaccard"])
-    axes[0].plot([point["recall"] for point in curve], [point["precision"] for point in curve], ".-")
+    some = [point for point in curve if point["recall"] > 0]
+    axes[0].plot([point["recall"] for point in some], [point["precision"] for point in some], ".-")
     axes[0].plot(best["recall"], best["precision"], "o", ms=9, mfc="none", color="tab:red")
     axes[0].set(xlabel="recall", ylabel="precision", xlim=(0, 1.02), ylim=(0, 1.02))
     axes[0].set_title(f"Jaccard {best['jaccard']:.3f} at threshold {best['threshold']:g}")
@@ -110,8 +111,11 @@ def _error_over_photons(axis: Axes, photons: np.ndarray, error: np.ndarray) -> N
     groups = np.array_split(np.argsort(photons), _PHOTON_GROUPS)
     middle = [float(np.median(photons[group])) for group in groups]
     rmse = [float(np.sqrt((error[group] ** 2).sum(1).mean())) for group in groups]
-    axis.loglog(middle, rmse, "o-")
-    axis.set(xlabel="photons", ylabel="RMSE, nm")
+    axis.semilogx(middle, rmse, "o-")
+    axis.set(xlabel="photons", ylabel="RMSE, nm", ylim=(0, None))
+    shown = middle[::3]
+    axis.set_xticks(shown, [f"{value:.0f}" for value in shown])
+    axis.minorticks_off()
 
 
 def _bias_in_pixel(axis: Axes, position: np.ndarray, error: np.ndarray, pixel_size_nm: float) -> None:
