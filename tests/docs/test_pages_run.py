@@ -49,13 +49,6 @@ SHORT = {
         "data.validation_batches=1",
         "trainer.progress_bar=false",
     ],
-    "zoo": [
-        "budget.specialist_steps=2",
-        "budget.size_px=16",
-        "budget.batch_size=2",
-        "budget.batches_per_epoch=2",
-        "budget.validation_batches=1",
-    ],
     "simulate": ["n_frames=20"],
     "zoo": [
         "budget.specialist_steps=2",
@@ -128,8 +121,6 @@ def test_the_page_runs(
             Path(first.removeprefix("# ")).write_text(rest)
         elif block.language == "bash":
             run(block, capsys)
-        elif block.language == "yaml" and (named := re.match(r"# (\S+\.yaml)\n", block.text)):
-            Path(named[1]).write_text(block.text, encoding="utf-8")
     for registry, entries in zip((NETWORKS, PSF_MODELS, SELECTION_RULES), before, strict=True):
         for name in set(registry) - set(entries):
             del registry[name]  # type: ignore[attr-defined]
