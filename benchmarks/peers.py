@@ -101,7 +101,7 @@ def run_script(script: str, field: SimulatedField, python: str, setting: float) 
             "read_noise_e": float(camera.read_noise_e),
         }
         (folder / "settings.json").write_text(json.dumps(told), encoding="utf-8")
-        command = [python, str(_SCRIPTS / f"{script}.py"), str(folder)]
+        command = [python, str(_SCRIPTS / f"run_{script}.py"), str(folder)]
         done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
         table = folder / "table.csv"
         if done.returncode or not table.exists():
