@@ -5,11 +5,8 @@ import json
 import sys
 from pathlib import Path
 
-import tifffile
-
-# This file has the package's name: the package is looked for elsewhere.
-sys.path.pop(0)
 import smappy
+import tifffile
 
 folder = Path(sys.argv[1])
 told = json.loads((folder / "settings.json").read_text())
