@@ -36,7 +36,7 @@ _PATCH_UM = 10.0
 #: Frames that tell the background.
 _SCENE_FRAMES = 6
 #: Structures, bleaching and the estimates' errors: training reaches this far beyond the measured means.
-_DENSER, _DIMMER, _BRIGHTER = 3.0, 0.25, 2.0
+_DENSER, _DIMMER, _BRIGHTER = 3.0, 0.5, 2.0
 _LEAST_DENSITY_PER_UM2, _LEAST_SNR = 0.3, 0.8
 #: The brightest emitter of a frame over the mean, of a gamma distribution of shape 4.
 _BRIGHTEST_OVER_MEAN = 3.0
