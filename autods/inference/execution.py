@@ -44,7 +44,9 @@ def has_matrix_units(device: torch.device) -> bool:
     """Tell whether a device multiplies matrices of bfloat16 faster than others."""
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
-    return device.type == "cpu" and bool(torch.cpu.get_capabilities().get("amx_bf16"))
+    # Older versions of PyTorch cannot tell.
+    tell = getattr(torch.cpu, "get_capabilities", None)
+    return device.type == "cpu" and tell is not None and bool(tell().get("amx_bf16"))
 
 
 def without_padding(network: nn.Module) -> nn.Module | None:
