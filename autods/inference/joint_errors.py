@@ -15,7 +15,7 @@ _BLOCK = 20_000_000
 
 
 def joint_variances(
-    fisher: Tensor, slopes: Tensor, weight: Tensor, corner: Tensor, frame: Tensor, lit: Tensor
+    fisher: Tensor, slopes: Tensor, weight: Tensor, middle: Tensor, frame: Tensor, lit: Tensor
 ) -> Tensor:
     """Diagonal (n, k) of the inverse Fisher information, each emitter fitted together with its neighbours.
 
@@ -31,8 +31,8 @@ def joint_variances(
         (n, k, S * S) of the model by its parameters in its window.
     weight
         (n, S * S) inverse variances there.
-    corner
-        (n, 2) column and row of each window, of whichever of its pixels.
+    middle
+        (n, 2) column and row of each window's middle.
     frame
         (n,) frame of each.
     lit
@@ -41,26 +41,26 @@ def joint_variances(
     _, k, area = slopes.shape
     size = round(area**0.5)
     own = _inverse_diagonal(fisher)
-    near = _nearest(corner.cpu().numpy(), frame.cpu().numpy(), lit.cpu().numpy(), size)
+    near = _nearest(middle.cpu().numpy(), frame.cpu().numpy(), lit.cpu().numpy(), size)
     first, slot = np.nonzero(near >= 0)
     if not len(first):
         return own
     pairs = np.unique(np.sort(np.stack([first, near[first, slot]], 1), axis=1), axis=0)
-    blocks = _blocks(torch.from_numpy(pairs).to(slopes.device), slopes, weight, corner, size)
+    blocks = _blocks(torch.from_numpy(pairs).to(slopes.device), slopes, weight, middle, size)
     whole = _assemble(fisher, blocks, pairs, near, k)
     joint = _inverse_diagonal(whole)[:, :k]
     return torch.where(torch.isfinite(joint), torch.maximum(joint, own), own)
 
 
 def _nearest(
-    corner: NDArray[np.float64], frame: NDArray[np.int64], lit: NDArray[np.bool_], size: int
+    middle: NDArray[np.float64], frame: NDArray[np.int64], lit: NDArray[np.bool_], size: int
 ) -> NDArray[np.int64]:
     """Return (n, K) nearest lit emitters of the frame whose windows overlap; -1 where there are fewer."""
-    near = np.full((len(corner), _NEIGHBOURS), -1, np.int64)
+    near = np.full((len(middle), _NEIGHBOURS), -1, np.int64)
     rows = np.flatnonzero(lit)
     if len(rows) < 2:
         return near
-    points = np.column_stack([corner, frame * 4.0 * size])[rows]
+    points = np.column_stack([middle, frame * 4.0 * size])[rows]
     wanted = min(_NEIGHBOURS + 1, len(rows))
     distance, index = cKDTree(points).query(points, wanted, p=np.inf, distance_upper_bound=size - 0.5)
     index = np.where(np.isfinite(distance), index, len(rows))
@@ -72,14 +72,14 @@ def _nearest(
     return near
 
 
-def _blocks(pairs: Tensor, slopes: Tensor, weight: Tensor, corner: Tensor, size: int) -> Tensor:
+def _blocks(pairs: Tensor, slopes: Tensor, weight: Tensor, middle: Tensor, size: int) -> Tensor:
     """Return (P, k, k) information that pairs (P, 2) of emitters share."""
     axis = torch.arange(size, device=slopes.device)
     out = []
     for part in torch.split(pairs, max(1, _BLOCK // slopes[0].numel())):
         i, j = part.unbind(1)
         # Pixel (row, column) of the first's window is this one of the second's.
-        column, row = (axis + (corner[i] - corner[j]).long()[:, a, None] for a in (0, 1))
+        column, row = (axis + (middle[i] - middle[j]).long()[:, a, None] for a in (0, 1))
         held = ((row >= 0) & (row < size))[:, :, None] & ((column >= 0) & (column < size))[:, None, :]
         pixel = row.clamp(0, size - 1)[:, :, None] * size + column.clamp(0, size - 1)[:, None, :]
         at = pixel.flatten(1)[:, None].expand(-1, slopes.shape[1], -1)

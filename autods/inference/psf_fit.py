@@ -294,7 +294,7 @@ class _Fit:
         # Light of its own makes an emitter significant, however near another is.
         alone = _inverse(fisher)[:, 3, 3].clamp_min(0).sqrt()
         error = (
-            joint_variances(fisher, slopes, weight, windows.corner, windows.frame, known).clamp_min(0).sqrt()
+            joint_variances(fisher, slopes, weight, windows.middle, windows.frame, known).clamp_min(0).sqrt()
         )
         unknown = torch.full_like(error[:, 0], torch.inf)
         lateral = (0.5 * (error[:, 0] ** 2 + error[:, 1] ** 2)).sqrt() / pixel_nm

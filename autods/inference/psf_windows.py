@@ -36,7 +36,7 @@ class PsfWindows:
     ----------
     xyz
         (N, 3) the present positions.
-    corner
+    middle
         (N, 2) column and row of the pixel in the windows' middle.
     pixel
         (N, S, S) index of the windows' pixels into the flat block.
@@ -59,9 +59,9 @@ class PsfWindows:
         _, height, width = shape
         self.frame, self.xyz = frame, xyz
         self.size_px, self.pixel_size_nm = size_px, pixel_size_nm
-        self.corner = xyz[:, :2].floor()
+        self.middle = xyz[:, :2].floor()
         grid = torch.arange(size_px, device=xyz.device) - size_px // 2
-        column, row = (self.corner[:, axis, None].long() + grid for axis in (0, 1))
+        column, row = (self.middle[:, axis, None].long() + grid for axis in (0, 1))
         inside = ((row >= 0) & (row < height))[:, :, None] & ((column >= 0) & (column < width))[:, None, :]
         self.corner = torch.stack([row[:, 0], column[:, 0]], 1)
         start = (frame[:, None] * height + row.clamp(0, height - 1)) * width
@@ -96,10 +96,10 @@ class PsfWindows:
         """Return the PSF that each emitter has at its place."""
         if not isinstance(psf, FieldPSF):
             return psf
-        x, y = ((self.corner[:, axis] + 0.5 + self._origin_px[axis]) * self.pixel_size_nm for axis in (0, 1))
+        x, y = ((self.middle[:, axis] + 0.5 + self._origin_px[axis]) * self.pixel_size_nm for axis in (0, 1))
         return psf.placed(x, y)
 
     def _local_nm(self) -> Tensor:
         """Positions (N, 3) from the middle of the windows, nm."""
-        lateral = (self.xyz[:, :2] - self.corner - 0.5) * self.pixel_size_nm
+        lateral = (self.xyz[:, :2] - self.middle - 0.5) * self.pixel_size_nm
         return torch.cat([lateral, self.xyz[:, 2:]], 1)
