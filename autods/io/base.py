@@ -230,6 +230,15 @@ class BaseMovie(ABC):
         # A reader seeks in its file: threads that compute blocks of frames read one after the other.
         self._reading = threading.RLock()
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the lock behind: another process has its own."""
+        return {name: value for name, value in self.__dict__.items() if name != "_reading"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take the state over, with a lock of its own."""
+        self.__dict__.update(state)
+        self._reading = threading.RLock()
+
     def read(self, start: int, stop: int) -> Frames:
         """Read a run of frames.
 

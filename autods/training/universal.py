@@ -126,8 +126,10 @@ class UniversalTrainer:
         self._began = time.monotonic()
         self.training, self._weights, self._state, self.device = training, weights, state, device
         torch.manual_seed(training.seed)
-        torch.set_float32_matmul_precision("high")
-        torch.backends.cudnn.benchmark = True
+        if device.type == "cuda":
+            # Of the process: on a CPU with matrix units it would change what all else computes.
+            torch.set_float32_matmul_precision("high")
+            torch.backends.cudnn.benchmark = True
         self.network = self._new_network()
         if start is not None:
             self.network.load_state_dict(start)
