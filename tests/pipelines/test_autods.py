@@ -1,3 +1,4 @@
+import functools
 import json
 import os
 import subprocess
@@ -7,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+import torch
 import yaml
 
 import autods
@@ -183,10 +185,13 @@ def test_an_interrupted_run_resumes_to_the_same_result(zoo, movie, tmp_path, mon
     assert not (out / ".partial").exists()
 
 
-def test_blocks_side_by_side_give_the_same_table(zoo, movie, monkeypatch):
+def test_blocks_side_by_side_give_the_same_table(zoo, movie, monkeypatch, request):
     _, frames, _ = movie
     small_blocks(monkeypatch)
+    # What is set while blocks are computed is put back: not to three.
+    put_back = functools.partial(torch.set_num_threads, torch.get_num_threads())
     monkeypatch.setattr("torch.get_num_threads", lambda: 3)
+    request.addfinalizer(put_back)
     steps = []
     three = localize(frames, wanted(zoo), progress=lambda stage, done, _: steps.append((stage, done)))
     monkeypatch.setattr(pipeline, "_AT_ONCE", 1)
