@@ -9,6 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d, median_filter
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial import cKDTree
 
 from autods.core import LocalizationTable
 from autods.postprocessing.drift import Drift
@@ -20,6 +23,8 @@ Floats = NDArray[np.float64]
 LEAST_COVERAGE = 0.5
 #: Frames that a fiducial may be missed in a row, and frames of a piece of its track at least.
 _GAP, _LEAST_PIECE = 5, 10
+#: The pieces of its track cover at least this share.
+_PIECES = 0.5 * LEAST_COVERAGE
 #: A bright bead may be found as several localizations; those this near to it, nm, and at least this bright,
 #: as a share of the median of its track, are one.
 _SPLIT_NM, _SPLIT_PHOTONS = 400.0, 0.3
@@ -103,23 +108,35 @@ def find_fiducials(
     found = []
     for wanted in (False, True):
         alike = [rows for rows, is_dim in zip(runs, dim, strict=True) if is_dim == wanted]
-        found += [_gather(table, rows, frames, typical) for rows in _joined(table, alike)]
+        found += [
+            _gather(table, rows, frames, typical)
+            for rows in _joined(table, alike)
+            if len(np.unique(table.frame[rows])) >= _PIECES * len(frames)
+        ]
     found = [one for one in found if len(one.frame) >= LEAST_COVERAGE * len(frames) and _is_steady(one)]
     return sorted(found, key=lambda one: len(one.frame), reverse=True)
 
 
 def _joined(table: LocalizationTable, pieces: list[NDArray[np.int64]]) -> list[NDArray[np.int64]]:
     """Return the rows of each bead from the pieces of their tracks."""
-    groups: list[list[NDArray[np.int64]]] = []
-    for rows in pieces:
-        joined, others = [rows], []
-        for group in groups:
-            if any(_is_same(table, piece, rows) for piece in group):
-                joined += group
-            else:
-                others.append(group)
-        groups = [*others, joined]
-    return [np.concatenate(group) for group in groups]
+    if not pieces:
+        return []
+    places = np.column_stack([table.x_nm, table.y_nm])
+    low, high = (np.array([end(places[rows], axis=0) for rows in pieces]) for end in (np.min, np.max))
+    # Only pieces whose surroundings touch can be of one bead.
+    reach = _SPLIT_NM + float((high - low).max())
+    near = cKDTree((low + high) / 2).query_pairs(reach, p=np.inf, output_type="ndarray")
+    touch = (
+        (low[near[:, 0]] <= high[near[:, 1]] + _SPLIT_NM) & (low[near[:, 1]] <= high[near[:, 0]] + _SPLIT_NM)
+    ).all(1)
+    same = np.array(
+        [pair for pair in near[touch] if _is_same(table, *(pieces[k] for k in pair))], int
+    ).reshape(-1, 2)
+    links = coo_matrix((np.ones(len(same)), tuple(same.T)), (len(pieces), len(pieces)))
+    n_beads, bead = connected_components(links, directed=False)
+    order = np.argsort(bead, kind="stable")
+    groups = np.split(order, np.cumsum(np.bincount(bead, minlength=n_beads))[:-1])
+    return [np.concatenate([pieces[k] for k in group]) for group in groups]
 
 
 def _is_same(table: LocalizationTable, first: NDArray[np.int64], second: NDArray[np.int64]) -> bool:
