@@ -80,6 +80,7 @@ def test_peers_that_are_not_there_are_left_out_by_name() -> None:
         installed_peers({"storm": None})
 
 
+@pytest.mark.slow
 def test_own_rules_sweep_beside_the_built_in_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "my_rules.py").write_text(RULE)
     rules = tmp_path / "my_rules.yaml"

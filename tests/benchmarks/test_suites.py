@@ -170,6 +170,7 @@ def test_a_python_without_picasso_is_told_in_a_line(python, message):
         run_picasso(field, python, 100)
 
 
+@pytest.mark.slow
 def test_throughput(zoo, tmp_path):
     (row,), _ = run(zoo, tmp_path, "fast/throughput")
     assert float(row["stage_fps"]) >= float(row["command_fps"]) > 0

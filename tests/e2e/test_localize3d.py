@@ -139,6 +139,7 @@ def test_until_stops_after_a_stage_and_the_rest_follows_later(
     assert (tmp_path / "localizations.csv").read_bytes() == (run / "localizations.csv").read_bytes()
 
 
+@pytest.mark.slow
 def test_an_earlier_runs_network_is_taken(run: Path, folder: Path, tmp_path: Path, psf_file: Path) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
     range_nm = ["psf.z_min_nm=-300", "psf.z_max_nm=300"]
