@@ -103,7 +103,7 @@ class Follow:
         blocks: list[tuple[int, float]] = []
 
         def note(stage: str, done: int, total: int) -> None:  # noqa: ARG001
-            if stage == "follow":
+            if stage == "follow" and done and (not blocks or done > blocks[-1][0]):
                 blocks.append((done, time.perf_counter()))
 
         writer.start()

@@ -148,6 +148,10 @@ class Scene:
         self._knots: OrderedDict[int, Knot] = OrderedDict()
         self._measuring = threading.RLock()
 
+    def of_longer(self, movie: Movie) -> Scene:
+        """Return the scene, measured in the same way, of a movie that has grown."""
+        return Scene(movie, self._model, self.psf_sigma_px, self.method, self.validity)
+
     def sketch(self) -> Scene:
         """Return a scene of few knots whatever the movie's length: itself where it has few."""
         if len(self.centres) <= _SKETCH_KNOTS:

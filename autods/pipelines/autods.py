@@ -184,7 +184,7 @@ class Run:
     def prepare(self) -> tuple[Plan, Instrument, BlockLocalizer]:
         """Measure the movie, choose the models, and make what localizes its blocks."""
         record, part = self.record, self.part
-        field = CroppedMovie(self.whole, None, self._roi)
+        field = self.field
         camera = crop_camera(self.instrument.camera, self._roi)
         with record.stage("measure the movie"):
             noise = NoiseModel.of_camera(camera) if self.instrument.gain_known else None
@@ -216,6 +216,11 @@ class Run:
         return plan, instrument, localizer
 
     @property
+    def field(self) -> CroppedMovie:
+        """The region over all frames, on which the scene is measured."""
+        return CroppedMovie(self.whole, None, self._roi)
+
+    @property
     def _roi(self) -> tuple[int, int, int, int]:
         y0, x0 = self.part.origin_px
         return y0, x0, y0 + self.part.shape[1], x0 + self.part.shape[2]
@@ -243,7 +248,7 @@ class Run:
         """Return frames between their neighbours, which may lie outside the wanted range, and how many of
         these there are before and after.
         """
-        field = CroppedMovie(self.whole, None, self._roi)
+        field = self.field
         first, last = (frame + self.part.first_frame for frame in (start, stop))
         before, after = min(neighbours, first), min(neighbours, field.shape[0] - last)
         return field.read(first - before, last + after), before, after

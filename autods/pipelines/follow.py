@@ -187,6 +187,8 @@ class _Following:
             assert whole is not None
             part = CroppedMovie(whole, slice(0, self._growing.n_frames), self._settings.roi)
             now = dataclasses.replace(run, whole=whole, part=part)
+            if localizer.scene.movie.shape[0] < stop:
+                localizer.scene = localizer.scene.of_longer(now.field)
             block = now.block(localizer, start, stop)
             store.save(name, block)
             self._compute_s.append((time.monotonic() - begun) / (stop - start))

@@ -35,9 +35,14 @@ def write_slowly(movie: Path, folder: Path, pause_s: float) -> threading.Thread:
     return thread
 
 
-def test_following_gives_the_table_of_the_finished_file(movie: Path, zoo: Path, tmp_path: Path) -> None:
+def test_following_gives_the_table_of_the_finished_file(
+    movie: Path, zoo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = tmp_path / "growing"
-    thread = write_slowly(movie, folder, 0.02)
+    thread = write_slowly(movie, folder, 0.15)
+    # The scene is measured before most frames are there.
+    monkeypatch.setattr("autods.pipelines.follow.FIRST_FRAMES", 4)
+    monkeypatch.setattr("autods.pipelines.follow._BLOCK_FRAMES", 4)
     known = (f"zoo={zoo}", "optics.pixel_size_nm=100")
     followed, afterwards = tmp_path / "followed", tmp_path / "afterwards"
     assert run("localize", folder, "--follow", "--out", followed, "follow.idle_s=3", *known) == 0
