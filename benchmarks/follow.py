@@ -163,5 +163,5 @@ def _figure(rows: Sequence[Row]) -> Figure:
         for name in names
     }
     lines(axis, sizes, series, ("side of the frames, px", "frames a second"))
-    axis.set(xscale="log", yscale="log")
+    axis.set_ylim(bottom=0)
     return figure
