@@ -21,11 +21,11 @@ from autods.optics.storage import save_psf
 from autods.pipelines.settings import LocalizeSettings
 from autods.pipelines.simulate import TRUTH_FILE, SimulationSettings, simulate_to_folder
 from benchmarks.contenders import Contender, settings_for, timed_localize
-from benchmarks.style import grouped_bars, panels
+from benchmarks.style import jaccard_and_error
 from benchmarks.suite import SuiteResult
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    pass
 
 logger = logging.getLogger(__name__)
 
@@ -93,7 +93,7 @@ class FromMovie:
             Table("conditions", "What was measured and trained for", sources),
         ]
         title = "Trained on what the movie shows"
-        return SuiteResult(title, tables, {"jaccard_rmse": _figure(rows)}, notes)
+        return SuiteResult(title, tables, {"jaccard_rmse": jaccard_and_error(rows, "microscope")}, notes)
 
     def _microscope(
         self, name: str, microscope: Mapping[str, Any], home: Path
@@ -163,17 +163,3 @@ def _saved(settings: SimulationSettings, home: Path) -> Path:
     path = home / "psf.h5"
     save_psf(psf, path, {"source": "simulated"})
     return path
-
-
-def _figure(rows: Sequence[Row]) -> Figure:
-    groups = list(dict.fromkeys(str(row["microscope"]) for row in rows))
-    programs = list(dict.fromkeys(str(row["program"]) for row in rows))
-    figure, axes = panels(2, size=(5.0, 3.6))
-    for axis, column, label in zip(axes, ("jaccard", "rmse_nm"), ("Jaccard index", "RMSE, nm"), strict=True):
-        cell = {(row["microscope"], row["program"]): row[column] for row in rows}
-        series = {
-            program: [float(cell.get((group, program)) or "nan") for group in groups] for program in programs
-        }
-        grouped_bars(axis, groups, series, label)
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=3, frameon=False)
-    return figure

@@ -15,11 +15,11 @@ from autods.io.tables import read_table
 from autods.metrics.detection import detection_metrics
 from autods.metrics.image import image_metrics
 from benchmarks.contenders import Contender, available, settings_for, timed_localize
-from benchmarks.style import grouped_bars, panels
+from benchmarks.style import jaccard_and_error
 from benchmarks.suite import SuiteResult
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    pass
 
 logger = logging.getLogger(__name__)
 
@@ -95,7 +95,7 @@ class Movies2d:
             " with the truth at hand."
         )
         title = "Third-party 2D movies, one default setting for all"
-        figures = {"jaccard_rmse": _figure(rows)}
+        figures = {"jaccard_rmse": jaccard_and_error(rows, "movie")}
         return SuiteResult(title, [Table("results", "Detection and precision", rows)], figures, notes)
 
     def _path(self, spec: MovieSpec, ending: str) -> Path:
@@ -143,17 +143,3 @@ def peer_rows() -> list[Row]:
     """Return what other programs reached on these movies, with thresholds tuned on the truth."""
     rows = read_rows((_DATA / "peers2d.csv").read_text(encoding="utf-8"))
     return [{**row, "jaccard": float(row["jaccard"]), "rmse_nm": float(row["rmse_nm"])} for row in rows]
-
-
-def _figure(rows: Sequence[Row]) -> Figure:
-    movies = list(dict.fromkeys(str(row["movie"]) for row in rows))
-    programs = list(dict.fromkeys(str(row["program"]) for row in rows))
-    figure, axes = panels(2, size=(5.0, 3.6))
-    for axis, column, label in zip(axes, ("jaccard", "rmse_nm"), ("Jaccard index", "RMSE, nm"), strict=True):
-        cell = {(row["movie"], row["program"]): row[column] for row in rows}
-        series = {
-            program: [float(cell.get((movie, program)) or "nan") for movie in movies] for program in programs
-        }
-        grouped_bars(axis, movies, series, label)
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=3, frameon=False)
-    return figure

@@ -21,11 +21,11 @@ from benchmarks.fields import SimulatedField, UniformConditions, uniform_field
 from benchmarks.movies2d import movie_specs
 from benchmarks.peers import installed_peers
 from benchmarks.spot_fits import SpotFits
-from benchmarks.style import grouped_bars, panels
+from benchmarks.style import jaccard_and_error
 from benchmarks.suite import SuiteResult
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    pass
 
 logger = logging.getLogger(__name__)
 
@@ -99,7 +99,9 @@ class Peers2d:
             Table("means", "Over all movies", mean_rows(rows, ("program",), _SCORES)),
         ]
         title = "Other programs on the same movies, tuned on the truth; ours at defaults"
-        return SuiteResult(title, tables, {"jaccard_rmse": _figure(rows)}, notes)
+        return SuiteResult(
+            title, tables, {"jaccard_rmse": jaccard_and_error(rows, "movie", (5.5, 3.8))}, notes
+        )
 
     def _fields(self, notes: list[str]) -> Iterator[tuple[str, SimulatedField]]:
         for density in self.densities_per_um2:
@@ -129,17 +131,3 @@ class Peers2d:
             for threshold in _THRESHOLDS
         ]
         return max(tables, key=lambda table: detection_metrics(field.truth, table, self.radius_nm).jaccard)
-
-
-def _figure(rows: Sequence[Row]) -> Figure:
-    movies = list(dict.fromkeys(str(row["movie"]) for row in rows))
-    programs = list(dict.fromkeys(str(row["program"]) for row in rows))
-    figure, axes = panels(2, size=(5.5, 3.8))
-    for axis, column, label in zip(axes, ("jaccard", "rmse_nm"), ("Jaccard index", "RMSE, nm"), strict=True):
-        cell = {(row["movie"], row["program"]): row[column] for row in rows}
-        series = {
-            program: [float(cell.get((movie, program)) or "nan") for movie in movies] for program in programs
-        }
-        grouped_bars(axis, movies, series, label)
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=3, frameon=False)
-    return figure

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -41,6 +41,32 @@ def grouped_bars(
         axis.bar(place + offset, values, width, label=name, color=COLOURS[index % len(COLOURS)])
     axis.set_xticks(place, groups, rotation=35, ha="right")
     axis.set_ylabel(label)
+
+
+def jaccard_and_error(
+    rows: Sequence[Mapping[str, Any]], group: str, size: tuple[float, float] = (5.0, 3.6)
+) -> Figure:
+    """Draw ``jaccard`` and ``rmse_nm`` of each ``program`` as bars, by the values of a column.
+
+    Parameters
+    ----------
+    rows
+        Rows of a table of results.
+    group
+        Column of the groups.
+    size
+        Of a panel, inches.
+    """
+    groups, programs = (list(dict.fromkeys(str(row[name]) for row in rows)) for name in (group, "program"))
+    figure, axes = panels(2, size=size)
+    for axis, column, label in zip(axes, ("jaccard", "rmse_nm"), ("Jaccard index", "RMSE, nm"), strict=True):
+        cell = {(row[group], row["program"]): row[column] for row in rows}
+        series = {
+            program: [float(cell.get((name, program)) or "nan") for name in groups] for program in programs
+        }
+        grouped_bars(axis, groups, series, label)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=3, frameon=False)
+    return figure
 
 
 def grouped_points(

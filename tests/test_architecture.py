@@ -61,7 +61,6 @@ LONG_FILES: dict[str, str] = {}
 #: (relative path, function) -> reason, for functions over MAX_FUNCTION_LINES.
 LONG_FUNCTIONS: dict[tuple[str, str], str] = {
     ("autods/api/localization.py", "localize"): "nothing but a signature of keyword arguments",
-    ("autods/web/result_routes.py", "add_result_routes"): "one short function for each address",
     ("autods/training/fit.py", "fit"): "mostly a signature and the arguments of one constructor",
 }
 

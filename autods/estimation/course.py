@@ -21,7 +21,7 @@ _LEAST_CHANGE = 0.3
 
 @dataclass(frozen=True)
 class Course:
-    """Level of a movie at some frames, ADU.
+    """Level of a movie at some frames, ADU; a single frame stands for a level that does not change.
 
     Parameters
     ----------
@@ -35,11 +35,11 @@ class Course:
     level: NDArray[np.float64]
 
     @classmethod
-    def measure(cls, movie: Movie, validity: Validity) -> Course | None:
-        """Look at frames spread over a movie; None where its level does not change."""
-        n_frames = movie.shape[0]
+    def measure(cls, movie: Movie, validity: Validity) -> Course:
+        """Look at frames spread over a movie."""
+        n_frames, flat = movie.shape[0], cls(np.zeros(1), np.zeros(1))
         if n_frames < _FRAMES // 3:
-            return None
+            return flat
         chosen = np.unique(np.linspace(0, n_frames - 1, _FRAMES).round().astype(int))
         step = max(1, math.isqrt(movie.shape[1] * movie.shape[2] // _PIXELS))
         thin = np.concatenate(
@@ -49,14 +49,19 @@ class Course:
         values = np.where(validity.of_values(thin, noise), thin, np.nan).reshape(len(chosen), -1)
         good = np.isfinite(values).any(1)
         if good.sum() < _FRAMES // 3:
-            return None
+            return flat
         frame = chosen[good].astype(np.float64)
         level = np.nanquantile(values[good], _QUANTILE, axis=1)
         # Single frames may be black or flash.
         smooth = gaussian_filter1d(median_filter(level, 5, mode="nearest"), 1.0, mode="nearest")
         if np.ptp(smooth) < _LEAST_CHANGE * noise:
-            return None
+            return flat
         return cls(frame, np.asarray(smooth, np.float64))
+
+    @property
+    def is_flat(self) -> bool:
+        """Whether the level does not change."""
+        return len(self.frame) == 1
 
     def at(self, time: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the level at some times (frames), linear in between."""

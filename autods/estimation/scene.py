@@ -113,6 +113,8 @@ class Scene:
         What tells valid values; None measures it.
     max_knots
         Most knots; None for as many as follow from the number of frames.
+    course
+        How the level of the whole movie runs; None measures it.
 
     Raises
     ------
@@ -128,6 +130,7 @@ class Scene:
         method: Method = "auto",
         validity: Validity | None = None,
         max_knots: int | None = None,
+        course: Course | None = None,
     ) -> None:
         if method not in METHODS:
             raise UserError(f"background is {method!r}: use one of {', '.join(METHODS)}")
@@ -138,8 +141,7 @@ class Scene:
             noise = None  # the background was subtracted: the level no longer tells the noise
         self._model = noise
         self._sketch: Scene | None = None
-        self._course: Course | None = None
-        self._knows_course = False
+        self.course = course or Course.measure(movie, self.validity)
         n_frames = movie.shape[0]
         n_knots = min(max(1, round(n_frames / KNOT_FRAMES)), max_knots or n_frames)
         self.edges = np.linspace(0, n_frames, n_knots + 1).round().astype(int)
@@ -158,16 +160,15 @@ class Scene:
             return self
         if self._sketch is None:
             self._sketch = Scene(
-                self.movie, self._model, self.psf_sigma_px, self.method, self.validity, _SKETCH_KNOTS
+                self.movie,
+                self._model,
+                self.psf_sigma_px,
+                self.method,
+                self.validity,
+                _SKETCH_KNOTS,
+                self.course,
             )
-            self._sketch._course, self._sketch._knows_course = self._level(), True
         return self._sketch
-
-    def _level(self) -> Course | None:
-        """Return the course of the movie's level, measured once."""
-        if not self._knows_course:
-            self._course, self._knows_course = Course.measure(self.movie, self.validity), True
-        return self._course
 
     def __call__(self, start: int, stop: int, frames: NDArray[Any] | None = None) -> Backdrop:
         """Return the scene of frames ``start`` to ``stop``.
@@ -206,8 +207,8 @@ class Scene:
 
         Where the level without light is known, all light rises and falls in proportion.
         """
-        course = self._level()
-        if course is None or self.method == "none":
+        course = self.course
+        if course.is_flat or self.method == "none":
             return
         level, between = course.at(time), np.interp(time, self.centres, course.at(self.centres))
         change = np.asarray(level - between, np.float32)[:, None, None]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,7 +93,7 @@ def finish(
     pixel_size_nm: float,
     settings: FinishSettings,
 ) -> Finished:
-    """Mark beads, filter a table, correct its drift and link it, each as a stage of the run.
+    """Link a table, mark its beads, filter it and correct its drift, each as a stage of the run.
 
     Parameters
     ----------
@@ -113,8 +114,10 @@ def finish(
         If the filter names no column, or the file of the drift does not fit the movie.
     """
     n_before = len(table)
+    linking = functools.partial(link, radius_nm=settings.link_radius_nm, max_gap=settings.link_gap)
+    with record.stage("link"):
+        linked = linking(table)
     with record.stage("beads"):
-        linked = link(table, radius_nm=settings.link_radius_nm, max_gap=settings.link_gap)
         lasting = find_fiducials(table, frames, linked)
         fiducials = [one for one in lasting if one.is_bead]
         fiducial = mark_rows(fiducials, len(table))
@@ -123,20 +126,19 @@ def finish(
         with record.stage("filter"):
             kept = filter_rows(table, settings.filter, {"fiducial": fiducial})
             table, fiducial = table.select(kept), fiducial[kept]
-            linked = link(table, radius_nm=settings.link_radius_nm, max_gap=settings.link_gap)
+            linked = linking(table)
         dropped = n_before - len(table)
         record.add_results(filter=settings.filter, dropped_by_filter=dropped)
         if not len(table) and dropped:
             record.warn(f"filter={settings.filter!r} dropped all {dropped:,} localizations: loosen it")
     with record.stage("drift"):
         drift = _drift(linked, fiducials, frames, pixel_size_nm, settings)
-    raw = table
-    if drift.is_on:
-        table = drift.subtract(raw)
-        order = table.order()
-        table, raw, fiducial = table.select(order), raw.select(order), fiducial[order]
-    with record.stage("link"):
-        linked = link(table, radius_nm=settings.link_radius_nm, max_gap=settings.link_gap)
+        raw = table
+        if drift.is_on:
+            table = drift.subtract(raw)
+            order = table.order()
+            table, raw, fiducial = table.select(order), raw.select(order), fiducial[order]
+            linked = linking(table)
     record.add_results(events=len(linked), drift={"method": drift.method, "note": drift.note})
     return Finished(table, raw, linked, drift, fiducial, n_before - len(table), frames)
 

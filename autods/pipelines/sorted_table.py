@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from autods.core.grid import px_to_nm
 from autods.io.atomic import atomic_path
 from autods.io.tables import read_table
 from autods.runs.record import read_run
+
+logger = logging.getLogger(__name__)
 
 #: Which table of a run: each localization, or those of one molecule in consecutive frames as one.
 Source = Literal["localizations", "linked"]
@@ -283,18 +286,27 @@ def _field(
     run: Path, read: Callable[[str], NDArray[np.float64]]
 ) -> tuple[tuple[float, float], tuple[float, float]]:
     """Return corner and size of the localized part, nm: of the record, else what the table covers."""
-    region = (read_run(run) or {}).get("results", {}).get("region")
-    try:
-        pixel_nm = float(region["pixel_size_nm"])
-        origin = [px_to_nm(float(start), pixel_nm) for start in region["origin_px"]]
-        shape = [px_to_nm(float(side), pixel_nm) for side in region["shape"][1:]]
-        if min(shape) > 0:
-            return (origin[0], origin[1]), (shape[0], shape[1])
-    except (TypeError, KeyError, ValueError, IndexError):
-        pass
+    region = _region(run)
+    if region is not None and min(region[1]) > 0:
+        return region
     # A table from elsewhere.
     extent = [float(np.max(read(name), initial=1.0)) for name in ("y_nm", "x_nm")]
     return (0.0, 0.0), (extent[0], extent[1])
+
+
+def _region(run: Path) -> tuple[tuple[float, float], tuple[float, float]] | None:
+    """Return corner and size of the localized part as the record states it, nm; None where it does not."""
+    region = (read_run(run) or {}).get("results", {}).get("region")
+    if region is None:
+        return None
+    try:
+        pixel_nm = float(region["pixel_size_nm"])
+        y0, x0 = (px_to_nm(float(start), pixel_nm) for start in region["origin_px"])
+        height, width = (px_to_nm(float(side), pixel_nm) for side in region["shape"][1:])
+    except (TypeError, KeyError, ValueError) as error:
+        logger.info("%s: the record's region cannot be read (%r): the table's extent is taken", run, error)
+        return None
+    return (y0, x0), (height, width)
 
 
 def _sorted(

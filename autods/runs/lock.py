@@ -47,8 +47,10 @@ def own_folder(folder: Path) -> Iterator[None]:
         raise UserError(
             f"another command is at work in {folder}: wait for it, stop it, or choose another folder"
         ) from None
-    except (NotImplementedError, OSError) as error:
-        if not isinstance(error, NotImplementedError) and error.errno not in _NO_LOCKS:
+    except NotImplementedError as error:
+        logger.info("%s cannot be locked: %s", folder, error)
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
             raise
         logger.info("%s cannot be locked: %s", folder, error)
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import quote, urlencode
@@ -65,18 +65,32 @@ Looked = Annotated[Look, Depends(look_of)]
 
 def add_result_routes(app: FastAPI, site: Site) -> None:
     """Add the addresses to the server."""
+    _add_tiles(app, site)
+    _add_side_views(app, site)
+    _add_downloads(app, site)
 
-    def drawn(job_id: str, source: Source, key: object, draw: Callable[[Painter], bytes]) -> Response:
-        try:
-            job = site.store.load(job_id)
-            painter = site.results.painter(job, source)
-            data = site.results.picture(
-                (job.id, source, site.results.version(job), key), lambda: draw(painter)
-            )
-        except UserError as error:
-            raise HTTPException(400, shown(str(error))) from error
-        return Response(data, media_type=media_type(data), headers={"Cache-Control": "private, max-age=3600"})
 
+@contextmanager
+def _told(status: int) -> Iterator[None]:
+    """Answer with the one line of a `UserError`."""
+    try:
+        yield
+    except UserError as error:
+        raise HTTPException(status, shown(str(error))) from error
+
+
+def _drawn(
+    site: Site, job_id: str, source: Source, key: object, draw: Callable[[Painter], bytes]
+) -> Response:
+    """Answer with a picture of a run, drawn or kept from before."""
+    with _told(400):
+        job = site.store.load(job_id)
+        painter = site.results.painter(job, source)
+        data = site.results.picture((job.id, source, site.results.version(job), key), lambda: draw(painter))
+    return Response(data, media_type=media_type(data), headers={"Cache-Control": "private, max-age=3600"})
+
+
+def _add_tiles(app: FastAPI, site: Site) -> None:
     @app.get("/api/tile/{job_id}/{level}/{row}/{column}")
     def tile(
         job_id: str,
@@ -93,9 +107,16 @@ def add_result_routes(app: FastAPI, site: Site) -> None:
             other = site.results.painter(site.store.load(second), "localizations")
             return encoded(*painter.tile_with(other, look, level, row, column), look.colors)
 
-        key = (look, level, row, column, second)
-        return drawn(job_id, source, key, draw)
+        return _drawn(site, job_id, source, (look, level, row, column, second), draw)
 
+    @app.get("/api/live/{job_id}")
+    def live(job_id: str) -> Response:
+        with _told(404):
+            data = png_bytes(site.results.live(site.store.load(job_id)).draw())
+        return Response(data, media_type="image/png", headers={"Cache-Control": "no-store"})
+
+
+def _add_side_views(app: FastAPI, site: Site) -> None:
     @app.get("/api/section/{job_id}")
     def section(
         job_id: str,
@@ -107,13 +128,11 @@ def add_result_routes(app: FastAPI, site: Site) -> None:
         source: Source = "localizations",
     ) -> Response:
         side, colors = max(64, min(px, _SIDE_PX)), "inferno" if look.colors == "depth" else look.colors
-        key = ("section", look, plane, low, high, side)
-        return drawn(
-            job_id,
-            source,
-            key,
-            lambda painter: encoded(*draw_section(painter.rows, look, plane, (low, high), side), colors),
-        )
+
+        def draw(painter: Painter) -> bytes:
+            return encoded(*draw_section(painter.rows, look, plane, (low, high), side), colors)
+
+        return _drawn(site, job_id, source, ("section", look, plane, low, high, side), draw)
 
     @app.get("/api/turned/{job_id}")
     def turned(
@@ -125,22 +144,14 @@ def add_result_routes(app: FastAPI, site: Site) -> None:
         source: Source = "localizations",
     ) -> Response:
         side = max(64, min(px, 1024))
-        key = ("turned", look, azimuth, elevation, side)
-        return drawn(
-            job_id,
-            source,
-            key,
-            lambda painter: encoded(*draw_turned(painter.rows, look, azimuth, elevation, side), "depth"),
-        )
 
-    @app.get("/api/live/{job_id}")
-    def live(job_id: str) -> Response:
-        try:
-            data = png_bytes(site.results.live(site.store.load(job_id)).draw())
-        except UserError as error:
-            raise HTTPException(404, shown(str(error))) from error
-        return Response(data, media_type="image/png", headers={"Cache-Control": "no-store"})
+        def draw(painter: Painter) -> bytes:
+            return encoded(*draw_turned(painter.rows, look, azimuth, elevation, side), "depth")
 
+        return _drawn(site, job_id, source, ("turned", look, azimuth, elevation, side), draw)
+
+
+def _add_downloads(app: FastAPI, site: Site) -> None:
     @app.get("/api/export/{job_id}.{ending}")
     def export(
         job_id: str,
@@ -150,27 +161,21 @@ def add_result_routes(app: FastAPI, site: Site) -> None:
         px: int = 2048,
         source: Source = "localizations",
     ) -> Response:
-        try:
+        with _told(400):
             job = site.store.load(job_id)
             painter = site.results.painter(job, source)
             part = _box(box) or (0.0, 0.0, *painter.table.shape_nm)
-            return _download(
-                _drawn_file(painter, look, part, max(64, min(px, MOST_PX)), ending), f"{job.id}.{ending}"
-            )
-        except UserError as error:
-            raise HTTPException(400, shown(str(error))) from error
+            path = _drawn_file(painter, look, part, max(64, min(px, MOST_PX)), ending)
+        return _download(path, f"{job.id}.{ending}")
 
     @app.get("/api/table/{job_id}.{ending}")
     async def table(
         job_id: str, ending: Literal["csv", "parquet"], look: Looked, source: Source = "localizations"
     ) -> Response:
-        try:
+        with _told(400):
             job = site.store.load(job_id)
-            return _download(
-                await site.results.table(job, source, look, ending), f"{job.id}_filtered.{ending}"
-            )
-        except UserError as error:
-            raise HTTPException(400, shown(str(error))) from error
+            path = await site.results.table(job, source, look, ending)
+        return _download(path, f"{job.id}_filtered.{ending}")
 
 
 def _drawn_file(painter: Painter, look: Look, part: Box, side_px: int, ending: str) -> Path:
