@@ -104,6 +104,7 @@ def scene_maps(backdrop: Backdrop, camera: CameraEstimate) -> bytes:
         low, high = (0.0, 1.0) if "white" in label else np.percentile(known, [0.5, 99.5])
         image = axis.imshow(values, cmap="gray", vmin=low, vmax=max(high, low + 1e-6))
         axis.set(xticks=[], yticks=[], xlabel=label)
+        axis.spines[:].set_visible(True)  # an all-white map is seen by its frame
         if "white" not in label:
             figure.colorbar(image, ax=axis, fraction=0.046).ax.tick_params(labelsize=7)
     level, variance = np.array(camera.levels_adu), np.array(camera.variances_adu2)
