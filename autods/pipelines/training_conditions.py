@@ -31,6 +31,9 @@ from autods.pipelines.settings import CameraSettings, OpticsSettings
 #: Key of the conditions in ``profile.json``.
 TRAINING_KEY = "training"
 _TARGET = "_target_"
+#: Keys of what is measured: cameras, and prefixes of those that are numbers.
+_CAMERAS_KEY = "cameras.cameras"
+_NUMBER_KEYS = ("conditions.", "data.simulator.")
 #: Side of the patches that tell how density and SNR differ over the field, um.
 _PATCH_UM = 10.0
 #: Frames that tell the background.
@@ -152,7 +155,38 @@ def read_profile(path: Path) -> TrainingConditions:
         held = json.loads(path.read_text(encoding="utf-8"))[TRAINING_KEY]
         if held is None:
             raise UserError(f"{path} is of a movie that shows no emitter")
-        return TrainingConditions(dict(held["values"]), dict(held["sources"]))
+        values = {str(key): _plain(str(key), value) for key, value in held["values"].items()}
+        return TrainingConditions(values, {str(key): str(line) for key, line in held["sources"].items()})
+
+
+def _plain(key: str, value: Any) -> Any:
+    """Take a value of a profile as the numbers that it is: a file must not name what is made or run.
+
+    Raises
+    ------
+    ValueError
+        If it is anything else.
+    """
+    if key == _CAMERAS_KEY:
+        return [
+            _camera(
+                _number(own["offset_adu"], key),
+                _number(own["e_per_adu"], key),
+                None if own["em_gain"] is None else _number(own["em_gain"], key),
+                _number(own["qe"], key),
+                _number(own["read_noise_e"], key),
+            )
+            for own in value
+        ]
+    if not key.startswith(_NUMBER_KEYS):
+        raise ValueError(f"{key} is no condition of a training")
+    return _number(value, key)
+
+
+def _number(value: Any, key: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError(f"{key} is {value!r:.40}, no number")
+    return value
 
 
 def joint(parts: Sequence[TrainingConditions]) -> TrainingConditions:
@@ -248,7 +282,7 @@ def _light(
         **_spread("conditions.background", limits, f"{seen}, offset {sources['camera.offset_adu']}"),
         "conditions.read_noise_photons": (float(f"{read:.3g}"), f"noise {seen}"),
         "conditions.noise_variance_factor": (float(f"{factor:.4g}"), gain),
-        "cameras.cameras": ([own], f"{gain}, noise {seen}"),
+        _CAMERAS_KEY: ([own], f"{gain}, noise {seen}"),
         "data.simulator.gradient": (gradient, seen),
         "data.simulator.blobs": (max(gradient, structure), seen),
         "data.simulator.structure": (structure, seen),
@@ -272,7 +306,7 @@ def _unknown_light(reason: str) -> dict[str, tuple[Any, str]]:
     return {
         **{f"conditions.{name}": (value, reason) for name, value in usual.items()},
         **{f"data.simulator.{name}": (value, reason) for name, value in shape.items()},
-        "cameras.cameras": ([_camera(0.0, 1.0, None, 1.0, 0.0)], reason),
+        _CAMERAS_KEY: ([_camera(0.0, 1.0, None, 1.0, 0.0)], reason),
     }
 
 

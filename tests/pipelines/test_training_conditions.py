@@ -12,7 +12,7 @@ from autods.cli.main import main
 from autods.core import Camera, OpticalSystem, UserError
 from autods.pipelines.settings import CameraSettings, OpticsSettings
 from autods.pipelines.simulate import SimulationSettings, simulate_to_folder
-from autods.pipelines.training_conditions import TrainingConditions, joint, measure_movie
+from autods.pipelines.training_conditions import TrainingConditions, joint, measure_movie, read_profile
 
 CAMERA = Camera(offset_adu=100.0, e_per_adu=0.5, qe=0.9, read_noise_e=3.0)
 KNOWN = CameraSettings(offset_adu=100.0, e_per_adu=0.5, qe=0.9)
@@ -105,3 +105,31 @@ def test_a_movie_is_trained_for_and_localized_with_the_run(
     capsys.readouterr()
     assert main(["train", "experiment=zoo/mixture", "conditions=measured", *words]) == 2
     assert "name what to measure it on with movie=MOVIE" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("cameras.cameras", [{"_target_": "os.system", "command": "touch owned"}]),
+        ("conditions.snr", {"_target_": "os.system", "command": "touch owned"}),
+        ("conditions.snr.centre", "${oc.env:HOME}"),
+        ("conditions._target_", "os.system"),
+        ("module._target_", 1.0),
+        ("conditions.snr.centre", float("nan")),
+        ("conditions.snr.centre", True),
+    ],
+)
+def test_a_profile_holds_numbers_and_makes_nothing(key: str, value: object, tmp_path: Path) -> None:
+    """A file that somebody else wrote neither names what is run nor reads the environment."""
+    path = tmp_path / "profile.json"
+    path.write_text(json.dumps({"training": {"values": {key: value}, "sources": {key: "somebody"}}}))
+    with pytest.raises(UserError, match=r"profile\.json is no profile"):
+        read_profile(path)
+
+
+def test_a_camera_of_a_profile_is_a_camera(tmp_path: Path) -> None:
+    numbers = {"offset_adu": 100.0, "e_per_adu": 0.5, "em_gain": None, "qe": 0.9, "read_noise_e": 1.5}
+    own = {"_target_": "os.system", **numbers}
+    path = tmp_path / "profile.json"
+    path.write_text(json.dumps({"training": {"values": {"cameras.cameras": [own]}, "sources": {}}}))
+    assert read_profile(path).values["cameras.cameras"] == [{**numbers, "_target_": "autods.core.Camera"}]
