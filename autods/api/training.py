@@ -33,7 +33,8 @@ def train(
     overrides
         Settings as on the command line: ``"data.batch_size=8"``, ``"network=deepstorm"``, ...
     max_minutes, max_steps
-        The training stops at either and keeps the best network; None: as the experiment says.
+        The training stops after so many minutes or steps and keeps the best network; None: as the experiment
+        says.
 
     Returns
     -------

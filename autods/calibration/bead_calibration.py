@@ -46,9 +46,9 @@ class BeadSettings:
     Parameters
     ----------
     size_px
-        Side of the cut-out around a bead; None measures it.
+        Side of the cut-out around a bead, px; None measures it.
     saturation_adu
-        Camera value at which pixels saturate; None looks for a plateau.
+        Camera value at which pixels saturate, ADU; None looks for a plateau.
     scan
         What the z positions are: "objective", the focal plane's height, growing into the sample; "stage" (or
         "sample"), the stage's height, which is the reverse; "emitter", the bead's own depth in the sample's
@@ -79,14 +79,14 @@ class BeadCalibration:
     beads
         Candidates and their registered mean.
     z_nm
-        (Z,) positions as given.
+        (Z,) positions as given, nm.
     scan_of, scan_by
         What was scanned, see `BeadSettings.scan`, and how that is known: "given", "data" or "assumed".
     scan
         Focal plane and depth of the bead in each slice, as the calibrated PSF wants them.
     depth_nm
-        (Z,) depth at which an emitter, with the objective at 0, looks like the bead in each slice; when focal
-        planes were scanned, 0 is where the bead is in focus.
+        (Z,) depth at which an emitter, with the objective at 0, looks like the bead in each slice, nm; when
+        focal planes were scanned, 0 is where the bead is in focus.
     axial_scale
         Displacement of an emitter that looks like 1 nm of focal displacement.
     retrieved
@@ -129,9 +129,9 @@ def z_positions(
     n_slices
         Slices in the file.
     z_step_nm
-        Equal steps, centred on 0.
+        Equal steps, centred on 0, nm.
     z_nm
-        ``START:STOP:N``, both ends included.
+        ``START:STOP:N``, both ends included, nm.
 
     Raises
     ------

@@ -229,7 +229,7 @@ def correlation_figure(result: BeadCalibration) -> Figure:
 
 
 def crlb_figure(psf: PupilPSF, depth_nm: NDArray[np.float64], photons: float = 1000.0) -> Figure:
-    """Localization bounds over the calibrated range for an emitter of 1000 photons on a background of 10."""
+    """Localization bounds at depths (Z,) for an emitter of 1000 photons on a background of 10."""
     depth = np.linspace(depth_nm.min(), depth_nm.max(), 41)
     z = torch.from_numpy(depth).to(torch.float32)
     bounds = bounds_against_z(psf, z, photons, 10.0)
@@ -243,7 +243,7 @@ def crlb_figure(psf: PupilPSF, depth_nm: NDArray[np.float64], photons: float = 1
 
 
 def focal_plane_figure(psf: PupilPSF, depth_nm: NDArray[np.float64]) -> Figure:
-    """Apparent depth of emitters against the nominal focal plane: straight lines of one distance."""
+    """Apparent depth of emitters (Z,) against the nominal focal plane: straight lines of one distance."""
     reach = float(np.ptp(depth_nm)) / 4
     centre = float(depth_nm.mean())
     z = torch.linspace(centre - reach, centre + reach, 5)
@@ -268,7 +268,7 @@ def bounds_against_z(
 
 
 def stack_figure(psf: PSFModel, z_nm: NDArray[np.float64], size_px: int = 41) -> Figure:
-    """Images of a PSF at several depths, each on its own scale, with the peak's share of the photons."""
+    """Images of a PSF at several depths (Z,), each on its own scale, with the peak's share of the photons."""
     zero = np.zeros_like(z_nm)
     xyz = torch.from_numpy(np.stack([zero, zero, z_nm], 1)).to(torch.float32)
     with torch.no_grad():

@@ -75,7 +75,7 @@ def collect_beads(
     stack
         (Z, Y, X) camera values.
     size_px
-        Side of the cut-out; None measures it from the beads' light.
+        Side of the cut-out, px; None measures it from the beads' light.
     z_step_nm
         Distance of the slices, nm.
     saturation

@@ -26,9 +26,9 @@ def axial_scale(psf: PupilPSF, nfp_nm: NDArray[np.float64], size_px: int) -> flo
     psf
         The PSF, focused at 0.
     nfp_nm
-        (Z,) focal planes.
+        (Z,) focal planes, nm.
     size_px
-        Side of the images.
+        Side of the images, px.
     """
     if psf.optics.n_sample == psf.optics.n_immersion or not np.ptp(nfp_nm) > 0:
         return 1.0

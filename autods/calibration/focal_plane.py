@@ -23,11 +23,11 @@ def nfp_study(psf: PupilPSF, z_nm: Tensor, nfp_nm: Tensor, size_px: int = 41) ->
     psf
         Diffraction model; its own `nfp_nm` is the reference.
     z_nm
-        (N,) depths of the emitters.
+        (N,) depths of the emitters, nm.
     nfp_nm
-        (M,) focal planes.
+        (M,) focal planes, nm.
     size_px
-        Side of the images.
+        Side of the images, px.
     """
     reach = float((nfp_nm - psf.nfp_nm).abs().max()) + 500
     candidates = torch.arange(float(z_nm.min()) - reach, float(z_nm.max()) + reach, 20.0)

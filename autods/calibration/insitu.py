@@ -73,7 +73,7 @@ class InsituCalibration:
     psf
         The estimated PSF, focus at z = 0.
     xyz_nm
-        (N, 3) positions of the molecules from the centres of their cut-outs; z relative to the focus.
+        (N, 3) positions of the molecules from the centres of their cut-outs, nm; z relative to the focus.
     photons, background
         (N,) fitted scale and offset.
     model

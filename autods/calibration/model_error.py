@@ -38,9 +38,9 @@ def model_error(
     empirical
         The mean bead, see `autods.calibration.empirical`.
     scan, depth_nm
-        Focal plane and depth of the bead in each slice, and the depth of emitters that look alike.
+        Focal plane and depth of the bead in each slice, and the depth of emitters that look alike, nm.
     size_px
-        Side of the window that is fitted, odd.
+        Side of the window that is fitted, odd, px.
     """
     errors = [
         _displacement(psf, empirical, scan, depth_nm, (x, y), size_px) for x in _WITHIN_PX for y in _WITHIN_PX

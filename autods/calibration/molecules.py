@@ -22,7 +22,7 @@ def collect_molecules(
     movie
         (T, Y, X) frames; frames of at most 41 x 41 px are taken as cut-outs of one molecule each.
     size_px
-        Side of a cut-out, odd; no other molecule may lie within this distance.
+        Side of a cut-out, odd, px; no other molecule may lie within this distance.
     max_molecules
         The brightest are kept.
     threshold

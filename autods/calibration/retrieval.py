@@ -59,7 +59,7 @@ class RetrievalSettings:
         Weight of the light that the phase puts outside of the cut-out, which the data do not show: a free
         phase would scatter as much of it there as it likes.
     pupil_px
-        Pupil samples a side; None chooses the fewest that keep the image from repeating.
+        Pupil samples (pixels) a side; None chooses the fewest that keep the image from repeating.
     """
 
     method: Literal["pixel", "zernike"] = "pixel"
@@ -85,9 +85,9 @@ class Retrieved:
         The calibrated PSF with the objective at NFP = 0: focused at z = 0 when focal planes were scanned;
         with the fitted focal plane in its phase when the emitter's own depth was.
     x_nm, y_nm
-        Offset of the bead from the centre of the stack.
+        Offset of the bead from the centre of the stack, nm.
     z_offset_nm
-        What must be added to the stated focal planes so that the bead is in focus at 0; for a scan of the
+        What must be added to the stated focal planes so that the bead is in focus at 0, nm; for a scan of the
         emitter's depth, the fitted focal plane.
     model
         (Z, S, S) model of every slice, photons and background included.
@@ -134,9 +134,9 @@ class Scan:
     Parameters
     ----------
     nfp_nm
-        (Z,) focal plane, up to a constant that is fitted.
+        (Z,) focal plane, up to a constant that is fitted, nm.
     depth_nm
-        (Z,) depth of the bead in the sample.
+        (Z,) depth of the bead in the sample, nm.
     """
 
     nfp_nm: Tensor
@@ -227,7 +227,7 @@ class PupilFit:
         return images
 
     def loss(self, slices: Tensor) -> Tensor:
-        """Weighted mean square of the residuals of some slices, plus the penalties."""
+        """Weighted mean square (a scalar) of the residuals of some slices (B,), plus the penalties."""
         images, data, weight = self.images(slices), self.data[slices], self.weight[slices]
         scale, offset = linear_fit(images, data, weight)
         residual = data - scale[:, None, None] * images - offset[:, None, None]
@@ -238,7 +238,7 @@ class PupilFit:
     def descend(
         self, rates: dict[str, float], steps: int, slices: Tensor, generator: np.random.Generator
     ) -> None:
-        """Adam with a one-cycle schedule over the named parameters; each step sees a comb of the slices."""
+        """Run Adam with one cycle over the named parameters; each step sees a comb of the slices (Z,)."""
         for name, tensor in self.parameters.items():
             tensor.requires_grad_(name in rates)
         groups = [{"params": [self.parameters[name]], "lr": rate} for name, rate in rates.items()]

@@ -72,7 +72,7 @@ def warn_about_positions(volume: NDArray[np.floating], z_nm: NDArray[np.float64]
     volume
         (Z, S, S) mean bead.
     z_nm
-        (Z,) stated positions.
+        (Z,) stated positions, nm.
     """
     span = float(np.ptp(z_nm))
     if not _RANGE_NM[0] <= span <= _RANGE_NM[1]:

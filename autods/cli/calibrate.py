@@ -171,7 +171,7 @@ def bead_settings(config: CalibrationConfig, pupil_px: int | None = None) -> Bea
 
 
 def load_nominal(config: CalibrateConfig, optics: OpticalSystem, pupil_px: int) -> Tensor | None:
-    """Load the designed mask on a pupil of so many samples; None without a file."""
+    """Load the designed mask (P, P) on a pupil of P samples; None without a file."""
     from autods.optics.phase_masks import load_mask
     from autods.optics.pupil import Pupil
 
@@ -247,7 +247,7 @@ def resolve_optics(given: OpticsSettings, movie: Movie) -> OpticalSystem:
 
 
 def to_photons(frames: NDArray[np.generic], camera: CameraSettings) -> NDArray[np.float32]:
-    """Return photons where the camera was given, else camera values."""
+    """Return frames (T, Y, X) in photons where the camera was given, else in camera values."""
     given = {name: value for name, value in vars(camera).items() if value is not None}
     if not given:
         return frames.astype(np.float32)

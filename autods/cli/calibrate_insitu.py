@@ -26,7 +26,7 @@ def run_insitu(
     folder: Path,
     source: dict[str, str],
 ) -> int:
-    """Calibrate from molecules into a folder and print what came out."""
+    """Calibrate from the molecules of frames (T, Y, X) into a folder and print what came out."""
     from autods.calibration.insitu import calibrate_insitu
     from autods.calibration.insitu_report import write_insitu
     from autods.calibration.molecules import collect_molecules

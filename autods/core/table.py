@@ -98,7 +98,7 @@ class LocalizationTable:
         return self.z_nm is not None
 
     def columns(self) -> dict[str, NDArray[np.generic]]:
-        """Return the columns present, by name."""
+        """Return the columns present, (N,) each, by name."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         return {name: column for name, column in values.items() if column is not None}
 
@@ -110,7 +110,13 @@ class LocalizationTable:
         y_nm: NDArray[np.generic],
         **columns: NDArray[np.generic] | None,
     ) -> LocalizationTable:
-        """Build from the given columns; missing ones are NaN (z columns: absent)."""
+        """Build from the given columns, (N,) each; missing ones are NaN (z columns: absent).
+
+        Raises
+        ------
+        ValueError
+            If a column is none of `LocalizationTable`.
+        """
         known = {field.name for field in fields(cls)}
         if not set(columns) <= known:
             raise ValueError(f"no such column: {sorted(set(columns) - known)}")
@@ -129,11 +135,11 @@ class LocalizationTable:
         return cls.build(none, none, none, z_nm=none if is_3d else None)
 
     def select(self, rows: NDArray[np.generic] | slice) -> LocalizationTable:
-        """Return the rows given by a mask, an index array or a slice."""
+        """Return the rows given by a mask (N,), an index array (M,) or a slice."""
         return LocalizationTable(**{name: column[rows] for name, column in self.columns().items()})  # type: ignore[arg-type]
 
     def order(self) -> NDArray[np.intp]:
-        """Return the rows by frame, then y, then x: the order of every file."""
+        """Return the indices (N,) of the rows by frame, then y, then x: the order of every file."""
         return np.lexsort((self.x_nm, self.y_nm, self.frame))
 
     def sorted(self) -> LocalizationTable:

@@ -148,7 +148,7 @@ def _usable_levels(n_values: float) -> list[tuple[float, float]]:
 def smooth_level(
     level: NDArray[np.float32], weight: NDArray[np.floating], sigma_px: float
 ) -> NDArray[np.float32]:
-    """Smooth a map with weights (normalized convolution); where nothing has weight, from farther away."""
+    """Smooth a map (Y, X) by normalized convolution; where nothing has weight, from farther away."""
     weight = np.maximum(weight, 1e-6).astype(np.float64)
     top = ndimage.gaussian_filter(level * weight, sigma_px, mode="nearest", truncate=3.0)
     return np.asarray(
@@ -260,7 +260,7 @@ def window_levels(
     noise
         Standard deviation of a value without emitters.
     side_px
-        Side of the windows; the result is interpolated between their centres.
+        Side of the windows, px; the result is interpolated between their centres.
 
     Returns
     -------

@@ -45,7 +45,7 @@ class CameraEstimate:
     reason
         One line for people: how far to trust it.
     levels_adu, variances_adu2
-        Photon transfer: level and variance of groups of pixels; empty where there were too few.
+        Photon transfer, ADU: level and variance of groups of pixels; empty where there were too few.
     """
 
     adu_per_photoelectron: float | None

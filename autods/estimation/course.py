@@ -64,5 +64,5 @@ class Course:
         return len(self.frame) == 1
 
     def at(self, time: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the level at some times (frames), linear in between."""
+        """Return the level at some times (N,), counted in frames, linear in between."""
         return np.interp(time, self.frame, self.level)

@@ -116,7 +116,7 @@ def _clipped_variance(frames: NDArray[np.float32], floor: float) -> float:
 
 
 def clipped_quantiles(frames: NDArray[np.float32], floor: float) -> tuple[float, float]:
-    """Return the share of values at a floor, and a quantile of all that lies well above it."""
+    """Return the share of values (T, Y, X) at a floor, and a quantile of all that lies well above it."""
     share = min(max(float((frames <= floor).mean()), 0.01), 0.97)
     return share, share + (1 - share) / 3
 
@@ -127,7 +127,7 @@ def variance_by_level(
     share: NDArray[np.float32],
     usable: NDArray[np.bool_],
 ) -> NDArray[np.float32]:
-    """Smooth the measured variance along the background: rising through groups of equal level.
+    """Smooth the measured variance (Y, X) along the background: rising through groups of equal level.
 
     Single pixels know their variance to some 20 %; a group's median averages over all of them. The variance
     depends on the level only where levels differ enough to show it, and beyond the levels that were seen it

@@ -188,7 +188,7 @@ def profile_movie(
     movie
         The movie.
     optics
-        Its pixel size; wavelength and aperture stand in where the PSF's width cannot be measured.
+        See `measure_scene`.
     tiles
         Cores (y0, x0, y1, x1) of the tiles, pixels; none means one tile for the whole field.
     max_frames

@@ -43,7 +43,7 @@ class GaussianFits:
     x_px, y_px
         (N,) centre relative to the centre of the window's middle pixel, along columns and rows.
     sigma_px
-        (N,) standard deviation.
+        (N,) standard deviation, px.
     photons, background
         (N,) integral and level, in the units of the windows.
     r2
@@ -69,7 +69,7 @@ def isolated(candidates: NDArray[np.bool_], radius_px: int = 2 * WINDOW_RADIUS_P
     candidates
         (T, Y, X) bool.
     radius_px
-        Half side of the square that must hold no other candidate.
+        Half side of the square that must hold no other candidate, px.
 
     Returns
     -------
@@ -105,7 +105,7 @@ def fit_gaussians(windows: NDArray[np.floating], sigma_px: float = 1.3) -> Gauss
     windows
         (N, 7, 7) in any unit.
     sigma_px
-        Start value of the standard deviation.
+        Start value of the standard deviation, px.
     """
     data = np.asarray(windows, np.float64).reshape(len(windows), (2 * WINDOW_RADIUS_PX + 1) ** 2)
     parameters = _start(data, sigma_px)
@@ -214,7 +214,7 @@ def measure_psf_width(frames: NDArray[np.generic], expected_sigma_px: float) -> 
     frames
         (T, Y, X) in any unit.
     expected_sigma_px
-        Standard deviation to search candidates with.
+        Standard deviation to search candidates with, px.
 
     Returns
     -------

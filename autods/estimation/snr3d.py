@@ -122,7 +122,7 @@ def characterise(
         A corner of ``CORNERS``, ``Y0:X0:Y1:X1`` in pixels of the whole frame, or ``auto`` for the sparsest
         region that holds molecules.
     size_px
-        Side of a corner or of an automatic region.
+        Side of a corner or of an automatic region, px.
     max_pixel_value
         Maximum to use instead of the measured one.
 

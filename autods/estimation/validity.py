@@ -32,9 +32,9 @@ class Validity:
     Parameters
     ----------
     saturation_adu
-        Values from here on are saturated; None where none is known.
+        Values from here on are saturated, ADU; None where none is known.
     floor_adu
-        Lowest value, at which many are clipped; None for a movie that is not clipped.
+        Lowest value, at which many are clipped, ADU; None for a movie that is not clipped.
     notes
         What people should know, a line each.
     """
@@ -97,7 +97,7 @@ class Validity:
         frames
             (T, Y, X), ADU.
         noise_adu
-            Typical standard deviation of the noise.
+            Typical standard deviation of the noise, ADU.
         """
         valid = np.isfinite(frames)
         if self.saturation_adu is not None:

@@ -55,9 +55,9 @@ def group_emitters(
     frame
         (N,) frame of each emitter, in any order.
     x_px, y_px
-        (N,) positions.
+        (N,) positions, px.
     link_px
-        Largest distance of overlapping emitters.
+        Largest distance of overlapping emitters, px.
     """
     n = len(frame)
     spread = 2 * link_px + np.ptp(np.append(x_px, y_px)) if n else 0.0  # frames must not be neighbours

@@ -121,11 +121,11 @@ class Layout:
         }
 
     def by_group(self, vector: Tensor) -> Tensor:
-        """Sum a flat vector by group."""
+        """Sum a flat vector (n,) by group: (groups,)."""
         return vector.new_zeros(self.n_groups).index_add_(0, self.index["vector_group"], vector)
 
     def solve(self, matrix: Tensor, vector: Tensor) -> Tensor:
-        """Solve the groups' symmetric systems; return a flat vector, 0 for a group that is singular."""
+        """Solve the groups' symmetric systems; return a flat vector (n,), 0 for a group that is singular."""
         solution = torch.zeros_like(vector)
         for a, b, v, m, size in self.blocks:
             blocks = matrix[m : m + (b - a) * size**2].view(-1, size, size).double()
@@ -138,7 +138,7 @@ class Layout:
         return solution
 
     def variances(self, matrix: Tensor) -> Tensor:
-        """Return the diagonals of the groups' inverses as a flat vector; infinite where nothing is told."""
+        """Return the diagonals (n,) of the groups' inverses; infinite where nothing is told."""
         diagonal = matrix.new_zeros(self.n_vector)
         for a, b, v, m, size in self.blocks:
             blocks = matrix[m : m + (b - a) * size**2].view(-1, size, size).double()
@@ -179,7 +179,7 @@ class Windows:
     valid
         (T, Y, X) bool: pixels that count.
     frame, x_px, y_px
-        (n,) where the windows are centred.
+        (n,) where the windows are centred, px.
     sigma_px
         Standard deviation of the PSF, px.
     layout

@@ -111,6 +111,8 @@ class Localizer:
             From :func:`autods.zoo.load_card`.
         threshold
             Smallest confidence; None for the card's own.
+        device
+            Where to compute.
 
         Raises
         ------

@@ -146,7 +146,7 @@ class Observation:
         return expected.masked_fill(~self.valid, torch.inf)
 
     def less(self, light: Tensor) -> Observation:
-        """Return what is left when emitters' expected light is taken away; its noise stays."""
+        """Return what is left when emitters' expected light (T, Y, X) is taken away; its noise stays."""
         return Observation(
             (self.light - light).masked_fill(~self.valid, 0),
             self.background,

@@ -44,7 +44,7 @@ class Places:
         return len(self.frame)
 
     def select(self, rows: NDArray[np.generic]) -> Places:
-        """Return the rows given by a mask or an index array."""
+        """Return the rows given by a mask (N,) or an index array (M,)."""
         return Places(self.frame[rows], self.row[rows], self.column[rows], self.height[rows])
 
     def within(self, box: tuple[int, int, int, int], reach_px: int) -> Places:

@@ -44,9 +44,10 @@ class Emitters3D:
     x_px, y_px
         Position, corner pixels.
     z_nm
-        Depth.
+        Depth, nm.
     std_px, std_z_nm
-        Standard errors that the network predicts, per lateral axis and axially; NaN where it does not.
+        Standard errors that the network predicts, per lateral axis and axially, px and nm; NaN where it does
+        not.
     """
 
     frame: NDArray[np.int64]
@@ -68,14 +69,14 @@ class PsfFit:
     Parameters
     ----------
     x_px, y_px, z_nm
-        Position; as given where it is not refined.
+        Position, px and nm; as given where it is not refined.
     photons
-        Photons of the emitter; 0 where the data do not support it beside its neighbours.
+        See `autods.inference.amplitudes.Amplitudes`.
     background, background_std
-        Background under the emitter and the standard deviation of its noise, photons per pixel.
+        See `autods.inference.amplitudes.Amplitudes`.
     uncertainty_px, uncertainty_z_nm
-        Standard error per lateral axis and axially: the Cramer-Rao bound beside the neighbours, with the
-        prior's information where there is one, and the PSF's own error; infinite without photons.
+        Standard error per lateral axis and axially, px and nm: the Cramer-Rao bound beside the neighbours,
+        with the prior's information where there is one, and the PSF's own error; infinite without photons.
     significance
         Photons over the bound of their standard error.
     """
@@ -99,13 +100,13 @@ class PsfFitter:
     psf
         Fast PSF, such as a table.
     size_px
-        Side of an emitter's window, odd.
+        Side of an emitter's window, odd, px.
     z_range_nm
-        Lowest and highest depth.
+        Lowest and highest depth, nm.
     refine
         Whether positions are refined; else only photons, background and precision are fitted.
     origin_px
-        Column and row of the frames' corner in the full frame, for a PSF that changes over the field.
+        See `autods.inference.psf_windows.PsfWindows`.
     error
         What the PSF's own misfit does to positions, which is added to the bound; None where it is not known.
     """

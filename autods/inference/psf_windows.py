@@ -26,11 +26,11 @@ class PsfWindows:
     xyz
         (N, 3) positions: x and y in corner pixels, z in nm.
     size_px
-        Side of a window, odd.
+        Side of a window, odd, px.
     pixel_size_nm
         Camera pixel, nm.
     origin_px
-        Column and row of the frames' corner in the full frame, for a PSF that changes over the field.
+        Column and row of the frames' corner in the full frame, for a PSF that changes over the field, px.
 
     Attributes
     ----------

@@ -107,7 +107,8 @@ def refine_positions(
     psf_sigma_px
         Standard deviation of the PSF, px.
     predicted_px
-        (N,) standard error per axis of the start, which is then a normal prior; NaN, or None, for no prior.
+        (N,) standard error per axis of the start, which is then a normal prior, px; NaN, or None, for no
+        prior.
     model_error
         Error of the PSF's shape that is put up with, in parts of its light.
 

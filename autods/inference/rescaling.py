@@ -115,7 +115,7 @@ class Rescaling:
         return rows.to(frames) @ frames @ cols.to(frames).T
 
     def to_movie_px(self, position_px: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Map corner-pixel positions in the rescaled frame back to the frame it came from; exact."""
+        """Map corner-pixel positions (N,) in the rescaled frame back to the frame it came from; exact."""
         return position_px / self.zoom
 
 
@@ -138,6 +138,8 @@ def plan_rescaling(
     ------
     UserError
         If the widths are so different that the movie's optics must be wrong.
+    ValueError
+        If a width is not positive.
     """
     if not enabled:
         return Rescaling()

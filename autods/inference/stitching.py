@@ -29,15 +29,15 @@ class Found:
     frame
         Frame within the block.
     x_px, y_px
-        Position.
+        Position, px.
     confidence
         Larger is surer.
     tile
         Index of the tile that found it.
     uncertainty_px
-        Standard error per axis that the network predicts; NaN where it does not.
+        Standard error per axis that the network predicts, px; NaN where it does not.
     z_nm, uncertainty_z_nm
-        Depth and its standard error (NaN where the network predicts none); None in 2D.
+        Depth and its standard error, nm (NaN where the network predicts none); None in 2D.
     photons, background
         What the network predicts, photons and photons per pixel (NaN where it does not); None in 3D.
     """
@@ -58,12 +58,12 @@ class Found:
         return len(self.frame)
 
     def columns(self) -> dict[str, NDArray[np.generic]]:
-        """Return the columns present, by name."""
+        """Return the columns present, (N,) each, by name."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         return {name: column for name, column in values.items() if column is not None}
 
     def select(self, rows: NDArray[np.generic]) -> Found:
-        """Return the rows given by a mask or an index array."""
+        """Return the rows given by a mask (N,) or an index array (M,)."""
         return Found(**{name: column[rows] for name, column in self.columns().items()})
 
     @classmethod
@@ -93,9 +93,9 @@ def stitch(
     tiles
         The tiles that ``found.tile`` indexes.
     shape_px
-        Height and width of the field.
+        Height and width of the field, px.
     tolerance_px
-        Estimates of different patches nearer than this can be the same molecule.
+        Estimates of different patches nearer than this can be the same molecule, px.
 
     Returns
     -------

@@ -87,7 +87,7 @@ def tile_field(shape_px: tuple[int, int], patch_px: float, margin_px: int) -> tu
     patch_px
         Wanted side of a patch's core, px; the even split nearest to it is taken along each axis.
     margin_px
-        Context around the core that the window holds, where the field does not end before.
+        Context around the core that the window holds, where the field does not end before, px.
 
     Returns
     -------

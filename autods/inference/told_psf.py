@@ -37,9 +37,9 @@ class ToldPsfLocalizer:
     psf
         The PSF that it is told.
     z_range_nm
-        Depths.
+        Depths, nm.
     size_px
-        Side of the region that holds most of the PSF's light, odd.
+        Side of the region that holds most of the PSF's light, odd, px.
     threshold
         Smallest confidence.
     device

@@ -31,7 +31,7 @@ def read_hdf5_table(path: str | Path, pixel_size_nm: float | None = None) -> Loc
     path
         The file; Picasso's .yaml file lies beside it, or its text is stored inside.
     pixel_size_nm
-        Side of a camera pixel; None takes it from the file.
+        Side of a camera pixel, nm; None takes it from the file.
 
     Raises
     ------

@@ -172,7 +172,7 @@ def read_text_table(path: Path, pixel_size_nm: float | None = None) -> Localizat
     path
         The file.
     pixel_size_nm
-        Side of a camera pixel, for positions in pixels.
+        Side of a camera pixel, for positions in pixels, nm.
 
     Returns
     -------

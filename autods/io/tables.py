@@ -41,7 +41,7 @@ def read_table(path: str | Path, pixel_size_nm: float | None = None) -> Localiza
         A text table of `autods.io.programs`, Picasso or DECODE HDF5, SMAP's ``_sml.mat``, Parquet, or a run
         folder holding ``localizations.csv``.
     pixel_size_nm
-        Needed only for positions in pixels in a table that does not state it.
+        Needed only for positions in pixels in a table that does not state it, nm.
 
     Returns
     -------

@@ -17,7 +17,7 @@ class TruthWriter:
     Parameters
     ----------
     path
-        File to write; it appears when the ``with`` block ends without an error.
+        See `autods.io.images.MovieWriter`.
     is_3d
         Whether to write z.
 

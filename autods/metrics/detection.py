@@ -37,8 +37,8 @@ class DetectionMetrics:
         ``1 - sqrt((1 - jaccard)^2 + (weight * rmse)^2)`` with 0.01/nm laterally and 0.005/nm axially; in 3D
         ``efficiency`` is the mean of both, in 2D the lateral one. 0 without pairs; may be negative.
     axial_offset_nm
-        Median of found minus true z over lateral pairs: the distance between the two origins of z. Removed
-        from the found positions before scoring only where that was asked for.
+        Median of found minus true z over lateral pairs, nm: the distance between the two origins of z.
+        Removed from the found positions before scoring only where that was asked for.
     axial_slope
         Slope of found z against true z over the pairs; 1 when the axial scale is right.
     rmsmd_nm
@@ -74,7 +74,7 @@ class ErrorSums:
     n_truth, n_found, n_matched
         Counts.
     error_nm, squared_nm2
-        (3,) sums over the pairs of found minus true along x, y, z and of its square; z is NaN in 2D.
+        (3,) sums over the pairs of found minus true along x, y, z and of its square, nm; z is NaN in 2D.
     """
 
     n_truth: int

@@ -99,8 +99,8 @@ def match_arrays(
     radius_nm
         Largest lateral distance of a pair, nm (inclusive).
     axial_radius_nm
-        With it, a pair must also lie within this axial distance (a cylinder, as in the SMLM challenge) and
-        the cost is the 3D distance; without it z is ignored and the cost is the lateral distance.
+        With it, a pair must also lie within this axial distance, nm (a cylinder, as in the SMLM challenge)
+        and the cost is the 3D distance; without it z is ignored and the cost is the lateral distance.
 
     Returns
     -------

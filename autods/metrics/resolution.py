@@ -35,7 +35,7 @@ class RingCorrelation:
         Inverse of the frequency at which the smoothed curve falls below the threshold, nm; NaN where it does
         not.
     frequency_per_nm, correlation, smoothed, threshold
-        (R,) ring frequencies, the correlation in each ring, its smoothed version and the threshold.
+        (R,) ring frequencies (per nm), the correlation in each ring, its smoothed version and the threshold.
     reason
         Why there is no resolution; empty when there is one.
     """

@@ -63,7 +63,7 @@ class DetectionMetric(Metric):
         self.squared_nm2 += torch.as_tensor(sums.squared_nm2, dtype=torch.float32, device=device)
 
     def compute(self) -> dict[str, Tensor]:
-        """Return jaccard, precision, recall, rmse_*_nm, bias_*_nm and efficiency; z is NaN in 2D."""
+        """Return scalars: jaccard, precision, recall, rmse_*_nm, bias_*_nm, efficiency; z is NaN in 2D."""
         n_truth, n_found, n_matched = self.counts.tolist()
         errors = (state.cpu().double().numpy() for state in (self.error_nm, self.squared_nm2))
         sums = ErrorSums(n_truth, n_found, n_matched, *errors)

@@ -14,13 +14,15 @@ _KNEE = 20.0
 
 
 def standard(frames: Tensor) -> Tensor:
-    """Subtract each frame's mean and divide by its standard deviation (the paper's normalisation)."""
+    """Subtract the mean of each frame of (B, C, Y, X), divide by its standard deviation (as the paper)."""
     mean = frames.mean(dim=(-2, -1), keepdim=True)
     return (frames - mean) / frames.std(dim=(-2, -1), keepdim=True).clamp_min(_EPSILON)
 
 
 def noise_units(frames: Tensor, noise_floor: float = 0.0) -> Tensor:
-    """Subtract each frame's median and divide by its noise: amplitudes read as signal-to-noise ratios.
+    """Bring frames (B, C, Y, X) to units of their noise: amplitudes read as signal-to-noise ratios.
+
+    The median of each frame is subtracted first.
 
     The noise is measured, and at least ``noise_floor``: what is known of it when the frames are in units of
     their noise already and were resampled since.
@@ -34,7 +36,7 @@ def noise_units(frames: Tensor, noise_floor: float = 0.0) -> Tensor:
 
 
 def compressed(excess: Tensor, noise: Tensor | float = 1.0) -> Tensor:
-    """Return ``20 asinh(w / 20)`` of ratios w = excess / noise: those far beyond 20 stay within reach."""
+    """Return ``20 asinh(w / 20)``, same size, with w = excess / noise: what is beyond 20 stays in reach."""
     return _KNEE * torch.asinh(excess / (_KNEE * noise))
 
 

@@ -34,7 +34,7 @@ def fisher_information(
     photons, background
         (N,) photons of the emitter and photons per pixel of the background.
     size_px
-        Side of the region.
+        Side of the region, px.
     read_noise
         Standard deviation in photons.
     excess_noise

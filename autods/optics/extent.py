@@ -24,7 +24,7 @@ def region_size_px(
     fraction
         Of the light within ``largest_px``.
     largest_px
-        Upper limit of the side, odd.
+        Upper limit of the side, odd, px.
 
     Raises
     ------
@@ -51,7 +51,7 @@ def peak_per_photon(psf: PSFModel, z_min_nm: float, z_max_nm: float, size_px: in
     z_min_nm, z_max_nm
         Depths, nm.
     size_px
-        Side of the region that is searched.
+        Side of the region that is searched, px.
     """
     return float(_along_depth(psf, z_min_nm, z_max_nm, size_px).max())
 
@@ -67,7 +67,7 @@ def power_sums(psf: PSFModel, z_min_nm: float, z_max_nm: float, size_px: int = 6
     z_min_nm, z_max_nm
         Depths, nm.
     size_px
-        Side of the images.
+        Side of the images, px.
     """
     z = torch.linspace(z_min_nm, z_max_nm, 2 + int((z_max_nm - z_min_nm) / 50))
     quarter = psf.pixel_size_nm / 4

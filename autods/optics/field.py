@@ -81,7 +81,7 @@ class FieldPSF(nn.Module):
     nodes
         Places along each side of the field.
     z_range_nm, size_px
-        Depths and side of the tables.
+        Depths and side of the tables, nm and px.
     """
 
     def __init__(

@@ -58,6 +58,11 @@ class DefocusCurve:
         Focal depth, nm.
     cubic, quartic
         Coefficients a and b.
+
+    Raises
+    ------
+    UserError
+        If width or depth are not positive.
     """
 
     sigma_nm: float

@@ -15,9 +15,9 @@ class ModelError:
     Parameters
     ----------
     depth_nm
-        (K,) depths, ascending.
+        (K,) depths, ascending, nm.
     lateral_nm, axial_nm
-        (K,) standard deviation of the error there, per lateral axis and axially.
+        (K,) standard deviation of the error there, per lateral axis and axially, nm.
     """
 
     depth_nm: NDArray[np.float64]

@@ -133,7 +133,7 @@ def load_mask(
     focal_length_4f_mm
         Of the lenses of the 4f relay.
     mask_pixel_um
-        Pixel of the array in the plane of the mask.
+        Pixel of the array in the plane of the mask, um.
 
     Raises
     ------

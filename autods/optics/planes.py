@@ -102,7 +102,7 @@ def psf_planes(psf: PSFModel, z_min_nm: float, z_max_nm: float, size_px: int, co
     z_min_nm, z_max_nm
         Depths that it is used for, nm.
     size_px
-        Side of the images, odd.
+        Side of the images, odd, px.
     count
         Number of planes.
     """

@@ -65,8 +65,8 @@ class Pupil:
         optics
             Needs `na` and `wavelength_nm`.
         pupil_px
-            Samples a side. The image repeats with period `pupil_px * wavelength / (2 NA)`, which must exceed
-            the field of view by the width of the PSF.
+            Samples a side (pixels of the pupil). The image repeats with period `pupil_px * wavelength / (2
+            NA)`, which must exceed the field of view by the width of the PSF.
         supercritical
             Include rays beyond the critical angle of the sample (evanescent coupling of emitters next to the
             coverslip); otherwise they are cut off.

@@ -30,10 +30,12 @@ def propagation_phase(pupil: Pupil, xyz_nm: Tensor, nfp_nm: Tensor) -> Tensor:
 
     Parameters
     ----------
+    pupil
+        Samples of the aperture.
     xyz_nm
-        (N, 3) emitters.
+        (N, 3) emitters, nm.
     nfp_nm
-        (N,) or scalar displacement of the objective towards the sample.
+        (N,) or scalar displacement of the objective towards the sample, nm.
     """
     k_axis = (2 * math.pi / pupil.wavelength_nm) * pupil.na_axis
     x, y, z = xyz_nm[:, 0, None, None], xyz_nm[:, 1, None, None], xyz_nm[:, 2, None, None]
@@ -91,7 +93,7 @@ class PupilPSF(nn.Module, ABC):
     blur_sigma_nm
         Standard deviation of the Gaussian blur of the image, nm.
     pupil_px
-        P when neither phase nor amplitude is given.
+        P, in pixels of the pupil, when neither phase nor amplitude is given.
     supercritical
         See `Pupil.sample`.
 
@@ -151,9 +153,9 @@ class PupilPSF(nn.Module, ABC):
         xyz_nm
             (N, 3) positions, nm.
         size_px
-            Side of the region.
+            Side of the region, px.
         nfp_nm
-            (N,) focal plane of each image instead of the model's own, for objective-scanned stacks.
+            (N,) focal plane of each image instead of the model's own, for objective-scanned stacks, nm.
         """
         pupil = self.pupil
         xyz_nm = xyz_nm.to(pupil.u.dtype)

@@ -143,7 +143,7 @@ def tabulate(
     psf
         The exact model.
     z_min_nm, z_max_nm, z_step_nm
-        Range and slice distance of the table, which reaches a little beyond.
+        Range and slice distance of the table, which reaches a little beyond, nm.
     size_px
         Side of the table in camera pixels; light outside it is lost.
     oversampling

@@ -46,7 +46,7 @@ class SplineBank:
         return other
 
     def replace(self, rows: Tensor, other: SplineBank) -> None:
-        """Put the PSFs of another bank in the place of some of these."""
+        """Put the PSFs of another bank in the place of some of these, whose indices are (M,)."""
         self.coefficients[rows] = other.coefficients
         self.z_start_nm[rows], self.z_step_nm[rows] = other.z_start_nm, other.z_step_nm
 
@@ -60,9 +60,9 @@ class SplineBank:
         xy_px
             (E, 2) position from the region's centre, camera pixels.
         z_nm
-            (E,) depth; beyond the table that of its end.
+            (E,) depth, nm; beyond the table that of its end.
         size_px
-            Side of the regions.
+            Side of the regions, px.
 
         Returns
         -------

@@ -38,7 +38,12 @@ class TurnedPSF(nn.Module):
     turn
         One of `TURNS`.
     z_range_nm
-        Depths, which a reversal exchanges.
+        Depths, which a reversal exchanges, nm.
+
+    Raises
+    ------
+    ValueError
+        If it cannot be turned so.
     """
 
     def __init__(self, psf: PSFModel, turn: str, z_range_nm: tuple[float, float]) -> None:

@@ -76,7 +76,11 @@ def energy_scale(pupil_energy: Tensor, na_axis: Tensor, wavelength_nm: float | T
     Parameters
     ----------
     pupil_energy
-        (...) sum of squared pupil samples.
+        (...) sum of squared pupil samples, any shape.
+    na_axis
+        (P,) numerical aperture of the samples along one axis.
+    wavelength_nm
+        Vacuum wavelength, nm.
     """
     cell = (na_axis[1] - na_axis[0]) / wavelength_nm
     return cell**2 / pupil_energy

@@ -85,7 +85,7 @@ def localize3d(
     Parameters
     ----------
     movie
-        A file or folder, an open movie, or frames (T, Y, X) as an array or tensor.
+        See `autods.pipelines.autods.localize`.
     settings
         What is known and wanted.
     out

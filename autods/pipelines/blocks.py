@@ -115,9 +115,9 @@ def merge(
     part
         The part of the movie.
     pixel_size_nm
-        Of the movie.
+        Of the movie, nm.
     max_uncertainty_nm
-        Localizations of larger lateral uncertainty are dropped; None keeps all.
+        Localizations of larger lateral uncertainty are dropped, nm; None keeps all.
 
     Returns
     -------

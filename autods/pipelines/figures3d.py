@@ -29,7 +29,7 @@ _BLUE, _ORANGE, _GREEN = "#2a6f97", "#d9822b", "#3f8f4f"
 def save_background(
     frame: Image, background: Image, mean: NDArray[np.float32], frames: Sequence[int], path: Path
 ) -> None:
-    """Draw a frame with and without its background, and the background's mean over the movie."""
+    """Draw a frame (Y, X) with and without its background, and the background's mean over the movie."""
     figure, axes = new_figure(1, 4, 14.0, 3.4)
     for axis, image, title in zip(
         axes[0],

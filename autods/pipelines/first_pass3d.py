@@ -55,7 +55,7 @@ def windows(shape: tuple[int, int, int], least_px: int) -> list[tuple[int, int, 
     shape
         T, Y, X of the movie.
     least_px
-        Side that holds the PSF.
+        Side that holds the PSF, px.
     """
     n_frames, height, width = shape
     side = min(height, width, max(_SIDE_PX, 2 * least_px))

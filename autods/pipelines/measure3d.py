@@ -55,9 +55,9 @@ class Extent:
     Parameters
     ----------
     fit_px
-        Holds most of its light: for fits and margins.
+        Holds most of its light, px: for fits and margins.
     render_px
-        Holds nearly all: for simulations.
+        Holds nearly all, px: for simulations.
     """
 
     fit_px: int
@@ -212,7 +212,7 @@ def training_conditions(
     extent
         Of the PSF.
     size_px
-        Side of the training frames.
+        Side of the training frames, px.
     """
     edge_px = -float(extent.fit_px // 4)
     pixel_nm = known.model.pixel_size_nm
@@ -255,5 +255,5 @@ def _move(psf: PSFModel, device: torch.device) -> None:
 
 
 def as_tensor(frames: NDArray[np.float32], device: torch.device) -> torch.Tensor:
-    """Put frames on a device."""
+    """Put frames (T, Y, X) on a device."""
     return torch.from_numpy(np.ascontiguousarray(frames)).to(device)

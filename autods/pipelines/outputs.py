@@ -55,7 +55,7 @@ class Region:
     shape
         (T, Y, X) of the part.
     origin_px
-        ``(y0, x0)`` of the part.
+        ``(y0, x0)`` of the part, px.
     pixel_size_nm
         Camera pixel, nm.
     first_frame
@@ -121,7 +121,7 @@ def picture_pixel_nm(shape_nm: tuple[float, float], wanted_nm: float) -> float:
 
 
 def spot_sigma_nm(table: LocalizationTable, pixel_size_nm: float) -> NDArray[np.float64]:
-    """Return how wide each localization is drawn, nm: its uncertainty, within what a picture can show.
+    """Return how wide each localization is drawn, (N,) nm: its uncertainty, within what a picture can show.
 
     Parameters
     ----------
@@ -138,7 +138,7 @@ def spot_sigma_nm(table: LocalizationTable, pixel_size_nm: float) -> NDArray[np.
 
 
 def write_picture(image: NDArray[Any], pixel_size_nm: float, folder: Path) -> bytes:
-    """Write ``reconstruction.tif`` and ``preview.png``; return the bytes of the preview.
+    """Write ``reconstruction.tif`` and ``preview.png`` of a picture (Y, X); return the bytes of the preview.
 
     Raises
     ------

@@ -56,7 +56,7 @@ class Plan:
     rescalings
         By model: how frames are brought to its optics.
     psf_sigma_px
-        PSF standard deviation for the fit of the photons.
+        PSF standard deviation for the fit of the photons, px.
     optics
         The movie's optics.
     """
@@ -256,7 +256,7 @@ def patch_rows(plan: Plan, used: Sequence[Counter[str]], origin_px: tuple[int, i
     used
         For each patch, how many frames each model was given; a frame without emitters counts for none.
     origin_px
-        ``(y0, x0)`` of the cropped movie in the full frame.
+        ``(y0, x0)`` of the cropped movie in the full frame, px.
     """
     y, x = origin_px
     rows = []

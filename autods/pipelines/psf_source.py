@@ -74,7 +74,13 @@ class KnownPsf:
 
 
 def identify(settings: PsfSettings) -> object:
-    """Return what tells one source from another, for the stage's key."""
+    """Return what tells one source from another, for the stage's key.
+
+    Raises
+    ------
+    UserError
+        If its file does not exist.
+    """
     known = settings.beads or settings.file or _run_psf(settings)
     if known is None:
         return settings.formula_text
@@ -187,7 +193,7 @@ def doubts(z_range_nm: Range, results: dict[str, Any]) -> list[str]:
     Parameters
     ----------
     z_range_nm
-        Depths that are used.
+        Depths that are used, nm.
     results
         Of `calibrate`.
     """

@@ -38,7 +38,7 @@ class PatchRow:
     reason
         Why that model, in one line.
     density_per_um2, snr
-        What was measured; NaN when nothing was found.
+        What was measured, per um^2; NaN when nothing was found.
     out_of_range
         One line for each quantity outside what the models were trained for.
     """
@@ -131,7 +131,7 @@ def subpixel_histograms(x_px: Floats, y_px: Floats) -> bytes:
 
 
 def quality_histograms(photons: Floats, uncertainty_nm: Floats, frame: NDArray[np.int64]) -> bytes:
-    """Draw photons, expected uncertainty, and localizations over time."""
+    """Draw photons, expected uncertainty, and localizations over time, from columns (N,)."""
     figure, axes = _figure(3, (10, 2.7))
     _histogram(axes[0], photons, "photons")
     _histogram(axes[1], uncertainty_nm, "uncertainty, nm")

@@ -172,7 +172,7 @@ class LocalizeSettings:
         ``none``: positions as the network gives them; ``mle``: refined by maximum likelihood, all overlapping
         emitters together, with the network's error as prior where it predicts one.
     max_uncertainty_nm
-        Localizations of larger lateral uncertainty are dropped; None keeps all.
+        Localizations of larger lateral uncertainty (nm) are dropped; None keeps all.
     finish
         What is done with the localizations: filter, drift, linking.
     render_pixel_size_nm

@@ -89,7 +89,7 @@ class SnrSettings:
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """Size and length of the training.
+    """Size and length of the training; a `UserError` where there is none such.
 
     Parameters
     ----------
@@ -107,8 +107,8 @@ class TrainingSettings:
     batches_per_epoch, validation_batches
         See :class:`autods.training.SimulatedDataModule`.
     adapt_minutes
-        Of the family ``universal``: how long the shipped network goes on learning for the PSF; 0 takes it as
-        it is.
+        Of the family ``universal``: minutes for which the shipped network goes on learning for the PSF; 0
+        takes it as it is.
     max_steps, max_minutes, patience
         See :func:`autods.training.fit.fit`; without steps the training lasts as long as the minutes say.
     learning_rate
@@ -153,7 +153,7 @@ class TrainingSettings:
 
 @dataclass(frozen=True)
 class Localize3DSettings:
-    """Settings of one 3D run.
+    """Settings of one 3D run; a `UserError` where one is out of its range.
 
     Parameters
     ----------
@@ -175,11 +175,11 @@ class Localize3DSettings:
         Photons that a localization must have, in standard errors; None for `MIN_SIGNIFICANCE`, 0
         keeps all.
     max_uncertainty_nm
-        Localizations of larger lateral uncertainty are dropped; None keeps all.
+        Localizations of larger lateral uncertainty (nm) are dropped; None keeps all.
     finish
         What is done with the localizations: filter, drift, linking.
     channel, position
-        Which channel and stage position of a file that holds several, from 0; None where there is one.
+        See `autods.pipelines.settings.LocalizeSettings`.
     frames, roi
         Part of the movie; None for all.
     render_pixel_size_nm

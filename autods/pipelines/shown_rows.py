@@ -53,7 +53,7 @@ class Rows:
     table
         The localizations.
     drift_nm
-        (frames, 2) x and y that were subtracted, from frame 0 on; None where nothing was.
+        (frames, 2) x and y that were subtracted, from frame 0 on, nm; None where nothing was.
     kept
         Where filters are kept, shared with other tables.
     name
@@ -83,7 +83,7 @@ class Rows:
         return len(self.table) if mask is None else int(np.count_nonzero(mask))
 
     def passing(self, text: str) -> NDArray[np.bool_] | None:
-        """Tell which rows pass a filter; None for all of them.
+        """Tell which rows pass a filter, (N,); None for all of them.
 
         Raises
         ------
@@ -113,7 +113,7 @@ class Rows:
     def widths(
         self, uncertainty_nm: NDArray[np.float32], pixel_nm: float, least_px: float
     ) -> NDArray[np.float32]:
-        """Return how wide each is drawn, nm: its uncertainty, at least some pixels."""
+        """Return how wide each is drawn, (N,) nm: its uncertainty, at least some pixels."""
         typical = self.table.typical_nm
         sigma = np.where(np.isfinite(uncertainty_nm), uncertainty_nm, np.float32(typical))
         # A few very uncertain ones would wash the picture out.
@@ -121,7 +121,7 @@ class Rows:
         return np.clip(sigma, low, max(3 * typical, low))
 
     def depths(self, z_nm: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return depths in parts of the range of the colours, 0 to 1."""
+        """Return depths (N,) in parts of the range of the colours, 0 to 1."""
         low, high = self.table.depth_range_nm or (0.0, 1.0)
         share = (np.nan_to_num(z_nm, nan=low) - np.float32(low)) / np.float32(high - low)
         depths: Column = np.clip(share, 0, 1).astype(np.float32)

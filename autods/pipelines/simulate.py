@@ -50,7 +50,7 @@ class SimulationSettings:
     n_frames
         Length of the movie.
     size_px
-        Side of the square frame.
+        Side of the square frame, px.
     structure
         One of :data:`autods.simulation.STRUCTURES`.
     density_per_um2

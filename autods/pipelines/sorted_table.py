@@ -65,7 +65,7 @@ class SortedTable:
     origin_nm, shape_nm
         ``(y, x)`` of the corner of the part in the full frame, and its ``(height, width)``, nm.
     depth_range_nm
-        Depths that most localizations lie in; None in 2D.
+        Depths that most localizations lie in, nm; None in 2D.
     typical_nm
         Median lateral uncertainty, nm.
     histograms

@@ -109,7 +109,7 @@ def train(
     device
         Where to train.
     on_step
-        Told of the optimizer steps that were done since the last call.
+        See `autods.training.history.TrainingHistory`.
     """
     out = _own_training_folder(folder, key)
     size_px = frame_size_px(settings, extent)

@@ -220,11 +220,11 @@ def errors_over_bounds(
     psf
         The PSF, on the device.
     size_px
-        Side of the window that the bound looks at.
+        Side of the window that the bound looks at, px.
     truth, found
         Tables in depth; emitters that were not found do not count.
     noise_std
-        Noise without the emitters, photons, by frame.
+        (T,) noise without the emitters, photons.
     excess_noise
         Variance of the emitter's light over that of Poisson's law.
     device

@@ -33,7 +33,7 @@ def correlate_segments(xy_nm: Floats, segment: NDArray[np.int64], n_segments: in
     Parameters
     ----------
     xy_nm
-        (E, 2) positions.
+        (E, 2) positions, nm.
     segment
         (E,) time segment of each.
     n_segments

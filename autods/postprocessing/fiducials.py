@@ -47,7 +47,7 @@ class Fiducial:
     frame
         (F,) frames in which it was seen, in order.
     position_nm
-        (F, D) where.
+        (F, D) where, nm.
     rows
         Its localizations in the table, several of a frame where it was found as several.
     brightness

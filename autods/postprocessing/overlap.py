@@ -44,7 +44,7 @@ class Events:
     n_nodes: int
 
     def select(self, rows: NDArray[np.generic]) -> Events:
-        """Return some of the events."""
+        """Return the events that a mask (N,) or indices (M,) name."""
         return replace(self, position=self.position[rows], error=self.error[rows], time=self.time[rows])
 
 

@@ -41,8 +41,8 @@ class Registration:
     shift_nm
         (2,) x and y, nm.
     error_nm
-        Standard error of the transformed positions, root mean square over the points: half the difference of
-        the transforms of two halves of them; NaN where not known.
+        Standard error of the transformed positions, root mean square over the points, nm: half the difference
+        of the transforms of two halves of them; NaN where not known.
     residual_nm
         Median distance of matched points after the registration, nm; NaN without points.
     n_points

@@ -57,9 +57,9 @@ def depth_color(z_nm: FloatArray, z_range_nm: tuple[float, float]) -> NDArray[np
     Parameters
     ----------
     z_nm
-        (N,) depths; outside the range they get the colour of its end.
+        (N,) depths, nm; outside the range they get the colour of its end.
     z_range_nm
-        Depths of the first and the last colour.
+        Depths of the first and the last colour, nm.
 
     Returns
     -------
@@ -101,7 +101,7 @@ def render_depth(
     pixel_size_nm
         Side of a pixel of the image, nm.
     z_range_nm
-        Depths of the first and the last colour.
+        Depths of the first and the last colour, nm.
 
     Returns
     -------

@@ -55,7 +55,7 @@ def render_gaussian(
     weights
         (N,) sum of each; None for 1.
     sigma_y_nm
-        Standard deviation along y where it differs from that along x.
+        Standard deviation along y where it differs from that along x, nm.
 
     Returns
     -------

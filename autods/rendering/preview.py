@@ -44,7 +44,7 @@ def to_preview(
     image
         (Y, X) values of at least 0, or (Y, X, 3) linear light.
     pixel_size_nm
-        Side of a pixel; None draws no bar.
+        Side of a pixel, nm; None draws no bar.
     percentile
         Of the non-empty pixels, shown at full brightness.
     colormap
@@ -52,7 +52,7 @@ def to_preview(
     max_side
         Larger images are averaged down.
     z_range_nm
-        Depths of the first and the last colour, for a legend; None draws none.
+        Depths of the first and the last colour, for a legend, nm; None draws none.
 
     Returns
     -------
@@ -71,7 +71,7 @@ def shaded(image: NDArray[np.floating], white: float, colormap: str = "inferno")
     Parameters
     ----------
     image
-        (Y, X) values of at least 0, or (Y, X, 3) linear light.
+        See `to_preview`.
     white
         Value of full brightness.
     colormap

@@ -34,13 +34,13 @@ def render_cross_section(
     shape_nm
         (height, width) of the field, nm.
     z_range_nm
-        Lowest and highest z of the picture.
+        Lowest and highest z of the picture, nm.
     pixel_size_nm
-        Side of a pixel of the picture in both directions.
+        Side of a pixel of the picture in both directions, nm.
     plane
         ``xz`` looks along y, ``yz`` along x.
     slab_nm
-        Range of the coordinate looked along; None takes all.
+        Range of the coordinate looked along, nm; None takes all.
 
     Returns
     -------

@@ -52,11 +52,11 @@ class Detections:
         return len(self.frame)
 
     def select(self, rows: Tensor) -> Detections:
-        """Return the rows given by a mask or an index."""
+        """Return the rows given by a mask (N,) or indices (M,)."""
         return self.map(lambda column: column[rows])
 
     def map(self, change: Callable[[Tensor], Tensor]) -> Detections:
-        """Apply a function to every column that is present."""
+        """Apply a function to every column (N,) that is present."""
         columns = {field.name: getattr(self, field.name) for field in fields(self)}
         return Detections(**{name: change(column) for name, column in columns.items() if column is not None})
 

@@ -55,7 +55,7 @@ class HeatmapRepresentation:
         emitters
             True emitters of B frames.
         shape_px
-            Rows and columns of a heatmap.
+            Rows and columns of a heatmap, px.
 
         Returns
         -------

@@ -21,7 +21,7 @@ REPRESENTATIONS: Mapping[str, Callable[..., Representation]] = {
 
 
 def build_representation(name: str, **arguments: Any) -> Representation:
-    """Build a representation.
+    """Build what decodes a network's output, by its name.
 
     Raises
     ------

@@ -37,7 +37,7 @@ class ChunkStore:
         self._folder = self._root / key
 
     def save(self, name: str, arrays: dict[str, NDArray[np.generic]]) -> None:
-        """Write a piece; the file appears whole or not at all.
+        """Write a piece: arrays of any shape by name; the file appears whole or not at all.
 
         Raises
         ------

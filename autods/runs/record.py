@@ -58,6 +58,10 @@ class Stage:
         Number of steps; 0 when unknown.
     limit_s
         Seconds after which the stage ends in any case; None for no limit.
+    status, seconds
+        ``running``, or how it ended; how long it took.
+    details
+        What else is worth knowing, by name.
     """
 
     name: str
@@ -220,7 +224,7 @@ class RunRecord:
         total
             Number of steps that :meth:`Stage.advance` will count; 0 when unknown.
         limit_s
-            Seconds after which the stage ends in any case; None for no limit.
+            See `Stage`.
         """
         stage = Stage(name, _now(), total, limit_s, _progress=self._progress, _start=time.perf_counter())
         self.stages.append(stage)

@@ -35,7 +35,7 @@ class Spread:
             raise ValueError(f"a spread needs low <= centre <= high, got {self}")
 
     def sample(self, n: int, generator: torch.Generator, *, log: bool = False) -> Tensor:
-        """Draw ``n`` values, uniform on each side of the centre (in the logarithm with ``log``)."""
+        """Draw values (n,), uniform on each side of the centre (in the logarithm with ``log``)."""
         low, centre, high = (math.log(v) if log else v for v in (self.low, self.centre, self.high))
         unit = torch.rand(n, generator=generator) * 2
         value = torch.where(unit < 1, low + (centre - low) * unit, centre + (high - centre) * (unit - 1))
@@ -66,7 +66,7 @@ class ImagingConditions:
         Shape of the gamma distribution of the emitters' brightness within a frame (mean 1); larger is more
         alike.
     defocus_nm
-        Emitters' z is drawn uniform in [-defocus_nm, defocus_nm].
+        Emitters' z is drawn uniform in [-defocus_nm, defocus_nm], nm.
     structured
         Fraction of the frames whose emitters lie on filaments instead of anywhere.
     empty
@@ -118,7 +118,8 @@ class ImagingConditions:
         generator
             Source of randomness.
         margin_px
-            Emitters are drawn up to this far outside the frame too; None: as far as the widest PSF reaches.
+            Emitters are drawn up to this far outside the frame too, px; None: as far as the widest PSF
+            reaches.
         crowding
             Factor on the density.
 

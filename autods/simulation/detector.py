@@ -79,7 +79,10 @@ def zero_border(frames: Tensor, width_px: int) -> tuple[Tensor, Tensor]:
 
 
 def growing_border(frames: Tensor, width_px: int) -> tuple[Tensor, Tensor]:
-    """Zero a strip at the left that grows to a width by the last frame, as drift correction leaves it."""
+    """Zero a growing strip at the left of frames (T, Y, X), as drift correction leaves it.
+
+    It reaches its width with the last frame.
+    """
     n_frames, _, width = frames.shape
     strip = (torch.arange(n_frames) * width_px // n_frames + 1).view(-1, 1, 1)
     valid = (torch.arange(width).view(1, 1, -1) >= strip).expand(frames.shape)
@@ -87,14 +90,14 @@ def growing_border(frames: Tensor, width_px: int) -> tuple[Tensor, Tensor]:
 
 
 def constant_half(frames: Tensor, value_adu: float) -> tuple[Tensor, Tensor]:
-    """Let the lower half of all frames hold one value."""
+    """Let the lower half of all frames (T, Y, X) hold one value; return them and what is valid."""
     valid = torch.ones(frames.shape, dtype=torch.bool)
     valid[:, frames.shape[1] // 2 :] = False
     return torch.where(valid, frames, value_adu), valid
 
 
 def saturated_area(frames: Tensor, side_px: int, value_adu: float = 65535.0) -> tuple[Tensor, Tensor]:
-    """Saturate a square in the middle of all frames."""
+    """Saturate a square in the middle of all frames (T, Y, X); return them and what is valid."""
     valid = torch.ones(frames.shape, dtype=torch.bool)
     top, left = ((side - side_px) // 2 for side in frames.shape[1:])
     valid[:, top : top + side_px, left : left + side_px] = False
@@ -107,6 +110,6 @@ def digitize(frames: Tensor, pedestal_adu: float = 0.0) -> Tensor:
     Returns
     -------
     Tensor
-        As ``frames``, uint16.
+        (T, Y, X) as ``frames``, uint16.
     """
     return (frames - pedestal_adu).round().clamp(0, 65535).to(torch.uint16)

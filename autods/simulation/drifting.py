@@ -88,7 +88,7 @@ def drifting_table(
     sample
         Molecules, without drift.
     drift_nm
-        (T, 2) or (T, 3) position of the sample in each frame; three columns give a 3D table.
+        (T, 2) or (T, 3) position of the sample in each frame, nm; three columns give a 3D table.
     emitters_per_frame
         Mean number of molecules that shine in a frame.
     photons
@@ -96,7 +96,7 @@ def drifting_table(
     rng
         Source of randomness.
     psf_sigma_nm
-        The lateral error is this over the square root of the photons, times 1.3 for the background.
+        The lateral error (nm) is this over the square root of the photons, times 1.3 for the background.
     axial_factor
         Axial over lateral error.
     on_frames

@@ -61,6 +61,8 @@ def pixel_integrals(centre_nm: Tensor, sigma_nm: Tensor, n_px: int, pixel_size_n
         (...) centre and standard deviation, nm.
     n_px
         Number of pixels; pixel i spans [i, i + 1] * pixel_size_nm.
+    pixel_size_nm
+        Side of a pixel, nm.
 
     Returns
     -------

@@ -38,7 +38,7 @@ def simulate_movie(
     n_frames
         Length of the movie.
     shape_px
-        Rows and columns.
+        Rows and columns, px.
     simulator
         PSF, background and camera.
     generator

@@ -33,7 +33,7 @@ class PsfBankRenderer:
     depths_nm
         Depths of the table, nm, ascending and evenly spaced.
     size_px
-        Side of the region that an emitter fills, odd.
+        Side of the region that an emitter fills, odd, px.
     subdivisions
         Shifts per pixel and axis.
     n_candidates
@@ -90,7 +90,7 @@ class PsfBankRenderer:
         seed
             Seed of the aberrations.
         size_px
-            Side of the region that an emitter fills, odd.
+            Side of the region that an emitter fills, odd, px.
         """
         generator = torch.Generator().manual_seed(seed)
         widths = torch.linspace(*sigma_nm, n_models).tolist()

@@ -29,7 +29,7 @@ class PsfRenderer:
     psf
         The PSF.
     size_px
-        Side of the region that an emitter fills, odd; light beyond it is lost.
+        Side of the region that an emitter fills, odd, px; light beyond it is lost.
 
     Raises
     ------
@@ -55,7 +55,7 @@ class PsfRenderer:
         z_min_nm, z_max_nm
             Depths that will be rendered, nm.
         size_px
-            Side of the regions; None takes what :func:`~autods.optics.extent.region_size_px` says.
+            Side of the regions, px; None takes what :func:`~autods.optics.extent.region_size_px` says.
         """
         size = region_size_px(psf, z_min_nm, z_max_nm) if size_px is None else size_px
         if isinstance(psf, PupilPSF):

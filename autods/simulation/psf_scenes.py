@@ -85,7 +85,7 @@ def draw_scenes(
     per_psf
         Frames of each.
     size_px
-        Side of the frames.
+        Side of the frames, px.
     ranges
         What to draw from.
     generator

@@ -63,7 +63,7 @@ class PsfLibrary:
         )
 
     def replace(self, rows: Tensor, other: PsfLibrary) -> None:
-        """Put the PSFs of another library in the place of some of these."""
+        """Put the PSFs of another library in the place of some of these, whose indices are (M,)."""
         self.bank.replace(rows, other.bank)
         self.planes.kernels[rows], self.planes.z_nm[rows] = other.planes.kernels, other.planes.z_nm
         self.pixel_nm[rows], self.family[rows] = other.pixel_nm, other.family
@@ -88,7 +88,7 @@ def draw_psfs(
     device: torch.device | str = "cpu",
     families: tuple[str, ...] = FAMILIES,
 ) -> PsfLibrary:
-    """Draw PSFs.
+    """Draw light distributions of random aberrations, masks and widths.
 
     Parameters
     ----------

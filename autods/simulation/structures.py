@@ -34,7 +34,7 @@ class Sample:
 
     @classmethod
     def of(cls, xyz_nm: Tensor) -> Sample:
-        """Make a sample of equally active, equally bright molecules."""
+        """Make a sample of equally active, equally bright molecules at (N, 3), nm."""
         ones = torch.ones(len(xyz_nm))
         return cls(xyz_nm, ones, ones)
 

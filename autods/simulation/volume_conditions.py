@@ -32,7 +32,7 @@ class VolumeConditions:
     n_emitters
         Emitters a frame, whole numbers, both included.
     edge_px
-        Emitters stay this far from the frame's edge; a negative number lets them lie that far outside, so
+        Emitters stay this far from the frame's edge, px; a negative number lets them lie that far outside, so
         that their PSFs reach in.
     background
         Mean background, photons per pixel; it is exposed to shot noise.

@@ -74,7 +74,7 @@ class SceneDataset(Dataset[SceneBatch]):
     sampler
         Source of scenes, or of windows of them.
     size_px
-        Side of the square frames.
+        Side of the square frames, px.
     batch_size
         Frames, or windows, a batch.
     n_batches
@@ -120,7 +120,7 @@ class SimulatedDataModule(pl.LightningDataModule):
     simulator
         Turns scenes into camera frames, on the training device.
     size_px
-        Side of the square training frames.
+        Side of the square training frames, px.
     batch_size
         Frames a batch.
     batches_per_epoch

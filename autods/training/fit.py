@@ -112,7 +112,7 @@ def fit(
     max_steps
         Optimizer steps; also the length of the learning-rate schedule.
     max_minutes
-        Time limit of this call; None for none.
+        Time limit of this call, minutes; None for none.
     patience
         Validations without a better Jaccard index before stopping; None never stops early.
     accelerator, devices, num_nodes, strategy, precision

@@ -40,9 +40,9 @@ class LocalizationModule(pl.LightningModule):
     warmup_steps
         Steps of linear warm-up before the cosine decay to 1 % at the last step, or at the time limit.
     match_radius_nm
-        Radius within which a validation detection counts as found.
+        Radius within which a validation detection counts as found, nm.
     axial_match_radius_nm
-        In 3D, the same along z; None does not look at z.
+        In 3D, the same along z, nm; None does not look at z.
     context
         Consecutive frames that the network is shown; it must be the data module's.
     """
@@ -79,12 +79,12 @@ class LocalizationModule(pl.LightningModule):
         self.score = ThresholdScore(match_radius_nm, axial_radius_nm=axial_match_radius_nm)
 
     def forward(self, batch: FrameBatch) -> Tensor:
-        """Map a batch to the network's output."""
+        """Map a batch (B, C, Y, X) to the network's output, whose shape the representation says."""
         output: Tensor = self.network(batch.normalized(self.normalization))
         return output
 
     def training_step(self, batch: FrameBatch, batch_idx: int) -> Tensor:  # noqa: ARG002
-        """Return the loss of a batch."""
+        """Return the loss of a batch, a scalar."""
         return self._loss("train", self(batch), batch)
 
     def validation_step(self, batch: FrameBatch, batch_idx: int) -> None:  # noqa: ARG002

@@ -53,7 +53,7 @@ class UniversalTraining:
     minutes
         Length in all, resumed parts together; the learning rate falls towards it.
     psfs, frames_per_psf, size_px
-        Of a batch.
+        Of a batch, px.
     bank, refresh, every
         PSFs at hand; how many of them are drawn anew, every so many steps.
     learning_rate, weight_decay, warmup_steps

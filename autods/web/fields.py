@@ -293,7 +293,7 @@ LOCALIZE = (*OPTICS, *CAMERA, *PART, *ADVANCED)
 
 
 def device_word(device: str) -> str:
-    """Return the word ``device=...``.
+    """Return the setting of the command line that names where to compute.
 
     Raises
     ------

@@ -221,7 +221,7 @@ async def _work(words: list[str], tell: Callable[[str], None]) -> None:
 
 
 def encoded(light: NDArray[np.float32], white: float, colors: str) -> bytes:
-    """Encode light for the screen: PNG with a palette; JPEG where colours are mixed, ten times faster.
+    """Encode light (Y, X) for the screen: PNG with a palette; JPEG where colours are mixed, ten times faster.
 
     Exports do not pass here.
     """

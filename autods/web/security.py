@@ -66,7 +66,7 @@ class Access:
 
     @property
     def cookie_name(self) -> str:
-        """Name of the cookie."""
+        """What the browser stores this server's key under; another port has another one."""
         return f"autods_session_{self.port}"
 
     @property

@@ -42,6 +42,8 @@ class Site:
         Largest file that can be uploaded.
     is_local
         Whether only this machine reaches the page.
+    movies
+        Those that are open.
     """
 
     roots: Roots

@@ -1,4 +1,4 @@
-"""The fenced blocks of README and docs, and the commands in them."""
+"""The fenced blocks of README and docs, and the commands in them and in the running text."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
+SHELLS = ("bash", "sh", "console", "zsh")
+#: What a command of the running text begins with.
+INLINE = r"(?:\.venv/bin/)?(?:autods|make|python|pip|pipx|uv|conda|hadolint|sbatch|bash|scripts/[\w.]+) "
 
 
 @dataclass(frozen=True)
@@ -33,14 +36,29 @@ def blocks(page: Path) -> Iterator[Block]:
         yield Block(str(page.relative_to(ROOT)), line, match[1], match[2])
 
 
-def commands(block: Block) -> Iterator[list[str]]:
-    """Yield the words of each command of a bash block; comments are left out, continued lines joined."""
+def lines(block: Block) -> Iterator[str]:
+    """Yield the commands of a shell block as they are typed, without comments; continued lines are joined."""
     for line in block.text.replace("\\\n", " ").splitlines():
-        words = shlex.split(line, comments=True)
-        while words and re.fullmatch(r"[A-Z_]+=.*", words[0]):
+        if command := re.sub(r"(^|\s)#.*", "", line).strip():
+            yield command
+
+
+def commands(block: Block) -> Iterator[list[str]]:
+    """Yield the words of each command of a shell block, without the variables set before it."""
+    for line in lines(block):
+        words = shlex.split(line)
+        while re.fullmatch(r"[A-Z_]+=.*", words[0]):
             words.pop(0)
-        if words:
-            yield words
+        yield words
 
 
-ALL = [block for page in PAGES if page.exists() for block in blocks(page)]
+def inline(page: Path) -> Iterator[list[str]]:
+    """Yield the words of each command that stands between backticks in a page's text."""
+    text = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    for found in re.findall(rf"(?<!`)`({INLINE}[^`]+)`", text):
+        yield shlex.split(found.replace("\\|", "|"))
+
+
+ALL = [block for page in PAGES for block in blocks(page)]
+BASH = [block for block in ALL if block.language in SHELLS]
+INLINE_COMMANDS = sorted({tuple(words) for page in PAGES for words in inline(page)})

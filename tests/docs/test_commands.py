@@ -9,28 +9,11 @@ import pytest
 
 from autods.cli.arguments import parse
 from autods.cli.compose import compose_checked
-from tests.docs.pages import ALL, ROOT, Block, commands
+from tests.docs.pages import ALL, BASH, INLINE_COMMANDS, ROOT, Block, commands
+from tests.docs.running import CANNOT_RUN, INSTALLERS, NAMES
 
-BASH = [block for block in ALL if block.language in ("bash", "sh", "console", "zsh")]
 #: Programs that belong to others; their words are looked at by `others`.
-PROGRAMS = {
-    ".",
-    "apptainer",
-    "conda",
-    "docker",
-    "git",
-    "hadolint",
-    "pip",
-    "pipx",
-    "pre-commit",
-    "python",
-    "python3",
-    "pytest",
-    "sbatch",
-    "srun",
-    "tensorboard",
-    "uv",
-}
+PROGRAMS = {*INSTALLERS, *CANNOT_RUN, "bash", "hadolint", "tensorboard"}
 
 
 def without_sweep(words: list[str]) -> list[str]:
@@ -43,16 +26,33 @@ def without_sweep(words: list[str]) -> list[str]:
 @pytest.mark.parametrize("block", BASH, ids=lambda block: block.id)
 def test_every_command_is_known(block: Block) -> None:
     for words in commands(block):
-        program, *rest = words
-        if program.removeprefix(".venv/bin/") == "autods":
-            if not {"--help", "--version"} & set(rest):
-                known_to_autods(rest)
-        elif program == "make":
-            targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
-            assert {word for word in rest if "=" not in word} <= set(targets), f"make {rest}"
-        else:
-            assert program in PROGRAMS, f"{block.id}: what is {program}?"
-            others(program, rest)
+        known(words)
+
+
+@pytest.mark.parametrize("words", [words for words in INLINE_COMMANDS if words not in NAMES], ids=" ".join)
+def test_every_command_of_the_running_text_is_known(words: tuple[str, ...]) -> None:
+    known([re.sub("^(only=.)NAME", r"\1diff_1", word) for word in words])
+
+
+def known(words: list[str]) -> None:
+    program, *rest = words
+    if program.removeprefix(".venv/bin/") == "autods":
+        if not {"--help", "--version"} & set(rest):
+            known_to_autods(rest)
+    elif program == "make":
+        targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+        assert {word for word in rest if "=" not in word} <= set(targets), f"make {rest}"
+    elif program.startswith("scripts/"):
+        assert list(ROOT.glob(program)), f"{program} is not there"
+    else:
+        assert program in PROGRAMS, f"what is {program}?"
+        others(program, rest)
+
+
+def test_what_cannot_run_is_still_on_a_page() -> None:
+    told = {word for block in BASH for words in commands(block) for word in words}
+    told |= {word for words in INLINE_COMMANDS for word in words}
+    assert set(CANNOT_RUN) <= told
 
 
 def known_to_autods(words: list[str]) -> None:
@@ -89,7 +89,9 @@ def installable(word: str) -> None:
     if word.startswith("."):
         assert set(re.findall(r"\w+", word)) <= set(extras)
     elif not word.startswith(("-", "http")):
-        assert re.split(r"[\[<>=]", word)[0].lower() in {*names, "uv", "pipx"}, f"pip install {word}"
+        assert re.split(r"[\[<>=]", word)[0].lower() in {*names, "uv", "pipx", "smappy-smlm"}, (
+            f"pip install {word}"
+        )
 
 
 def test_shell_words_survive_zsh() -> None:

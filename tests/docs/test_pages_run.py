@@ -11,54 +11,53 @@ import pytest
 import torch
 
 import autods
-from autods.cli.main import main
 from autods.io.images import write_movie_tiff
 from autods.networks.registry import NETWORKS
 from autods.optics import PSF_MODELS
+from autods.optics.storage import save_psf
 from autods.zoo import SELECTION_RULES
-from tests.docs.pages import ROOT, Block, blocks, commands
+from tests.data import SHARED
+from tests.docs.pages import ALL, INLINE_COMMANDS, ROOT, SHELLS, blocks, commands
+from tests.docs.running import INSTALL_PAGES, INSTALLERS, NAMES, reason_not_to_run, run, shortened
 
-#: Pages that run, and inputs that a page knows under another name.
-PAGES: dict[str, dict[str, str]] = {
-    "README.md": {},
-    "docs/first-steps.md": {},
-    "docs/judging.md": {},
-    "docs/localize.md": {},
-    "docs/localize3d.md": {},
-    "docs/calibration.md": {"movie.tif": "movie3d.tif"},
-    "docs/training.md": {},
-    "docs/models.md": {},
-    "docs/own/zoo.md": {},
-    "docs/own/selection.md": {},
-    "docs/own/psf.md": {},
-    "docs/own/network.md": {},
-    "docs/own/reader.md": {},
+#: Pages with something to run; what a page knows under another name is copied there.
+RUN = sorted({block.page for block in ALL if block.language in (*SHELLS, "python")})
+RENAMED = {
+    "docs/calibration.md": {"movie3d.tif": "movie.tif"},
+    "docs/finishing.md": {
+        "found.csv": "first_autods/localizations.csv",
+        "truth.csv": "second_autods/localizations.csv",
+    },
 }
 #: Pages that take under 5 s.
-QUICK = {"docs/own/selection.md", "docs/own/psf.md", "docs/own/network.md", "docs/own/reader.md"}
-#: Commands that are run elsewhere: the page's by tests/web, the suites' by tests/benchmarks.
-ELSEWHERE = {"web", "benchmark"}
-#: What makes a command short.
-SHORT = {
-    "train": [
-        "trainer.max_steps=2",
-        "trainer.max_minutes=1",
-        "data.size_px=16",
-        "data.batch_size=2",
-        "data.batches_per_epoch=2",
-        "data.validation_batches=1",
-        "trainer.progress_bar=false",
-    ],
-    "simulate": ["n_frames=20"],
-    "zoo": [
-        "budget.specialist_steps=2",
-        "budget.size_px=16",
-        "budget.batch_size=2",
-        "budget.batches_per_epoch=2",
-        "budget.validation_batches=1",
-    ],
-    "calibrate": ["calibration.steps=40", "insitu.rounds=1"],
-    "localize3d": ["calibration.steps=40"],
+QUICK = {
+    "CONTRIBUTING.md",
+    "docs/install.md",
+    "docs/own/network.md",
+    "docs/own/psf.md",
+    "docs/own/reader.md",
+    "docs/page.md",
+}
+#: Files that a page speaks of without showing them.
+FILES = {
+    "my_rules.yaml": "by_brightness: {_target_: my_module.by_brightness, _partial_: true}\n",
+    "my_module.py": (
+        "from autods.zoo import Choice\n"
+        "def by_brightness(profile, cards):\n"
+        "    return Choice(max(cards, key=lambda card: card.snr.mean), 'the brightest')\n"
+    ),
+}
+#: What a word in capitals of the running text stands for.
+PLACEHOLDERS = {
+    "BEADS": "beads.tif",
+    "DIR": "made",
+    "DIR/movie.tif": "made/movie.tif",
+    "FILE": "psf.h5",
+    "FIRST": "found.csv",
+    "MOVIE": "movie.tif",
+    "SECOND": "truth.csv",
+    "TABLE": "found.csv",
+    "only=[NAME]": "only=[diff_1]",
 }
 
 
@@ -83,9 +82,27 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     stack = torch.poisson(light, generator=torch.Generator().manual_seed(0)).numpy()
     for name, frames in (("movie", flat.frames), ("movie3d", deep.frames), ("beads", stack)):
         write_movie_tiff(frames.astype(np.uint16), folder / f"{name}.tif", 100.0)
+    save_psf(psf, folder / "psf.h5", {"made by": "the tests"})
+    autods.write_table(flat.truth, folder / "truth.csv")
+    save_psf(psf, folder / "psf.h5", {"made by": "the tests"})
+    autods.write_table(flat.truth.select(flat.truth.x_nm > 500), folder / "found.csv")
+    for name, text in FILES.items():
+        (folder / name).write_text(text)
     (folder / "folder").mkdir()
     for name in ("a", "b"):
         shutil.copy(folder / "movie.tif", folder / "folder" / f"{name}.tif")
+    return folder
+
+
+@pytest.fixture
+def here(inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Go to a clean folder with the inputs; the third-party movies lie beside it, where there are any."""
+    folder = tmp_path / "here"
+    shutil.copytree(inputs, folder)
+    if SHARED.exists():
+        (tmp_path / "shared").symlink_to(SHARED.parent)
+    monkeypatch.chdir(folder)
+    monkeypatch.syspath_prepend(folder)
     return folder
 
 
@@ -98,40 +115,53 @@ def registries(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    "page", [pytest.param(page, marks=[] if page in QUICK else [pytest.mark.slow]) for page in PAGES]
+    "page", [pytest.param(page, marks=[] if page in QUICK else [pytest.mark.slow]) for page in RUN]
 )
-def test_the_page_runs(
-    page: str,
-    inputs: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    shutil.copytree(inputs, tmp_path, dirs_exist_ok=True)
-    for name, other in PAGES[page].items():
-        shutil.copy(tmp_path / other, tmp_path / name)
-    monkeypatch.chdir(tmp_path)
+def test_the_page_runs(page: str, here: Path) -> None:
+    for name, other in RENAMED.get(page, {}).items():
+        (here / other).parent.mkdir(exist_ok=True)
+        shutil.copy(here / name, here / other)
     names: dict[str, object] = {"__name__": "page"}
     before = [dict(registry) for registry in (NETWORKS, PSF_MODELS, SELECTION_RULES)]
     for block in blocks(ROOT / page):
         if block.language == "python":
             exec(compile(block.text, block.id, "exec"), names)
+            if "SELECTION_RULES[" in block.text:
+                del SELECTION_RULES["by_brightness"]  # comes from a file below
         elif block.language == "yaml" and block.text.startswith("# "):
             first, _, rest = block.text.partition("\n")
             Path(first.removeprefix("# ")).write_text(rest)
-        elif block.language == "bash":
-            run(block, capsys)
+        elif block.language in SHELLS:
+            for program, *words in commands(block):
+                run_of_a_page(page, program.removeprefix(".venv/bin/"), words)
     for registry, entries in zip((NETWORKS, PSF_MODELS, SELECTION_RULES), before, strict=True):
         for name in set(registry) - set(entries):
             del registry[name]  # type: ignore[attr-defined]
 
 
-def run(block: Block, capsys: pytest.CaptureFixture[str]) -> None:
-    for program, *given in commands(block):
-        if program.removeprefix(".venv/bin/") != "autods" or given[0] in ELSEWHERE:
-            continue
-        # The movie at hand is small.
-        words = [re.sub("^frames=.*", "frames=0:5", re.sub("^roi=.*", "roi=0:0:32:32", w)) for w in given]
-        short = [] if "--help" in words else SHORT.get(words[0], [])
-        code = main([*words, *short])
-        assert code == 0, f"{block.id}: autods {' '.join(words)}\n{capsys.readouterr().err}"
+def run_of_a_page(page: str, program: str, words: list[str]) -> None:
+    if reason_not_to_run([program, *words]):
+        return
+    if program in INSTALLERS:
+        assert page in INSTALL_PAGES, f"{page}: nothing runs {program} {' '.join(words)}"
+        return
+    run(program, shortened(words) if program == "autods" else words)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "words",
+    [words for words in INLINE_COMMANDS if words[0] == "autods" and words not in NAMES],
+    ids=" ".join,
+)
+def test_the_command_of_the_running_text_runs(words: tuple[str, ...], here: Path) -> None:
+    given = [PLACEHOLDERS.get(word, word) for word in words[1:]]
+    assert not [word for word in given if re.fullmatch(r"[A-Z_]{3,}(/.*)?", word)], "what does it stand for?"
+    if "zoo=myzoo" in given:
+        shutil.copytree(ROOT / "models", here / "myzoo")
+    if "made/movie.tif" in given:
+        shutil.copytree(here, here / "made")
+    if given[:2] == ["zoo", "build"]:
+        built = given[-1].removeprefix("only=[").removesuffix("]")
+        shutil.copytree(ROOT / "models", here / "models", ignore=shutil.ignore_patterns(built))
+    run("autods", shortened(given))

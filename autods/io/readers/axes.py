@@ -49,9 +49,10 @@ def choose_planes(
 
     Raises
     ------
+    ChoiceError
+        If there are channels or positions to choose from and none is chosen.
     UserError
-        If there are channels or positions to choose from and none or a wrong one is chosen, or more than one
-        axis is left.
+        If a wrong one is chosen, or more than one axis is left.
     """
     planes = np.arange(int(np.prod(shape, dtype=np.int64))).reshape(tuple(shape))
     left = list(axes)
