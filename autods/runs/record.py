@@ -58,10 +58,8 @@ class Stage:
         Number of steps; 0 when unknown.
     limit_s
         Seconds after which the stage ends in any case; None for no limit.
-    status, seconds
-        ``running``, or how it ended; how long it took.
-    details
-        What else is worth knowing, by name.
+    status, seconds, details
+        ``running``, or how it ended; how long it took; what else is worth knowing, by name.
     """
 
     name: str
@@ -219,12 +217,8 @@ class RunRecord:
 
         Parameters
         ----------
-        name
-            What is done, as people read it.
-        total
-            Number of steps that :meth:`Stage.advance` will count; 0 when unknown.
-        limit_s
-            See `Stage`.
+        name, total, limit_s
+            See `Stage`; the steps are counted by :meth:`Stage.advance`.
         """
         stage = Stage(name, _now(), total, limit_s, _progress=self._progress, _start=time.perf_counter())
         self.stages.append(stage)
