@@ -1,6 +1,7 @@
 """Settings of a command: its Hydra configuration with the ``key=value`` words of the command line, checked.
 
-The YAML files in ``conf/`` hold the defaults, the dataclasses in `autods.cli.schema` the types.
+The YAML files in ``conf/`` hold the defaults, the dataclasses in `autods.cli.schema` the types; the group
+``psf`` is made of the registered PSFs.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from hydra import compose, initialize_config_dir
+from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
@@ -26,6 +28,7 @@ from omegaconf.errors import OmegaConfBaseException
 from autods.cli.arguments import Arguments
 from autods.core import UserError
 from autods.core.resources import config_dirs
+from autods.optics.registry import PSF_MODELS, psf_configuration
 
 Schema = TypeVar("Schema")
 
@@ -33,6 +36,12 @@ Schema = TypeVar("Schema")
 _EARLIER = {"trainer.devices": "processes.per_machine", "trainer.num_nodes": "processes.machines"}
 #: How a type is named to people.
 _TYPE_NAMES = {float: "a number", int: "a whole number", bool: "true or false", str: "a text"}
+
+
+#: The group of the PSFs by name.
+PSF_GROUP = "psf"
+for _name in PSF_MODELS:
+    ConfigStore.instance().store(group=PSF_GROUP, name=_name, node=psf_configuration(_name))
 
 
 def settings(arguments: Arguments, schema: type[Schema]) -> Schema:
@@ -186,6 +195,8 @@ def search_path(config: str) -> list[str]:
 
 def _choices(item: Override, homes: Sequence[Path]) -> list[str] | None:
     """Return the choices of the group that an override names; None when it names no group."""
+    if item.key_or_group == PSF_GROUP:
+        return sorted(PSF_MODELS)
     folders = [home.joinpath(*item.key_or_group.split("/")) for home in homes]
     if "." in item.key_or_group or not any(folder.is_dir() for folder in folders):
         return None

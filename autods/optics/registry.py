@@ -1,8 +1,10 @@
-"""PSFs by name, each built from the microscope and a few numbers."""
+"""PSFs by name, each built from the microscope and a few numbers; ``psf=NAME`` on the command line."""
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
+from typing import Any
 
 from autods.core import OpticalSystem, UserError
 from autods.optics.gaussian import AstigmaticGaussianPSF, DefocusCurve, GaussianHelixPSF, GaussianPSF
@@ -30,9 +32,22 @@ def astigmatic_gaussian_psf(
     cubic_y: float | None = None,
     quartic_y: float | None = None,
 ) -> AstigmaticGaussianPSF:
-    """Elliptical Gaussian with its foci at -`focus_nm` (x) and +`focus_nm` (y); see `DefocusCurve`.
+    """Elliptical Gaussian whose width along x and along y follows a curve over depth each.
 
-    Without numbers of its own the curve along y is that along x, mirrored.
+    Parameters
+    ----------
+    optics
+        The microscope.
+    sigma_nm
+        Width in focus, nm.
+    focus_nm
+        The foci lie at minus (x) and plus (y) this depth, nm.
+    depth_nm
+        Focal depth, nm.
+    cubic, quartic
+        Coefficients of the curve, see `DefocusCurve`.
+    sigma_y_nm, cubic_y, quartic_y
+        Of the curve along y; None: that along x, mirrored.
     """
     x = DefocusCurve(sigma_nm, -focus_nm, depth_nm, cubic, quartic)
     y = DefocusCurve(
@@ -52,17 +67,31 @@ def gaussian_helix_psf(
     angle_deg: float = 45.0,
     turn_nm: float = 2000.0,
 ) -> GaussianHelixPSF:
-    """Two Gaussian lobes that turn with depth; see `GaussianHelixPSF`."""
+    """Two Gaussian lobes that turn with depth, an idealized double helix; see `GaussianHelixPSF`.
+
+    Parameters
+    ----------
+    optics
+        The microscope.
+    sigma_nm
+        Width of a lobe, nm.
+    separation_nm
+        Distance of the lobes, nm.
+    angle_deg
+        Direction of the lobes at z = 0, degrees from x towards y.
+    turn_nm
+        Depth of half a turn, nm; negative for the other sense.
+    """
     return GaussianHelixPSF(optics.pixel_size_nm, sigma_nm, separation_nm, angle_deg, turn_nm)
 
 
 def scalar_psf(optics: OpticalSystem, blur_sigma_nm: float = 0.0, pupil_px: int = 64) -> ScalarPSF:
-    """Unaberrated scalar diffraction; see `ScalarPSF`."""
+    """Unaberrated scalar diffraction, blurred by a Gaussian (nm), of so many samples across the pupil."""
     return ScalarPSF(optics, blur_sigma_nm=blur_sigma_nm, pupil_px=pupil_px)
 
 
 def vectorial_psf(optics: OpticalSystem, blur_sigma_nm: float = 0.0, pupil_px: int = 64) -> VectorialPSF:
-    """Unaberrated vectorial diffraction of a freely rotating dipole; see `VectorialPSF`."""
+    """Unaberrated vectorial diffraction of a freely rotating dipole; numbers as of `scalar_psf`."""
     return VectorialPSF(optics, blur_sigma_nm=blur_sigma_nm, pupil_px=pupil_px)
 
 
@@ -73,7 +102,21 @@ def astigmatism_psf(
     blur_sigma_nm: float = 60.0,
     pupil_px: int = 64,
 ) -> ScalarPSF:
-    """Scalar diffraction through an astigmatic pupil; see `astigmatism_mask`."""
+    """Scalar diffraction through an astigmatic pupil; see `astigmatism_mask`.
+
+    Parameters
+    ----------
+    optics
+        The microscope.
+    rms_waves
+        Strength, waves rms.
+    angle_deg
+        Orientation, degrees.
+    blur_sigma_nm
+        Gaussian blur of the image, nm.
+    pupil_px
+        Samples across the pupil.
+    """
     mask = astigmatism_mask(Pupil.sample(optics, pupil_px), rms_waves, angle_deg)
     return ScalarPSF(optics, mask, blur_sigma_nm=blur_sigma_nm)
 
@@ -86,7 +129,19 @@ def double_helix_psf(
     blur_sigma_nm: float = 60.0,
     pupil_px: int = 64,
 ) -> ScalarPSF:
-    """Scalar diffraction through a double-helix mask; see `double_helix_mask`."""
+    """Scalar diffraction through a line of vortices; see `double_helix_mask`.
+
+    Parameters
+    ----------
+    optics
+        The microscope.
+    vortices
+        Their number, odd.
+    spacing
+        Of neighbours, pupil radii.
+    angle_deg, blur_sigma_nm, pupil_px
+        As of `astigmatism_psf`.
+    """
     mask = double_helix_mask(Pupil.sample(optics, pupil_px), vortices, spacing, angle_deg)
     return ScalarPSF(optics, mask, blur_sigma_nm=blur_sigma_nm)
 
@@ -98,7 +153,17 @@ def tetrapod_psf(
     blur_sigma_nm: float = 60.0,
     pupil_px: int = 64,
 ) -> ScalarPSF:
-    """Scalar diffraction through a Tetrapod mask; see `tetrapod_mask`."""
+    """Scalar diffraction through a Tetrapod mask; see `tetrapod_mask`.
+
+    Parameters
+    ----------
+    optics
+        The microscope.
+    strength
+        Of the mask; 1 serves 3 um of depth.
+    angle_deg, blur_sigma_nm, pupil_px
+        As of `astigmatism_psf`.
+    """
     mask = tetrapod_mask(Pupil.sample(optics, pupil_px), strength, angle_deg)
     return ScalarPSF(optics, mask, blur_sigma_nm=blur_sigma_nm)
 
@@ -106,7 +171,7 @@ def tetrapod_psf(
 def tabulated_psf(
     optics: OpticalSystem, rms_waves: float = 0.15, reach_nm: float = 800.0, size_px: int = 45
 ) -> SplinePSF:
-    """Astigmatic PSF as a table over plus and minus `reach_nm`; see `tabulate`."""
+    """Astigmatic PSF as a table of a side (px) over plus and minus a reach (nm); see `tabulate`."""
     exact = astigmatism_psf(optics, rms_waves)
     return tabulate(exact, -reach_nm, reach_nm, 25.0, size_px, exact.oversampling)
 
@@ -137,3 +202,16 @@ def psf_by_name(name: str) -> Callable[[OpticalSystem], PSFModel]:
         known = ", ".join(sorted(PSF_MODELS))
         raise UserError(f"psf={name}: there is no such file and no PSF of that name: use one of {known}")
     return PSF_MODELS[name]
+
+
+def psf_configuration(name: str) -> dict[str, Any]:
+    """Return a PSF of `PSF_MODELS` as a configuration to instantiate: its builder and the defaults.
+
+    The microscope (``optics``) is left out: the program fills it in.
+    """
+    builder = PSF_MODELS[name]
+    numbers = list(inspect.signature(builder).parameters.values())[1:]
+    return {
+        "_target_": f"{builder.__module__}.{builder.__qualname__}",
+        **{number.name: number.default for number in numbers},
+    }

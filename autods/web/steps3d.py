@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from autods.core import UserError
-from autods.core.resources import conf_dir
+from autods.optics.registry import PSF_MODELS
 from autods.pipelines.settings3d import STAGES
 from autods.web.fields import (
     BACKGROUND,
@@ -201,7 +201,7 @@ Values = dict[str, str]
 
 def named_psfs() -> list[str]:
     """Return the PSFs that can be taken by name."""
-    return sorted(path.stem for path in (conf_dir() / "psf").glob("*.yaml"))
+    return sorted(PSF_MODELS)
 
 
 def arguments(roots: Roots, movie: Path, values: Mapping[str, str], until: str) -> tuple[str, ...]:

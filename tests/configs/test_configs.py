@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import pytest
@@ -10,7 +11,9 @@ from omegaconf import DictConfig, OmegaConf
 from autods.cli import schema
 from autods.cli.commands import COMMANDS
 from autods.cli.compose import compose_checked, load
+from autods.cli.convert import psf_formula
 from autods.core.resources import conf_dir, config_dirs
+from autods.optics import PSF_MODELS
 
 SCHEMAS: dict[str, type] = {
     "localize": schema.LocalizeConfig,
@@ -74,3 +77,12 @@ def test_every_file_composes(name: str) -> None:
 @pytest.mark.parametrize(("group", "name"), GROUPS)
 def test_every_file_of_a_group_is_valid(group: str, name: str) -> None:
     assert isinstance(OmegaConf.load(conf_dir() / group / f"{name}.yaml"), DictConfig)
+
+
+@pytest.mark.parametrize("name", sorted(PSF_MODELS))
+def test_every_psf_is_composed_with_the_numbers_of_its_builder(name: str) -> None:
+    psf = dict(compose_checked("simulate", [f"psf={name}"]).psf)
+    formula: Any = psf_formula({key: psf[key] for key in psf if key not in ("z_min_nm", "z_max_nm")})
+    assert formula.func is PSF_MODELS[name]
+    usual = inspect.signature(PSF_MODELS[name]).parameters
+    assert formula.keywords == {key: usual[key].default for key in list(usual)[1:]}
