@@ -1,59 +1,91 @@
-"""The page of the models, from their cards: ``python scripts/model_cards.py docs/models.md [docs/figures]``.
+"""The pages of the models, from their cards: ``python scripts/model_cards.py docs [--figures]``.
 
-With a folder as second word, each model's picture is drawn there, too: a simulated frame of the conditions
-that it was trained for, with what is there and what the model finds.
+With ``--figures`` each model's picture is drawn, too: a simulated frame of the conditions that it was trained
+for, with what is there and what the model finds.
 """
 
 from __future__ import annotations
 
-import sys
+import argparse
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 import autods
+from autods.core import LocalizationTable
 from autods.io.atomic import atomic_path
 from autods.zoo import ModelCard, load_card
 from autods.zoo.registry import list_models
 
 HEAD = """# The models
 
-Made by `python scripts/model_cards.py docs/models.md` from `models/*/card.yaml`. All weights are
-safetensors, MIT-licensed like the code, and verified by their SHA-256 when they are loaded. A density is in
-emitters per um^2 and frame. Scores are those on fixed simulated frames of the model's own conditions, so
-they do not compare across models: for that see [how good it is](results.md).
+Made by `python scripts/model_cards.py docs` from `models/*/card.yaml`; each model has a page with its
+picture, what it was trained for, and the command that trains it. All weights are safetensors, MIT-licensed
+like the code, and verified by their SHA-256 when they are loaded. A density is in emitters per um^2 and
+frame. Scores are those on fixed simulated frames of the model's own conditions, so they do not compare
+across models: for that see [how good it is](results.md).
 
 | model | family | density | SNR | PSF sigma, nm | threshold | Jaccard | RMSE, nm |
 |---|---|---|---|---|---|---|---|
 """
 EXPORT = """
+`diff_1` to `diff_4` are the paper's four Deep-STORM models (table 2); `mixture_*` give positions with
+errors in place of a heatmap and are the default; `universal` is told the PSF and serves 3D. [How a movie's
+patches get theirs](localize.md).
+
 ## Export
 
 ```python
 from autods.zoo import load_card
+from autods.zoo.bioimageio import export_bioimageio
 from autods.zoo.export import export_onnx
 
 export_onnx(load_card("diff_1"), "diff_1.onnx")
+export_bioimageio(load_card("diff_1"), "diff_1.zip")
 ```
 
-writes the network as ONNX (`pip install onnx onnxscript`): input `frames` (B, C, Y, X), normalised as
-`autods.networks.normalize(frames, card.normalization)` does; output as the card's representation says, a
-heatmap of `upsampling` pixels a camera pixel for the heatmap family. `tests/zoo/test_export.py` compares
-the numbers with those of PyTorch, at sizes other than that of the export. `universal` is told a PSF beside
-the frame and has no such form.
+The first writes the network as ONNX (`pip install onnx onnxscript`): input `frames` (B, C, Y, X),
+normalised as `autods.networks.normalize(frames, card.normalization)` does; output as the card's
+representation says, a heatmap of `upsampling` pixels a camera pixel for the heatmap family.
+
+The second writes a package of [bioimage.io](https://bioimage.io) for programs that run such models
+(deepImageJ, ilastik, QuPath): ONNX with the normalization in front, so that frames go in as the camera
+gives them, `rdf.yaml`, a test frame with its heatmap, a cover. It is for the heatmap family, whose output
+is a picture.
+
+`tests/zoo/test_export.py` compares the numbers of both with those of PyTorch, at sizes other than that of
+the export, and has the package validated by `bioimageio.spec`. `universal` is told a PSF beside the frame
+and has no such form.
 """
+#: Settings of a training that its page tells.
+FACTS = (
+    "max_steps",
+    "max_minutes",
+    "minutes",
+    "batch_size",
+    "size_px",
+    "learning_rate",
+    "warm_start",
+    "seed",
+)
 
 
-def main(page: Path, figures: Path | None) -> None:
-    """Write the page, and the pictures where a folder is given."""
+def main(folder: Path, *, figures: bool) -> None:
+    """Write the pages into a folder of docs, and the pictures where they are asked for."""
     cards = [load_card(name) for name in list_models()]
-    parts = [HEAD + "\n".join(map(_row, cards)) + "\n", EXPORT, *(_section(card) for card in cards)]
-    with atomic_path(page) as part:
-        part.write_text("".join(parts), encoding="utf-8")
+    pages = {folder / "models.md": HEAD + "\n".join(map(_row, cards)) + "\n" + EXPORT}
+    pages |= {folder / "models" / f"{card.name}.md": _page(card) for card in cards}
+    for path, text in pages.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_path(path) as part:
+            part.write_text(text, encoding="utf-8")
     for card in cards if figures else []:
-        if card.family != "universal":
-            _draw(card, figures / f"model_{card.name}.png")
+        draw = _draw_3d if card.family == "universal" else _draw
+        draw(card, folder / "figures" / f"model_{card.name}.png")
 
 
 def _row(card: ModelCard) -> str:
@@ -63,7 +95,7 @@ def _row(card: ModelCard) -> str:
     scores = [card.metrics.get(name) for name in ("jaccard", "rmse_nm")]
     shown = [f"{scores[0]:.3f}" if scores[0] else "-", f"{scores[1]:.1f}" if scores[1] else "-"]
     cells = [
-        f"[{card.name}](#{card.name})",
+        f"[{card.name}](models/{card.name}.md)",
         card.family,
         f"{density.low:g} to {density.high:g}",
         f"{snr.low:g} to {snr.high:g}",
@@ -74,34 +106,71 @@ def _row(card: ModelCard) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _section(card: ModelCard) -> str:
-    training = card.training
-    known = {
-        key: training[key]
-        for key in ("max_steps", "max_minutes", "batch_size", "size_px", "seed")
-        if training.get(key) is not None
-    }
-    facts = ", ".join(f"`{key}` {value}" for key, value in known.items())
-    lines = [f"\n## {card.name}\n\n{card.description or 'A model of the ' + card.family + ' family.'}\n"]
-    if card.family == "universal":
-        lines.append(
-            "Trained by `python scripts/train_universal.py`; see [3D without training](instant3d.md).\n"
-        )
-    else:
-        lines.append(f"![A frame of its conditions, and what it finds](figures/model_{card.name}.png)\n")
-        command = f"autods zoo build budget=gpu only=[{card.name}]"
-        lines.append(f"Trained by `{command}` ({facts}).\n")
-    arguments = ", ".join(f"{key} {value}" for key, value in card.network.args.items())
-    lines.append(
-        f"Network `{card.network.name}` ({arguments}); normalization `{card.normalization}`;"
-        f" SHA-256 of the weights `{card.weights_sha256[:16]}...`.\n"
+def _page(card: ModelCard) -> str:
+    command = f"autods zoo build budget=gpu only=[{card.name}]"
+    place = (
+        f"Pixels of {card.optics.pixel_size_nm:g} nm; a movie with others is brought to them."
+        " Outside of these ranges a report warns."
     )
-    return "\n".join(lines)
+    if card.family == "universal":
+        command = "python scripts/train_universal.py --out weights.safetensors"
+        place = "Of any PSF that it is told, whatever the pixel. [3D without training](../instant3d.md)"
+    facts = ", ".join(f"`{key}` {card.training[key]}" for key in FACTS if card.training.get(key) is not None)
+    arguments = ", ".join(f"{key} {value}" for key, value in card.network.args.items())
+    scores = "\n".join(f"| {name} | {value:g} |" for name, value in card.metrics.items())
+    ranges = "\n".join(f"| {name} | {low:g} to {high:g} |" for name, low, high in _ranges(card))
+    return f"""# {card.name}
+
+{card.description or f"A model of the {card.family} family."}
+
+![A simulated frame of its conditions: circles are there, crosses are found](../figures/model_{card.name}.png)
+
+## Trained for
+
+| | lowest to highest |
+|---|---|
+{ranges}
+
+{place}
+
+## Trained by
+
+```bash
+{command}
+```
+
+({facts}). Network `{card.network.name}` ({arguments}); normalization `{card.normalization}`;
+threshold {card.threshold:g}.
+
+## Scores
+
+On fixed simulated frames of its own conditions:
+
+| | |
+|---|---|
+{scores}
+
+## Licence
+
+Weights: {card.licence}. SHA-256 `{card.weights_sha256}`.
+
+[All models](../models.md)
+"""
+
+
+def _ranges(card: ModelCard) -> Iterator[tuple[str, float, float]]:
+    """Yield what is drawn anew for each frame of the training, with its unit, lowest and highest."""
+    optics = card.optics
+    yield "emitters per um^2 and frame", card.density_per_um2.low, card.density_per_um2.high
+    yield "signal-to-noise ratio", card.snr.low, card.snr.high
+    if optics.psf_sigma_low_nm and optics.psf_sigma_high_nm:
+        yield "PSF standard deviation, nm", optics.psf_sigma_low_nm, optics.psf_sigma_high_nm
+    background: dict[str, Any] = card.training.get("conditions", {}).get("background", {})
+    if "low" in background:
+        yield "background, photons a pixel", background["low"], background["high"]
 
 
 def _draw(card: ModelCard, path: Path) -> None:
-    from matplotlib.figure import Figure
-
     density, pixel_nm = card.density_per_um2.mean, card.optics.pixel_size_nm
     amplitude = card.snr.mean * np.sqrt(20.0) * 2 * np.pi * (card.optics.psf_sigma_nm / pixel_nm) ** 2
     made = autods.simulate(
@@ -128,17 +197,52 @@ def _draw(card: ModelCard, path: Path) -> None:
         drift="none",
         device="cpu",
     )
+    title = f"{density:g} per um$^2$, SNR {card.snr.mean:g}"
+    _save(made.frames[0], pixel_nm, made.truth, table, title, path)
+
+
+def _draw_3d(card: ModelCard, path: Path) -> None:
+    """Draw what the model finds in depth, told an astigmatic PSF."""
+    pixel_nm, z_nm = card.optics.pixel_size_nm, {"z_min_nm": -300.0, "z_max_nm": 300.0}
+    known = {"psf": "astigmatic_gaussian", **z_nm}
+    made = autods.simulate(
+        n_frames=20, size_px=48, structure="uniform", density_per_um2=0.3, photons=4000, seed=7, **known
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        table = autods.localize3d(
+            made.frames, folder, pixel_size_nm=pixel_nm, wavelength_nm=660, na=1.4, preset="instant", **known
+        )
+    assert table is not None
+    first = (of.select(of.frame == 0) for of in (made.truth, table))
+    _save(made.frames[0], pixel_nm, *first, "in depth: told an astigmatic PSF", path)
+
+
+def _save(
+    frame: np.ndarray,
+    pixel_nm: float,
+    truth: LocalizationTable,
+    found: LocalizationTable,
+    title: str,
+    path: Path,
+) -> None:
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(4, 4), layout="constrained")
     axes = figure.add_subplot()
-    axes.imshow(made.frames[0], cmap="gray", extent=(0, 48 * pixel_nm, 48 * pixel_nm, 0))
-    axes.plot(made.truth.x_nm, made.truth.y_nm, "o", mfc="none", mec="tab:green", ms=9, label="there")
-    axes.plot(table.x_nm, table.y_nm, "+", c="tab:red", ms=7, label="found")
+    height, width = frame.shape
+    axes.imshow(frame, cmap="gray", extent=(0, width * pixel_nm, height * pixel_nm, 0))
+    axes.plot(truth.x_nm, truth.y_nm, "o", mfc="none", mec="tab:green", ms=9, label="there")
+    axes.plot(found.x_nm, found.y_nm, "+", c="tab:red", ms=7, label="found")
     axes.legend(loc="upper right", fontsize=7)
-    axes.set(xticks=[], yticks=[], title=f"{density:g} per um$^2$, SNR {card.snr.mean:g}")
+    axes.set(xticks=[], yticks=[], title=title)
     with atomic_path(path) as part:
         figure.savefig(part, dpi=80, format="png")
 
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    main(Path(sys.argv[1]), Path(sys.argv[2]) if len(sys.argv) > 2 else None)
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path, help="docs")
+    parser.add_argument("--figures", action="store_true", help="draw the pictures, too")
+    given = parser.parse_args()
+    main(given.folder, figures=given.figures)

@@ -8,6 +8,7 @@ import warnings
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from autods.core import UserError
 from autods.io.atomic import atomic_path
@@ -40,22 +41,38 @@ def export_onnx(card: ModelCard, path: str | Path) -> Path:
         If the packages are missing, the network is one that must be told a PSF, or the file cannot be
         written.
     """
-    if importlib.util.find_spec("onnxscript") is None:
-        raise UserError("ONNX needs more packages: pip install onnx onnxscript")
     if card.family == "universal":
         raise UserError(f"model {card.name} is told a PSF beside the frame: it has no form in ONNX")
-    network = load_model(card)
-    channels = int(getattr(network, "in_channels", 1))
+    return write_onnx(load_model(card), Path(path))
+
+
+def write_onnx(network: nn.Module, path: Path) -> Path:
+    """Write a network that maps ``frames`` (B, C, Y, X), any B, Y and X, to one tensor ``output``.
+
+    Parameters
+    ----------
+    network
+        On the CPU; C is its ``in_channels``, 1 where it has none.
+    path
+        File to write; replaced in one step.
+
+    Raises
+    ------
+    UserError
+        If the packages are missing or the file cannot be written.
+    """
+    if importlib.util.find_spec("onnxscript") is None:
+        raise UserError("ONNX needs more packages: pip install onnx onnxscript")
     # Two of each, so that no size is taken for a constant.
-    frames = torch.zeros(2, channels, 32, 40)
-    batch, height, width = (torch.export.Dim(name, min=1) for name in ("batch", "height", "width"))
-    target = Path(path)
-    with warnings.catch_warnings(), atomic_path(target) as part:
+    frames = torch.zeros(2, int(getattr(network, "in_channels", 1)), 32, 40)
+    batch = torch.export.Dim("batch", min=1)
+    height, width = (torch.export.Dim(name, min=8) for name in ("height", "width"))
+    with warnings.catch_warnings(), atomic_path(path) as part:
         warnings.simplefilter("ignore")
         quiet = logging.getLogger("torch.onnx")
         quiet.setLevel(logging.ERROR)
         torch.onnx.export(
-            network,
+            network.eval(),
             (frames,),
             str(part),
             input_names=["frames"],
@@ -65,4 +82,4 @@ def export_onnx(card: ModelCard, path: str | Path) -> Path:
             external_data=False,
             verbose=False,
         )
-    return target
+    return path

@@ -26,7 +26,7 @@ CANNOT_RUN = {
 }
 #: Programs of the install test, which runs the shell blocks of these pages as they stand.
 INSTALL_PAGES = ("README.md", "CONTRIBUTING.md", "docs/install.md")
-INSTALLERS = {".", "make", "pip", "pipx", "pre-commit", "python", "python3", "uv"}
+INSTALLERS = {".", "make", "pip", "pipx", "pre-commit", "python3", "uv"}
 #: What the running text calls a command by, without the paths that it takes: names, not calls.
 NAMES = {("autods", name) for name in COMMANDS} | {("autods", "zoo", "build")}
 _TRAINING = [
@@ -54,6 +54,13 @@ SHORT = {
     "calibrate": ["calibration.steps=40", "insitu.rounds=1"],
     "localize3d": ["calibration.steps=40"],
 }
+#: The same for scripts, and what of their words is long.
+SCRIPTS = {
+    "scripts/time_devices.py": ["--device", "cpu", "--size-px", "64", "--frames", "4", "--limit-s", "1"],
+    "scripts/train_universal.py": ["--smoke"],
+    "benchmarks.big_results": ["20000"],
+}
+_LONG = {"2000": "3", "NAME": "unrolled", "FILE": "weights.safetensors", "docs": "pages"}
 #: Settings that start processes, which a test's own process cannot stand for.
 _PROCESSES = ("trainer.devices=", "processes.", "hydra/launcher=")
 _SERVER_S = 60.0
@@ -88,6 +95,8 @@ def run(program: str, words: list[str]) -> None:
     """Run a command in the current folder; fail unless it ends well, or a server shows its page."""
     if program == "tensorboard":
         serve([sys.executable, "-m", "tensorboard.main", *words, "--port", "0"], clean())
+    elif program == "python":
+        _script(words)
     elif words[0] == "web":
         data = words.index("--data")
         serve([*_autods(), *words[:data], "--data", ".", "--port", "0", "--host", "127.0.0.1"], clean())
@@ -96,6 +105,17 @@ def run(program: str, words: list[str]) -> None:
         assert done.returncode == 0, f"autods {' '.join(words)}\n{done.stderr[-3000:]}"
     else:
         assert main(words) == 0, f"autods {' '.join(words)}"
+
+
+def _script(words: list[str]) -> None:
+    """Run a script or a module of the source in the current folder."""
+    name = words[1] if words[0] == "-m" else words[0]
+    given = [_LONG.get(word, word.replace("docs/", "")) for word in words]
+    if words[0] != "-m":
+        given[0] = str(ROOT / name)
+    command = [sys.executable, *given, *SCRIPTS.get(name, [])]
+    done = subprocess.run(command, capture_output=True, text=True, env=clean(), check=False)
+    assert done.returncode == 0, f"{' '.join(words)}\n{done.stderr[-3000:]}"
 
 
 def clean() -> dict[str, str]:

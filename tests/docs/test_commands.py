@@ -13,7 +13,7 @@ from tests.docs.pages import ALL, BASH, INLINE_COMMANDS, ROOT, Block, commands
 from tests.docs.running import CANNOT_RUN, INSTALLERS, NAMES
 
 #: Programs that belong to others; their words are looked at by `others`.
-PROGRAMS = {*INSTALLERS, *CANNOT_RUN, "bash", "hadolint", "tensorboard"}
+PROGRAMS = {*INSTALLERS, *CANNOT_RUN, "bash", "hadolint", "python", "tensorboard"}
 
 
 def without_sweep(words: list[str]) -> list[str]:
@@ -113,8 +113,13 @@ def test_the_readme_is_short() -> None:
     assert len(Path(ROOT / "README.md").read_bytes()) <= 8_000
 
 
-def test_the_page_of_the_models_is_that_of_their_cards(tmp_path: Path) -> None:
+def test_the_pages_of_the_models_are_those_of_their_cards(tmp_path: Path) -> None:
     from scripts.model_cards import main
 
-    main(tmp_path / "models.md", None)
-    assert (tmp_path / "models.md").read_text() == (ROOT / "docs" / "models.md").read_text()
+    main(tmp_path, figures=False)
+    made = sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*.md"))
+    assert len(made) > 10
+    for name in made:
+        assert (tmp_path / name).read_text() == (ROOT / "docs" / name).read_text()
+    cards = {f"model_{path.stem}.png" for path in (ROOT / "docs" / "models").glob("*.md")}
+    assert cards == {path.name for path in (ROOT / "docs" / "figures").glob("model_*.png")}

@@ -27,6 +27,7 @@ TORCH_INDEX = "download.pytorch.org"
 SETTINGS = {
     "PYTEST_ADDOPTS": "tests/core --cov-fail-under=0 -p no:cacheprovider",
     "PIP_RETRIES": "0",
+    "PIP_NO_COMPILE": "1",
     "PIP_DISABLE_PIP_VERSION_CHECK": "1",
     "OMP_NUM_THREADS": "1",
 }
