@@ -67,6 +67,8 @@ logger = logging.getLogger(__name__)
 #: Frames of a block at most: their windows fill the memory, not the frames.
 _BLOCK_FRAMES = 64
 _CHECKED_FRAMES = 16
+#: Corrections of the measured photons and density where nothing is trained for them.
+_QUICK_ROUNDS = 1
 #: Refined positions may lie this far outside the depths, as those of noisy data at the ends do.
 _BEYOND_NM = 50.0
 
@@ -216,7 +218,9 @@ class _Run:
         measured = None
         if settings.psf.run is None:
             measured = self._stage(
-                "snr", settings.snr, lambda _: self._measure_snr(movie, known, extent, background)
+                "snr",
+                (settings.snr, settings.needs_population),
+                lambda _: self._measure_snr(movie, known, extent, background),
             )
             if not reaches("train"):
                 return None
@@ -290,7 +294,8 @@ class _Run:
             windows = first_pass3d.windows(self.part.shape, extent.render_px)
             looked = [self._observe(movie.scene, t, t + 1).window(y, x, side) for t, y, x, side in windows]
             seen = Observation.concatenate(looked)
-            return first_pass3d.measure_population(seen, localizer, known, extent, self.camera)
+            rounds = first_pass3d.ROUNDS if self.settings.needs_population else _QUICK_ROUNDS
+            return first_pass3d.measure_population(seen, localizer, known, extent, self.camera, rounds=rounds)
 
         wanted, camera, figure = self.settings.snr, self.instrument.camera, self.stages.figure("snr")
         return measure3d.measure_snr(movie, known, wanted, camera, background, figure, first_pass)

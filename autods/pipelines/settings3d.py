@@ -238,6 +238,13 @@ class Localize3DSettings:
         """Photons that a localization must have, in standard errors."""
         return MIN_SIGNIFICANCE if self.min_significance is None else self.min_significance
 
+    @property
+    def needs_population(self) -> bool:
+        """Whether photons and density of the movie are wanted as they are: to train for, or to be told."""
+        training = self.training
+        trains = self.psf.run is None and (training.family != "universal" or training.adapt_minutes > 0)
+        return trains or self.until == "snr"
+
     def reaches(self, stage: str) -> bool:
         """Tell whether a stage is to be carried out."""
         return STAGES.index(stage) <= STAGES.index(self.until)
