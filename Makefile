@@ -18,7 +18,7 @@ unexport PYTHONHOME
 unexport VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-all coverage lint docs benchmark clean
+.PHONY: help install demo test test-all coverage lint docs benchmark history clean
 
 help:
 	@echo "make demo       simulate a small movie, reconstruct it, score it, write a report to autods_demo/"
@@ -28,6 +28,7 @@ help:
 	@echo "make lint       ruff, mypy and codespell"
 	@echo "make docs       the documentation as a site in site/, warnings are errors"
 	@echo "make benchmark  the 2D tables and figures of docs/results.md (long)"
+	@echo "make history    time two small movies and append the figures to benchmarks/data/history.csv"
 	@echo "make install    only the environment in .venv"
 	@echo "CPU=1 with any of them takes PyTorch's small CPU build; PYTHON=python3.12 another Python"
 
@@ -68,6 +69,11 @@ docs: $(STAMP)
 
 benchmark: $(STAMP)
 	$(BIN)/autods benchmark suite=readme
+
+# The same two small movies each time, so that the figures of commits compare on one machine.
+history: $(STAMP)
+	$(BIN)/autods benchmark suite=throughput suite.sizes_px=[128] suite.densities_per_um2=[0.03,1.0] suite.megapixels=3 \
+	  suite.cores=[1] device=cpu history=benchmarks/data/history.csv --out runs/history
 
 clean:
 	rm -rf $(VENV) build dist site .pytest_cache .mypy_cache .ruff_cache autods_demo

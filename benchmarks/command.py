@@ -19,6 +19,7 @@ from autods.cli.faults import DONE
 from autods.cli.research import sweep
 from autods.cli.sweeps import write_result
 from autods.core import UserError
+from benchmarks.history import append_history
 from benchmarks.own_rules import own_rules
 from benchmarks.page import write_page
 from benchmarks.suite import SuiteResult, run_suite
@@ -72,6 +73,9 @@ def _run_suites(config: DictConfig, command_line: str) -> None:
         print(*(f"* {note}" for note in result.notes), sep="\n")
         print(folder / "results.md")
         results.append(result)
+        if config.history is not None:
+            append_history(Path(config.history), settings.name, result)
+            print(config.history)
     if results:
         print(write_page(Path(config.out)))
     write_result([row for result in results for row in result.tables[0].rows])

@@ -130,6 +130,13 @@ def test_every_package_has_a_layer() -> None:
     assert packages <= set(LAYERS), f"give these a layer: {sorted(packages - set(LAYERS))}"
 
 
+def test_the_diagram_shows_the_layers() -> None:
+    from scripts.architecture_figures import LAYERS as DRAWN
+
+    shown = {name: len(DRAWN) - 1 - row for row, names in enumerate(DRAWN.values()) for name in names}
+    assert shown == LAYERS
+
+
 def test_imports_point_down_the_layers() -> None:
     wrong = {}
     for path in MODULES:

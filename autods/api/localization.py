@@ -222,7 +222,7 @@ def localize3d(
         The microscope with refractive indices and focal plane, and the camera; see
         `autods.pipelines.settings`. None: what the file states, else defaults.
     preset
-        ``instant`` trains nothing; ``cpu_quick`` takes about ten minutes on a CPU, ``default`` under an hour
+        ``instant`` trains nothing; ``cpu_quick`` takes 15 minutes on a CPU, ``default`` under an hour
         on a GPU, ``paper`` as published. None: ``default`` with a GPU, else ``instant``.
     training
         All numbers of the training instead of a preset, see

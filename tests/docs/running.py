@@ -27,6 +27,13 @@ CANNOT_RUN = {
 #: Programs of the install test, which runs the shell blocks of these pages as they stand.
 INSTALL_PAGES = ("README.md", "CONTRIBUTING.md", "docs/install.md")
 INSTALLERS = {".", "make", "pip", "pipx", "pre-commit", "python3", "uv"}
+#: Targets of the Makefile that the running text names and nothing runs whole, with what does instead.
+LONG_TARGETS = {
+    "benchmark": "half an hour: its suites run small in tests/benchmarks",
+    "coverage": "the quick tests, counted: run by hand before the floor is raised",
+    "history": "a minute on a quiet core: tests/benchmarks/test_history.py runs it small",
+    "test-all": "all tests, these too",
+}
 #: What the running text calls a command by, without the paths that it takes: names, not calls.
 NAMES = {("autods", name) for name in COMMANDS} | {("autods", "zoo", "build")}
 _TRAINING = [

@@ -10,7 +10,7 @@ import pytest
 from autods.cli.arguments import parse
 from autods.cli.compose import compose_checked
 from tests.docs.pages import ALL, BASH, INLINE_COMMANDS, ROOT, Block, commands
-from tests.docs.running import CANNOT_RUN, INSTALLERS, NAMES
+from tests.docs.running import CANNOT_RUN, INSTALL_PAGES, INSTALLERS, LONG_TARGETS, NAMES
 
 #: Programs that belong to others; their words are looked at by `others`.
 PROGRAMS = {*INSTALLERS, *CANNOT_RUN, "bash", "hadolint", "python", "tensorboard"}
@@ -123,3 +123,13 @@ def test_the_pages_of_the_models_are_those_of_their_cards(tmp_path: Path) -> Non
         assert (tmp_path / name).read_text() == (ROOT / "docs" / name).read_text()
     cards = {f"model_{path.stem}.png" for path in (ROOT / "docs" / "models").glob("*.md")}
     assert cards == {path.name for path in (ROOT / "docs" / "figures").glob("model_*.png")}
+
+
+def test_every_target_that_is_named_is_typed_by_a_test_or_long() -> None:
+    calls = [words for block in BASH if block.page in INSTALL_PAGES for words in commands(block)]
+    typed = {word for program, *rest in calls if program == "make" for word in rest if "=" not in word}
+    named = {
+        word for program, *rest in INLINE_COMMANDS if program == "make" for word in rest if "=" not in word
+    }
+    assert named <= typed | set(LONG_TARGETS)
+    assert not typed & set(LONG_TARGETS)

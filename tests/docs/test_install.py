@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.docs.copies import copy_of_the_source
 from tests.docs.pages import ROOT, SHELLS, Block, blocks, lines
 from tests.docs.running import INSTALL_PAGES, reason_not_to_run, serve, shortened
 from tests.docs.test_pages_run import inputs as inputs
@@ -60,17 +61,7 @@ def sections() -> list[object]:
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
-    """Return a repository of what git would hand to somebody else, as it stands now."""
-    target = tmp_path / "autods"
-    git = ["git", "-C", str(ROOT), "ls-files", "-z", "-co", "--exclude-standard"]
-    for name in subprocess.run(git, check=True, capture_output=True, text=True).stdout.split("\0"):
-        if name and (ROOT / name).is_file():
-            (target / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, target / name)
-    person = ["-c", "user.name=Test", "-c", "user.email=test@localhost", "-c", "commit.gpgsign=false"]
-    for words in (["init", "-q", "-b", "main"], ["add", "-A"], ["commit", "-qm", "A copy"]):
-        subprocess.run(["git", "-C", str(target), *person, *words], check=True)
-    return target
+    return copy_of_the_source(tmp_path / "autods")
 
 
 def environment(home: Path) -> dict[str, str]:
