@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -22,14 +22,15 @@ from autods.inference.psf_fit import PsfFitter
 from autods.inference.told_psf import ToldPsfLocalizer
 from autods.io.result_tables import Row, Table
 from autods.metrics.detection import detection_metrics
-from autods.optics.extent import region_size_px
+from autods.optics.extent import peak_per_photon, region_size_px
 from autods.pipelines.measure3d import Extent
 from autods.pipelines.psf_source import KnownPsf
-from autods.pipelines.streaming3d import VolumeLocalizer
+from autods.pipelines.streaming3d import Finder, VolumeLocalizer
 from autods.pipelines.trial3d import errors_over_bounds
 from autods.simulation import PsfRenderer, Scenes
 from autods.zoo.card import CARD_FILE, read_card
 from benchmarks.held_out_psfs import HeldOutPsf, bead_psfs, drawn_psfs, foreign_psfs
+from benchmarks.specialists import ADAPTED, SCRATCH, kept_rows, trained_finder
 from benchmarks.style import panels
 from benchmarks.suite import SuiteResult
 
@@ -82,7 +83,12 @@ class Instant3D:
     model
         Folder of the model; None for the shipped one.
     folder
-        Keeps calibrations; None keeps nothing.
+        Keeps calibrations, trainings and the scores of trained networks; None keeps nothing.
+    n_trained
+        PSFs for which specialists are trained, besides: bead stacks first, then one of each family. With a
+        folder, a run that was ended goes on.
+    specialist_minutes, adapted_minutes
+        Length of a training from nothing, and from the shipped weights.
     device
         Where to compute.
     """
@@ -95,6 +101,9 @@ class Instant3D:
     crowds: Sequence[str] = field(default_factory=lambda: list(CROWDS))
     model: Path | str | None = None
     folder: Path | str | None = None
+    n_trained: int = 0
+    specialist_minutes: float = 10.0
+    adapted_minutes: float = 2.0
     device: str = "auto"
     seed: int = 11
     name: str = "instant3d"
@@ -106,10 +115,14 @@ class Instant3D:
         with TemporaryDirectory(prefix="autods-instant-") as temporary:
             cache = Path(temporary if self.folder is None else self.folder)
             beads = [] if self.data is None else bead_psfs(Path(self.data), cache)
-            for psf in [*beads, *drawn_psfs(self.n_drawn), *foreign_psfs()]:
-                finder, localizer = self._localizers(psf, device)
+            psfs = [*beads, *drawn_psfs(self.n_drawn), *foreign_psfs()]
+            for psf in psfs:
+                finder, fitter = self._finder(psf, device), _fitter(psf, device)
                 for name in self.crowds:
-                    rows += self._scores(psf, name, finder, localizer)
+                    for method, passes in (("instant", 0), ("instant + fit", 2)):
+                        rows.append(self._scores(psf, name, method, finder, fitter, passes))
+            for psf in _one_of_each_first(psfs)[: self.n_trained]:
+                rows += self._trained(psf, cache, device)
         notes = [
             f"{self.n_frames} frames of {self.size_px} px in each condition, background {self.background:g},"
             f" read noise {_CAMERA.read_noise_e:g}; matches within {_RADIUS_NM:g} nm laterally and"
@@ -124,71 +137,101 @@ class Instant3D:
             notes,
         )
 
-    def _localizers(self, psf: HeldOutPsf, device: torch.device) -> tuple[ToldPsfLocalizer, VolumeLocalizer]:
+    def _finder(self, psf: HeldOutPsf, device: torch.device) -> ToldPsfLocalizer:
         card = read_card(Path(self.model or models_dir() / "universal") / CARD_FILE)
+        extent = Extent.of(KnownPsf(psf.told, psf.z_range_nm))
+        return ToldPsfLocalizer.from_card(card, psf.told, psf.z_range_nm, extent.render_px, device=device)
+
+    def _trained(self, psf: HeldOutPsf, cache: Path, device: torch.device) -> list[Row]:
+        """Train for a PSF, and score; what the folder holds is not repeated."""
+        rows: list[Row] = []
         known = KnownPsf(psf.told, psf.z_range_nm)
-        extent = Extent.of(known)
-        finder = ToldPsfLocalizer.from_card(card, psf.told, psf.z_range_nm, extent.render_px, device=device)
-        fast = PsfRenderer.fast(psf.told, *psf.z_range_nm, size_px=extent.fit_px).psf
-        if isinstance(fast, torch.nn.Module):
-            fast.to(device)
-        low, high = psf.z_range_nm
-        fitter = PsfFitter(fast, extent.fit_px, (low - 50, high + 50))
-        return finder, VolumeLocalizer(finder, fitter, 3.0, passes=2)
+        for method, minutes in ((SCRATCH, self.specialist_minutes), (ADAPTED, self.adapted_minutes)):
+            folder = cache / "trained" / f"{psf.name} {method} {minutes:g} min".replace(" ", "_")
+
+            def compute(method: str = method, minutes: float = minutes, folder: Path = folder) -> list[Row]:
+                finder = trained_finder(method, known, self._held(psf), _CAMERA, minutes, folder, device)
+                passes = 1 if method == SCRATCH else 2
+                label = f"{method}, {minutes:g} min, + fit"
+                fitter = _fitter(psf, device)
+                return [self._scores(psf, name, label, finder, fitter, passes) for name in self.crowds]
+
+            rows += kept_rows(folder / f"scores_{self.n_frames}_{self.seed}.json", compute)
+        return rows
+
+    def _held(self, psf: HeldOutPsf) -> dict[str, Any]:
+        """Return what the frames of all conditions hold together, as a movie's measurement tells it."""
+        crowds = [CROWDS[name] for name in self.crowds]
+        square, noise = _square(psf), self._noise
+        unit = noise / math.sqrt(square)
+        levels = [crowd.significance * unit for crowd in crowds]
+        return {
+            "density_per_um2": max(self._density_per_px(psf, crowd) for crowd in crowds)
+            / (psf.truth.pixel_size_nm * 1e-3) ** 2
+            / 2,
+            "noise_std_range": [noise, noise],
+            "photons_range": [0.7 * min(levels), 1.6 * max(levels)],
+            "dimmest_photons": 0.5 * min(levels),
+            "peak_per_photon": peak_per_photon(psf.told, *psf.z_range_nm),
+        }
+
+    @property
+    def _noise(self) -> float:
+        return math.sqrt(self.background + float(_CAMERA.read_noise_photons) ** 2)
 
     def _scores(
-        self, psf: HeldOutPsf, crowd: str, finder: ToldPsfLocalizer, localizer: VolumeLocalizer
-    ) -> list[Row]:
+        self,
+        psf: HeldOutPsf,
+        crowd: str,
+        method: str,
+        finder: Finder,
+        fitter: PsfFitter,
+        passes: int,
+    ) -> Row:
+        """Localize the frames of a condition: by the network alone (no passes), or with the fit."""
         frames, truth = self._simulate(psf, CROWDS[crowd])
-        frames = frames.to(finder.device)
+        frames = frames.to(pick_device(self.device))
         observation = Observation.over_level(frames, _CAMERA, self.background)
-        rows: list[Row] = []
-        for method in ("instant", "instant + fit"):
-            start = time.perf_counter()
-            if method == "instant":
-                found = _table(finder, observation.light, observation.variance, psf.told.pixel_size_nm)
-            else:
-                found = LocalizationTable.build(**localizer(observation))
-            seconds = time.perf_counter() - start
-            shifted = psf.family == "beads"
-            scores = detection_metrics(
-                truth, found, _RADIUS_NM, _AXIAL_RADIUS_NM,
-                remove_axial_offset=shifted, remove_lateral_offset=shifted,
-            )  # fmt: skip
-            lateral, axial = errors_over_bounds(
-                localizer.fitter.psf, localizer.fitter.size_px, truth, found,
-                np.full(self.n_frames, math.sqrt(self.background + _CAMERA.read_noise_photons**2)),
-            )  # fmt: skip
-            rows.append(
-                {
-                    "psf": psf.name,
-                    "family": psf.family,
-                    "condition": crowd,
-                    "method": method,
-                    "emitters": len(truth),
-                    "jaccard": scores.jaccard,
-                    "precision": scores.precision,
-                    "recall": scores.recall,
-                    "rmse_lateral_nm": scores.rmse_lateral_nm,
-                    "rmse_axial_nm": scores.rmse_axial_nm,
-                    "lateral_over_bound": lateral,
-                    "axial_over_bound": axial,
-                    "ms_per_frame": 1e3 * seconds / self.n_frames,
-                }
-            )
-        return rows
+        start = time.perf_counter()
+        if passes:
+            columns = VolumeLocalizer(finder, fitter, 3.0, passes)(observation)
+            found = LocalizationTable.build(**columns)
+        else:
+            found = _table(finder, observation.light, observation.variance, psf.told.pixel_size_nm)
+        seconds = time.perf_counter() - start
+        shifted = psf.family == "beads"
+        scores = detection_metrics(
+            truth, found, _RADIUS_NM, _AXIAL_RADIUS_NM,
+            remove_axial_offset=shifted, remove_lateral_offset=shifted,
+        )  # fmt: skip
+        lateral, axial = errors_over_bounds(
+            fitter.psf, fitter.size_px, truth, found, np.full(self.n_frames, self._noise)
+        )
+        return {
+            "psf": psf.name,
+            "family": psf.family,
+            "condition": crowd,
+            "method": method,
+            "emitters": len(truth),
+            "jaccard": scores.jaccard,
+            "precision": scores.precision,
+            "recall": scores.recall,
+            "rmse_lateral_nm": scores.rmse_lateral_nm,
+            "rmse_axial_nm": scores.rmse_axial_nm,
+            "lateral_over_bound": lateral,
+            "axial_over_bound": axial,
+            "ms_per_frame": 1e3 * seconds / self.n_frames,
+        }
+
+    def _density_per_px(self, psf: HeldOutPsf, crowd: Crowd) -> float:
+        return min(crowd.overlap * _square(psf), 2.0 * (psf.truth.pixel_size_nm * 1e-3) ** 2)
 
     def _simulate(self, psf: HeldOutPsf, crowd: Crowd) -> tuple[Tensor, LocalizationTable]:
         """Return frames (T, Y, X) of photons, and the truth within the field."""
         generator = torch.Generator().manual_seed(self.seed)
-        low, high = psf.z_range_nm
-        z = torch.linspace(low, high, 21)
-        side = min(region_size_px(psf.truth, low, high, 0.97), 61)
-        images = psf.truth(torch.stack([torch.zeros(21), torch.zeros(21), z], 1), side).clamp_min(0)
-        square = float(images.square().sum((1, 2)).mean())
+        (low, high), side, square = psf.z_range_nm, _side_px(psf), _square(psf)
         pixel_nm, extent = psf.truth.pixel_size_nm, self.size_px + 2 * _EDGE_PX
-        density = min(crowd.overlap * square, 2.0 * (pixel_nm * 1e-3) ** 2)
-        noise = math.sqrt(self.background + float(_CAMERA.read_noise_photons) ** 2)
+        density = self._density_per_px(psf, crowd)
         counts = torch.poisson(torch.full((self.n_frames,), density * extent**2), generator=generator).long()
         most = max(int(counts.max()), 1)
         place = torch.rand(self.n_frames, most, 3, generator=generator)
@@ -196,7 +239,7 @@ class Instant3D:
         xyz = torch.cat([xy, low + (high - low) * place[..., 2:]], 2)
         brightness = torch.exp(0.3 * torch.randn(self.n_frames, most, generator=generator))
         mask = torch.arange(most) < counts[:, None]
-        photons = crowd.significance * noise / math.sqrt(square) * brightness * mask
+        photons = crowd.significance * self._noise / math.sqrt(square) * brightness * mask
         emitters = EmitterBatch(xyz, photons, mask)
         scenes = Scenes(emitters, torch.full((self.n_frames,), 0.0), torch.full((self.n_frames,), 0.0))
         light = PsfRenderer(psf.truth, side)(scenes, (self.size_px, self.size_px), generator).clamp_min(0)
@@ -210,7 +253,38 @@ class Instant3D:
         )
 
 
-def _table(finder: ToldPsfLocalizer, frames: Tensor, variance: Tensor, pixel_nm: float) -> LocalizationTable:
+def _one_of_each_first(psfs: Sequence[HeldOutPsf]) -> list[HeldOutPsf]:
+    """Order PSFs: bead stacks, one of each other family, the rest."""
+    families: set[str] = set()
+    first = []
+    for psf in psfs:
+        if psf.family == "beads" or psf.family not in families:
+            first.append(psf)
+        families.add(psf.family)
+    return [*first, *(psf for psf in psfs if psf not in first)]
+
+
+def _fitter(psf: HeldOutPsf, device: torch.device) -> PsfFitter:
+    low, high = psf.z_range_nm
+    size_px = Extent.of(KnownPsf(psf.told, psf.z_range_nm)).fit_px
+    fast = PsfRenderer.fast(psf.told, low, high, size_px=size_px).psf
+    if isinstance(fast, torch.nn.Module):
+        fast.to(device)
+    return PsfFitter(fast, size_px, (low - 50, high + 50))
+
+
+def _side_px(psf: HeldOutPsf) -> int:
+    return min(region_size_px(psf.truth, *psf.z_range_nm, 0.97), 61)
+
+
+def _square(psf: HeldOutPsf) -> float:
+    """Sum of the squares of the image of one photon, over the depths: one over the area of the PSF, px."""
+    z = torch.linspace(*psf.z_range_nm, 21)
+    place = torch.stack([torch.zeros(21), torch.zeros(21), z], 1)
+    return float(psf.truth(place, _side_px(psf)).clamp_min(0).square().sum((1, 2)).mean())
+
+
+def _table(finder: Finder, frames: Tensor, variance: Tensor, pixel_nm: float) -> LocalizationTable:
     found = finder.find(frames, variance)
     assert found.z_nm is not None
     return LocalizationTable.build(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from autods.cli.command import Command
+from autods.pipelines import definitions
+from autods.pipelines.definitions import LOCALIZE3D, Setting
 
 #: Options that take a value, and what it is.
 OPTIONS = {
@@ -19,29 +21,19 @@ OPTIONS = {
 #: Options without a value.
 FLAGS = {"--follow": "localize while the file grows", "--no-token": "let everybody on this machine in"}
 
-OPTICS_KEYS = (
-    ("optics.pixel_size_nm", "camera pixel in the sample, nm"),
-    ("optics.wavelength_nm", "emission wavelength, nm"),
-    ("optics.na", "numerical aperture"),
-)
-CAMERA_KEYS = (
-    ("camera.offset_adu", "dark level, ADU, or the file of a map"),
-    ("camera.e_per_adu", "electrons per ADU"),
-    ("camera.em_gain", "gain of the EM register; null: the camera has none"),
-    ("camera.qe", "quantum efficiency, 0 to 1"),
-    ("camera.read_noise_e", "read noise, electrons, or the file of a map"),
-)
-MOVIE_KEYS = (
-    ("channel", "of a file that holds several channels, from 0; position likewise, of stage positions"),
-    ("frames", "START:STOP, counted from 0, STOP excluded"),
-    ("roi", "Y0:X0:Y1:X1, pixels, Y1 and X1 excluded"),
-)
-FINISH_KEYS = (
-    ("filter", 'what to keep, such as "photons > 500 & uncertainty_xy < 20"'),
-    ("drift", "auto; fiducials; none; or the file of a drift"),
-    ("link.radius_nm", "farthest a molecule is from itself in consecutive frames, nm; null: by the errors"),
-    ("link.gap", "frames that it may be dark in between"),
-)
+
+def _described(*settings: Setting) -> tuple[tuple[str, str], ...]:
+    """Return the lines of settings for a command's help."""
+    return tuple((setting.key, setting.meaning) for setting in settings)
+
+
+def _of_3d(*keys: str) -> tuple[tuple[str, str], ...]:
+    return _described(*(LOCALIZE3D[key] for key in keys))
+
+
+OPTICS_KEYS, CAMERA_KEYS = _described(*definitions.OPTICS), _described(*definitions.CAMERA)
+INDEX_KEYS, MOVIE_KEYS = _described(*definitions.INDICES), _described(*definitions.PART)
+FINISH_KEYS, DEVICE_KEYS = _described(*definitions.FINISH), _described(definitions.DEVICE)
 
 
 COMMANDS = {
@@ -54,7 +46,7 @@ COMMANDS = {
             entry="autods.cli.doctor:run",
             config="doctor",
             paths=(0, 1),
-            keys=MOVIE_KEYS[:1],
+            keys=MOVIE_KEYS[:2],
             details="MOVIE: its format, series, pixel size and source, camera, and what of it is not read.",
         ),
         Command(
@@ -68,7 +60,7 @@ COMMANDS = {
             keys=(
                 ("simulate.n_frames", "frames of the movie"),
                 ("simulate.seed", "of the simulation"),
-                ("device", "auto, cpu, cuda, cuda:1, mps"),
+                *DEVICE_KEYS,
             ),
             details=(
                 "Without --out the results go to autods_demo/ in the current folder. two_targets shows two\n"
@@ -92,13 +84,24 @@ COMMANDS = {
                 *MOVIE_KEYS,
                 ("selection", "how a model is chosen: auto, average, density, snr, nearest, fixed:NAME"),
                 ("zoo", "folder of the models; model=DIR: one model, or the run folder of a training"),
-                ("tiling.patch_um", "side of a patch that gets its own model, um"),
-                ("background", "how it is found: auto, temporal, spatial, none"),
-                ("rescale", "fit the movie to the model's optics: true or false"),
-                ("decode.threshold", "least confidence of a localization; null: the model's own"),
+                *_described(
+                    *(
+                        definitions.LOCALIZE[key]
+                        for key in (
+                            "selection.family",
+                            "tiling.patch_um",
+                            "background",
+                            "rescale",
+                            "decode.threshold",
+                            "decode.min_significance",
+                            "decode.max_uncertainty_nm",
+                            "refine",
+                        )
+                    )
+                ),
                 *FINISH_KEYS,
                 ("follow.idle_s", "with --follow: seconds without a new frame that mean the end"),
-                ("device", "auto, cpu, cuda, cuda:1, mps"),
+                *DEVICE_KEYS,
                 ("processes.per_machine", "processes that share the frames of a movie"),
             ),
             details=(
@@ -119,7 +122,7 @@ COMMANDS = {
             paths=(2, 2),
             keys=(
                 ("registration", "auto: from common beads, else structure; none; or a registration.json"),
-                ("render.pixel_size_nm", "pixel of the picture, nm"),
+                *_described(definitions.RENDER),
             ),
             details=(
                 "FIRST and SECOND are run folders of autods localize or tables of any program; two halves\n"
@@ -139,7 +142,6 @@ COMMANDS = {
             keys=(
                 *FINISH_KEYS,
                 ("optics.pixel_size_nm", "camera pixel, nm, where the table does not state it"),
-                ("render.pixel_size_nm", "pixel of the picture, nm"),
             ),
             details=(
                 "TABLE is a run folder, whose drift is first put back, or a table. Writes the same files as\n"
@@ -155,7 +157,7 @@ COMMANDS = {
             config="profile",
             options=("--out",),
             paths=(1, 1),
-            keys=(*OPTICS_KEYS, *CAMERA_KEYS, *MOVIE_KEYS, ("tiling.patch_um", "side of a patch, um")),
+            keys=(*OPTICS_KEYS, *CAMERA_KEYS, *MOVIE_KEYS, *_described(definitions.TILING)),
             details=(
                 "Writes profile.json to --out (default: NAME_autods/ in the current folder)\n"
                 "and prints a summary."
@@ -195,16 +197,13 @@ COMMANDS = {
             paths=(1, 1),
             keys=(
                 ("method", "beads: a z-stack of beads; insitu: blinking molecules"),
-                ("calibration.z_step_nm", "distance of the slices, nm"),
-                ("calibration.z_nm", "or START:STOP:N, nm"),
-                ("calibration.scan", "what was moved: auto, objective, stage, or emitter (its own depth)"),
+                *_of_3d("calibration.z_step_nm", "calibration.z_nm", "calibration.scan"),
                 ("calibration.size_px", "side of the cut-out around a bead; null: measured"),
                 ("calibration.model", "scalar or vectorial"),
                 ("calibration.amplitude", "fit the pupil's amplitude too: true or false"),
                 ("mask.file", "the designed mask as first guess"),
                 *OPTICS_KEYS,
-                ("optics.n_immersion", "refractive index of the immersion medium"),
-                ("optics.n_sample", "refractive index of the sample"),
+                *INDEX_KEYS[:2],
                 *CAMERA_KEYS,
             ),
             details="Without --out the results go to NAME_psf/ in the current folder.",
@@ -234,31 +233,28 @@ COMMANDS = {
             options=("--beads", "--psf", "--run", "--out"),
             paths=(1, 1),
             keys=(
-                ("psf.z_min_nm", "lowest depth, nm above the coverslip; null: what the beads cover"),
-                ("psf.z_max_nm", "highest depth, nm"),
+                *_of_3d("psf.z_min_nm", "psf.z_max_nm"),
                 ("psf", "instead of --beads: a PSF by name, for instance astigmatic_gaussian"),
-                ("calibration.z_step_nm", "distance of the bead stack's slices, nm"),
-                ("calibration.z_nm", "or START:STOP:N, nm"),
+                *_of_3d("calibration.z_step_nm", "calibration.z_nm", "calibration.scan"),
                 *OPTICS_KEYS,
-                ("optics.n_immersion", "refractive index of the immersion medium"),
-                ("optics.n_sample", "refractive index of the sample"),
-                ("optics.nfp_nm", "nominal focal plane above the coverslip, nm"),
+                *INDEX_KEYS,
                 *CAMERA_KEYS,
                 *MOVIE_KEYS,
-                ("snr.region", "where noise and photons are measured: auto, a corner, Y0:X0:Y1:X1"),
-                ("snr.max_pixel_value", "photons of the brightest pixel; null: measured"),
-                (
+                *_of_3d(
+                    "background",
+                    "snr.region",
+                    "snr.size_px",
+                    "snr.max_pixel_value",
                     "preset",
-                    "instant (no training; without a GPU), cpu_quick, default (with one) or paper",
+                    "family",
+                    "trainer.max_minutes",
+                    "trainer.max_steps",
                 ),
-                ("family", "mixture, or voxels as published"),
-                ("trainer.max_minutes", "stop training after so many minutes, keeping the best"),
                 ("processes.per_machine", "processes that share the frames once the network is trained"),
-                ("refine", "mle: refine positions with the PSF; none: as the network gives them"),
-                ("decode.threshold", "least confidence of a localization; null: best on simulated frames"),
+                *_of_3d("refine", "decode.threshold", "decode.min_significance", "decode.max_uncertainty_nm"),
                 *FINISH_KEYS,
                 ("until", "last stage: calibrate, background, snr, train, test, localize"),
-                ("device", "auto, cpu, cuda, cuda:1, mps"),
+                *DEVICE_KEYS,
             ),
             details=(
                 "Calibrates the PSF, removes the background, measures noise and photons, trains a network\n"
@@ -335,7 +331,7 @@ COMMANDS = {
                 ("suite", "which one, of those below"),
                 ("zoo", "folder of the models; null: those shipped"),
                 ("picasso_python", "a Python that has picassosr, to run Picasso beside"),
-                ("device", "auto, cpu, cuda, cuda:1, mps"),
+                *DEVICE_KEYS,
             ),
             details=(
                 "2D: movies2d, uniform, heterogeneous, selection, density_snr, patch_size, estimation,\n"

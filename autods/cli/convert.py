@@ -20,9 +20,9 @@ from autods.cli.schema import (
     SimulateConfig,
 )
 from autods.core import Camera, OpticalSystem, UserError
-from autods.core.quantities import require_plausible
 from autods.io.movie import open_movie
 from autods.optics import PSFModel
+from autods.pipelines.definitions import LOCALIZE
 from autods.pipelines.settings import (
     CameraSettings,
     FinishSettings,
@@ -89,7 +89,7 @@ def camera_settings(config: CameraConfig) -> CameraSettings:
     """
     for name, value in asdict(config).items():
         if isinstance(value, (int, float)):
-            require_plausible(name, value, f"camera.{name}")
+            LOCALIZE[f"camera.{name}"].require(value)
     return CameraSettings(
         offset_adu=_number_or_map("camera.offset_adu", config.offset_adu),
         e_per_adu=config.e_per_adu,

@@ -36,6 +36,7 @@ QUANTITIES = {
     "e_per_adu": Quantity("a camera's conversion", 1e-4, 1e4, "electrons per ADU"),
     "em_gain": Quantity("the gain of an EM register", 0.1, 1e4, ""),
     "read_noise_e": Quantity("a camera's read noise", 0.0, 1e4, "electrons"),
+    "patch_um": Quantity("a patch that gets its own model", 2.5, 1000.0, "um"),
 }
 
 

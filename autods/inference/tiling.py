@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 
 from autods.core import UserError
 from autods.core.grid import Box
+from autods.core.quantities import QUANTITIES
 
 logger = logging.getLogger(__name__)
 
 #: Side of a patch, um: the smallest sensible, and the range within which the paper selects models well.
-MIN_PATCH_UM = 2.5
+MIN_PATCH_UM = QUANTITIES["patch_um"].low
 GOOD_PATCH_UM = (6.5, 14.9)
 
 

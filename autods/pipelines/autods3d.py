@@ -7,7 +7,6 @@ import functools
 import logging
 import math
 from contextlib import ExitStack, nullcontext
-from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -26,7 +25,6 @@ from autods.io.movie import CroppedMovie, Movie, check_frames
 from autods.io.tables import read_table
 from autods.optics.extent import peak_per_photon
 from autods.pipelines import (
-    figures3d,
     first_pass3d,
     measure3d,
     outputs,
@@ -53,6 +51,7 @@ from autods.pipelines.settings import FinishSettings, camera_inputs, rows_to_pla
 from autods.pipelines.settings3d import Localize3DSettings
 from autods.pipelines.streaming import block_length
 from autods.pipelines.streaming3d import Finder, VolumeLocalizer
+from autods.pipelines.trial_stage import TrialStage
 from autods.runs.chunks import ChunkStore
 from autods.runs.provenance import digest_file, to_json
 from autods.runs.record import Progress, RunRecord, Stage, is_finished, no_progress
@@ -67,6 +66,8 @@ logger = logging.getLogger(__name__)
 #: Frames of a block at most: their windows fill the memory, not the frames.
 _BLOCK_FRAMES = 64
 _CHECKED_FRAMES = 16
+#: Corrections of the measured photons and density where nothing is trained for them.
+_QUICK_ROUNDS = 1
 #: Refined positions may lie this far outside the depths, as those of noisy data at the ends do.
 _BEYOND_NM = 50.0
 
@@ -216,7 +217,9 @@ class _Run:
         measured = None
         if settings.psf.run is None:
             measured = self._stage(
-                "snr", settings.snr, lambda _: self._measure_snr(movie, known, extent, background)
+                "snr",
+                (settings.snr, settings.needs_population),
+                lambda _: self._measure_snr(movie, known, extent, background),
             )
             if not reaches("train"):
                 return None
@@ -226,7 +229,13 @@ class _Run:
             model.save_figure()
         localizer = self._localizer(known, extent)
         if reaches("test"):
-            self._test(localizer, known, extent, measured, movie.scene)
+            trial = TrialStage(self.stages, settings, self.folder, self.camera, self.device)
+            observe = functools.partial(self._observe, movie.scene)
+            localizer_of = functools.partial(self._localizer, extent=extent)
+            found = trial.run(known, extent, measured, self.part.shape[0], observe, localizer_of)
+            line = trial3d.unexplained(found["real"], found.get("simulated"))
+            if line is not None:
+                self.record.warn(f"{line}; look at the figure of the test")
         return (localizer, known, movie.scene) if reaches("localize") else None
 
     def _stage(self, name: str, depends_on: object, compute: Any, **more: Any) -> dict[str, Any]:
@@ -290,7 +299,8 @@ class _Run:
             windows = first_pass3d.windows(self.part.shape, extent.render_px)
             looked = [self._observe(movie.scene, t, t + 1).window(y, x, side) for t, y, x, side in windows]
             seen = Observation.concatenate(looked)
-            return first_pass3d.measure_population(seen, localizer, known, extent, self.camera)
+            rounds = first_pass3d.ROUNDS if self.settings.needs_population else _QUICK_ROUNDS
+            return first_pass3d.measure_population(seen, localizer, known, extent, self.camera, rounds=rounds)
 
         wanted, camera, figure = self.settings.snr, self.instrument.camera, self.stages.figure("snr")
         return measure3d.measure_snr(movie, known, wanted, camera, background, figure, first_pass)
@@ -313,43 +323,6 @@ class _Run:
             error=known.error,
         )
         return VolumeLocalizer(finder, fitter, settings.significance, passes)
-
-    def _test(
-        self,
-        localizer: VolumeLocalizer,
-        known: KnownPsf,
-        extent: Extent,
-        measured: dict[str, Any] | None,
-        scene: Scene,
-    ) -> None:
-        settings = self.settings
-        depends = (settings.refine, settings.threshold, settings.significance)
-
-        def compute(_: Stage) -> dict[str, Any]:
-            # A network that was trained for the PSF knows no other.
-            others = trial3d.turned_psfs(known) if train3d.is_told(self.folder) else {}
-            turned = {
-                name: self._localizer(replace(known, model=model), extent) for name, model in others.items()
-            }
-            chosen = trial3d.chosen_frames(self.part.shape[0])
-            observation = Observation.concatenate([self._observe(scene, t, t + 1) for t in chosen])
-            real, real_example = trial3d.try_real(localizer, observation, chosen, turned)
-            results: dict[str, Any] = {"real": real}
-            simulated_example = None
-            if measured is not None:
-                size_px = train3d.frame_size_px(settings.training, extent)
-                conditions = measure3d.training_conditions(measured, known, extent, size_px)
-                results["simulated"], simulated_example = trial3d.try_simulated(
-                    localizer, known, conditions, extent, self.camera, self.device
-                )
-            pixel_nm = known.model.pixel_size_nm
-            figures3d.save_test(simulated_example, real_example, pixel_nm, self.stages.figure("test"))
-            return results
-
-        results = self._stage("test", depends, compute)
-        line = trial3d.unexplained(results["real"], results.get("simulated"))
-        if line is not None:
-            self.record.warn(f"{line}; look at the figure of the test")
 
     def _localize(self, localizer: VolumeLocalizer, known: KnownPsf, scene: Scene) -> LocalizationTable:
         n_frames = self.part.shape[0]

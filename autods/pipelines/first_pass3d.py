@@ -32,7 +32,7 @@ _MOST_PX, _LOOKED_PX, _SIDE_PX = 250_000, 100_000, 96
 #: Emitters that are enough.
 _ENOUGH = 150
 #: Rounds of simulation, factor on the density in one round at most, and the range of log-normal widths.
-_ROUNDS, _MOST_CHANGE, _WIDTHS = 3, 4.0, (0.1, 1.5)
+ROUNDS, _MOST_CHANGE, _WIDTHS = 3, 4.0, (0.1, 1.5)
 _LEAST_FOUND = 10
 _SEED = 30_001
 
@@ -75,6 +75,8 @@ def measure_population(
     known: KnownPsf,
     extent: Extent,
     camera: Camera,
+    *,
+    rounds: int = ROUNDS,
 ) -> Population | None:
     """Find the population that explains what a pass finds in some windows; None where it finds too little.
 
@@ -88,10 +90,13 @@ def measure_population(
         The PSF.
     camera
         Of the movie.
+    rounds
+        Simulations that make up for what the pass misses and merges. Below `ROUNDS` only the first windows
+        are looked at, in a fraction of the time.
     """
     side, few = observation.light.shape[-1], max(_LOOKED_PX // observation.light[0].numel(), 4)
     photons = localizer(observation[:few])["photons"]
-    if len(photons) >= _ENOUGH:
+    if len(photons) >= _ENOUGH or rounds < ROUNDS:
         observation = observation[:few]
     elif len(observation.light) > few:
         photons = np.concatenate([photons, localizer(observation[few:])["photons"]])
@@ -102,7 +107,7 @@ def measure_population(
     pixel_um2 = (known.model.pixel_size_nm * 1e-3) ** 2
     state = np.array([math.log(seen.per_px / pixel_um2), seen.log_photons, math.log(seen.log_width)])
     simulate = _simulation(known, extent, camera, side, noise)
-    for turn in range(_ROUNDS):
+    for turn in range(rounds):
         found = localizer(simulate(_population(state)))["photons"]
         simulated = _summary(found, observation.light.numel())
         if simulated is None:

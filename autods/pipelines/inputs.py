@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from autods.core import Camera, OpticalSystem, UserError
-from autods.core.quantities import is_plausible, require_plausible
+from autods.core.quantities import QUANTITIES, is_plausible, require_plausible
 from autods.estimation.camera import CameraEstimate
 from autods.estimation.profile import Measured, MovieProfile, profile_movie
 from autods.inference.tiling import patch_size_px, tile_field
@@ -26,13 +26,6 @@ MovieLike = str | Path | Movie | NDArray[Any] | Tensor
 
 #: Frames from which a movie that is no file is told apart from others.
 _DIGESTED_FRAMES = 16
-_UNITS = {
-    "pixel_size_nm": "nm",
-    "wavelength_nm": "nm",
-    "offset_adu": "ADU",
-    "e_per_adu": "e/ADU",
-    "read_noise_e": "e",
-}
 _DEFAULTS = {"offset_adu": 0.0, "e_per_adu": 1.0, "em_gain": None, "qe": 1.0, "read_noise_e": 0.0}
 
 
@@ -164,12 +157,15 @@ def _find(group: str, name: str, given: object, metadata: MovieMetadata) -> tupl
 
 def _text(name: str, value: object) -> str:
     if isinstance(value, np.ndarray):
-        return (
-            f"map of {value.shape[0]} x {value.shape[1]} px, mean {value.mean():.4g} {_UNITS.get(name, '')}"
-        )
+        return f"map of {value.shape[0]} x {value.shape[1]} px, mean {value.mean():.4g} {_unit(name)}"
     if value is None:
         return "none" if name == "em_gain" else "not known"
-    return f"{value:g} {_UNITS.get(name, '')}".strip()
+    return f"{value:g} {_unit(name)}".strip()
+
+
+def _unit(name: str) -> str:
+    quantity = QUANTITIES.get(name)
+    return quantity.unit if quantity else ""
 
 
 def with_measured(instrument: Instrument, estimate: CameraEstimate) -> Instrument:

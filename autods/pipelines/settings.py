@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autods.core import UserError
-from autods.core.quantities import require_plausible
-from autods.estimation.scene import METHODS, Method
+from autods.estimation.scene import Method
+from autods.pipelines.definitions import LOCALIZE
 from autods.postprocessing.filtering import check_filter
 from autods.zoo.selection import find_rule
 
@@ -71,18 +71,28 @@ class OpticsSettings:
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
-            require_plausible(name, value, f"optics.{name}")
+            LOCALIZE[f"optics.{name}"].require(value)
 
 
 @dataclass(frozen=True)
 class CameraSettings:
-    """What is known of the camera, as in `autods.core.Camera`; maps have the shape of the full frame."""
+    """What is known of the camera, as in `autods.core.Camera`; maps have the shape of the full frame.
+
+    Raises
+    ------
+    UserError
+        If a number is none that a camera can have.
+    """
 
     offset_adu: float | NDArray[np.float32] | None = None
     e_per_adu: float | None = None
     em_gain: float | None = None
     qe: float | None = None
     read_noise_e: float | NDArray[np.float32] | None = None
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            LOCALIZE[f"camera.{name}"].require(value)
 
 
 def camera_inputs(camera: CameraSettings) -> CameraSettings:
@@ -129,10 +139,8 @@ class FinishSettings:
             raise UserError(
                 f"drift={self.drift}: there is no such file: give auto, fiducials, none or a drift's file"
             )
-        if self.link_radius_nm is not None and not self.link_radius_nm > 0:
-            raise UserError(f"link.radius_nm is {self.link_radius_nm}: it must be greater than 0")
-        if self.link_gap < 0:
-            raise UserError(f"link.gap is {self.link_gap}: it must be at least 0")
+        LOCALIZE["link.radius_nm"].require(self.link_radius_nm)
+        LOCALIZE["link.gap"].require(self.link_gap)
 
 
 @dataclass(frozen=True)
@@ -211,24 +219,19 @@ class LocalizeSettings:
 
     def __post_init__(self) -> None:
         find_rule(self.selection)
-        if self.scope not in ("movie", "frame"):
-            raise UserError(f"selection.scope is {self.scope!r}: use movie or frame")
-        if self.refine not in ("none", "mle"):
-            raise UserError(f"refine is {self.refine!r}: use none or mle")
-        if self.background not in METHODS:
-            raise UserError(f"background is {self.background!r}: use one of {', '.join(METHODS)}")
-        if self.family not in (None, "mixture", "heatmap"):
-            raise UserError(f"selection.family is {self.family!r}: use mixture, heatmap or null")
-        positive = {
+        values = {
+            "selection.scope": self.scope,
+            "selection.family": self.family,
+            "tiling.patch_um": self.patch_um,
+            "background": self.background,
             "decode.threshold": self.threshold,
+            "decode.min_significance": self.min_significance,
             "decode.max_uncertainty_nm": self.max_uncertainty_nm,
+            "refine": self.refine,
             "render.pixel_size_nm": self.render_pixel_size_nm,
         }
-        if self.min_significance is not None and not self.min_significance >= 0:
-            raise UserError(f"decode.min_significance is {self.min_significance}: it must be at least 0")
-        for name, value in positive.items():
-            if value is not None and not value > 0:
-                raise UserError(f"{name} is {value}: it must be greater than 0")
+        for key, value in values.items():
+            LOCALIZE[key].require(value)
 
 
 def parse_frames(text: str | None) -> slice | None:

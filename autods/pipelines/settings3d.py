@@ -9,8 +9,9 @@ from typing import Literal
 
 from autods.calibration.bead_calibration import BeadSettings
 from autods.core import OpticalSystem, UserError
-from autods.estimation.scene import METHODS, Method
+from autods.estimation.scene import Method
 from autods.optics import PSFModel
+from autods.pipelines.definitions import LOCALIZE3D
 from autods.pipelines.settings import CameraSettings, FinishSettings, OpticsSettings
 
 Family = Literal["mixture", "voxels", "universal"]
@@ -74,6 +75,8 @@ class PsfSettings:
         if self.origin not in ("focus", "given"):
             raise UserError(f"psf.origin={self.origin}: use focus or given")
         low, high = self.z_min_nm, self.z_max_nm
+        LOCALIZE3D["psf.z_min_nm"].require(low)
+        LOCALIZE3D["psf.z_max_nm"].require(high)
         if low is not None and high is not None and not high > low:
             raise UserError(f"psf.z_max_nm={high:g} is not above psf.z_min_nm={low:g}: correct the range")
 
@@ -85,6 +88,10 @@ class SnrSettings:
     region: str = "auto"
     size_px: int = 64
     max_pixel_value: float | None = None
+
+    def __post_init__(self) -> None:
+        LOCALIZE3D["snr.size_px"].require(self.size_px)
+        LOCALIZE3D["snr.max_pixel_value"].require(self.max_pixel_value)
 
 
 @dataclass(frozen=True)
@@ -135,8 +142,8 @@ class TrainingSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.family not in ("mixture", "voxels", "universal"):
-            raise UserError(f"family={self.family}: use mixture, voxels or universal")
+        LOCALIZE3D["family"].require(self.family)
+        LOCALIZE3D["trainer.max_minutes"].require(self.max_minutes)
         if self.adapt_minutes < 0:
             raise UserError(f"training: adapt_minutes={self.adapt_minutes:g} must not be negative")
         for name in ("width", "n_slices", "size_px", "batch_size", "batches_per_epoch", "steps"):
@@ -213,19 +220,30 @@ class Localize3DSettings:
     def __post_init__(self) -> None:
         if self.until not in STAGES:
             raise UserError(f"until={self.until}: use one of {', '.join(STAGES)}")
-        if self.background not in METHODS:
-            raise UserError(f"background is {self.background!r}: use one of {', '.join(METHODS)}")
-        if self.refine not in ("none", "mle"):
-            raise UserError(f"refine is {self.refine!r}: use none or mle")
         if self.passes < 1:
             raise UserError(f"passes={self.passes}: the network must look once at least")
-        if self.min_significance is not None and not self.min_significance >= 0:
-            raise UserError(f"decode.min_significance is {self.min_significance}: it must be at least 0")
+        values = {
+            "background": self.background,
+            "refine": self.refine,
+            "decode.threshold": self.threshold,
+            "decode.min_significance": self.min_significance,
+            "decode.max_uncertainty_nm": self.max_uncertainty_nm,
+            "render.pixel_size_nm": self.render_pixel_size_nm,
+        }
+        for key, value in values.items():
+            LOCALIZE3D[key].require(value)
 
     @property
     def significance(self) -> float:
         """Photons that a localization must have, in standard errors."""
         return MIN_SIGNIFICANCE if self.min_significance is None else self.min_significance
+
+    @property
+    def needs_population(self) -> bool:
+        """Whether photons and density of the movie are wanted as they are: to train for, or to be told."""
+        training = self.training
+        trains = self.psf.run is None and (training.family != "universal" or training.adapt_minutes > 0)
+        return trains or self.until == "snr"
 
     def reaches(self, stage: str) -> bool:
         """Tell whether a stage is to be carried out."""

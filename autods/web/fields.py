@@ -1,4 +1,6 @@
-"""What can be entered: keys, units, limits; and the command-line words that entries become.
+"""What can be entered on the page, and the command-line words that entries become.
+
+Labels, units, limits and choices are those of `autods.pipelines.definitions`, defaults those of the command.
 
 Each entry is checked here before it becomes a word of a command: numbers are read as numbers and choices are
 taken from lists, so that no text of a user reaches the command's own grammar.
@@ -8,8 +10,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -17,14 +19,14 @@ from typing import Any, Literal
 import yaml
 
 from autods.core import UserError
-from autods.core.quantities import QUANTITIES
 from autods.core.resources import conf_dir
-from autods.inference.tiling import MIN_PATCH_UM
+from autods.pipelines import definitions
+from autods.pipelines.definitions import LOCALIZE as LOCALIZE_SETTINGS
+from autods.pipelines.definitions import LOCALIZE3D as LOCALIZE3D_SETTINGS
+from autods.pipelines.definitions import Kind, Setting
 from autods.pipelines.settings import parse_frames, parse_roi
 from autods.postprocessing.filtering import check_filter
 
-FieldKind = Literal["number", "whole", "choice", "frames", "roi", "range", "region", "filter"]
-_PIXEL = QUANTITIES["pixel_size_nm"]
 _CORNERS = ("auto", "top-left", "top-right", "bottom-left", "bottom-right")
 _DEVICE = re.compile(r"auto|cpu|cuda(:\d{1,2})?|mps")
 
@@ -35,38 +37,43 @@ class Field:
 
     Parameters
     ----------
-    key
-        Key of the command.
-    label
-        What people read.
-    unit
-        Unit, behind the label.
-    kind
-        What may be entered.
-    low, high
-        Limits of a number, both allowed.
-    above
-        Whether ``low`` itself is not allowed.
-    choices
-        Values of a choice and what people read for them; '' (from `hinted`) stands for the command's default.
-    usual
-        What the command takes when nothing is entered, for the hint.
+    setting
+        What it sets: label, unit, limits and choices.
+    default
+        What the command takes when nothing is entered; None: it finds out.
     """
 
-    key: str
-    label: str
-    unit: str = ""
-    kind: FieldKind = "number"
-    low: float = -math.inf
-    high: float = math.inf
-    above: bool = False
-    choices: tuple[tuple[str, str], ...] = ()
-    usual: str = ""
+    setting: Setting
+    default: object = None
+
+    @property
+    def key(self) -> str:
+        """Key of the command."""
+        return self.setting.key
+
+    @property
+    def kind(self) -> Kind:
+        """What may be entered."""
+        return self.setting.kind
 
     @property
     def caption(self) -> str:
         """Label with its unit."""
-        return f"{self.label} ({self.unit})" if self.unit else self.label
+        label, unit = self.setting.label, self.setting.unit.replace("um", "µm")
+        return f"{label} ({unit})" if unit else label
+
+    @property
+    def usual(self) -> str:
+        """What the command takes when nothing is entered, for people."""
+        text = text_of(self.default)
+        return self.setting.usual or (
+            self.setting.unset if self.default is None else dict(self.setting.choices).get(text, text)
+        )
+
+    @property
+    def choices(self) -> dict[str, str]:
+        """Values of a choice and what people read for them; '' stands for the command's default."""
+        return {"": f"default ({self.usual})", **dict(self.setting.choices)}
 
     def problem(self, text: str) -> str | None:
         """Tell what is wrong with an entry; None when nothing is. An empty entry is never wrong."""
@@ -88,8 +95,8 @@ class Field:
         if not text:
             return None
         if self.kind == "choice":
-            if text not in dict(self.choices):
-                raise UserError(f"{self.label}: {text} is no choice")
+            if text not in dict(self.setting.choices):
+                raise UserError(f"{self.setting.label}: {text} is no choice")
             return f"{self.key}={text}"
         if self.kind == "frames":
             parse_frames(text)
@@ -106,28 +113,18 @@ class Field:
         return f"{self.key}={self._number(text)}"
 
     def _number(self, text: str) -> str:
+        label = self.setting.label
         try:
             value = float(text.replace(",", "."))
         except ValueError as error:
-            raise UserError(f"{self.label}: {text} is no number") from error
-        if (
-            not math.isfinite(value)
-            or not self.low <= value <= self.high
-            or (self.above and value == self.low)
-        ):
-            raise UserError(f"{self.label} must be {self._limits()}")
+            raise UserError(f"{label}: {text} is no number") from error
+        if not (math.isfinite(value) and self.setting.holds(value)):
+            raise UserError(f"{label} must be {self.setting.limits().replace('um', 'µm')}")
         if self.kind == "whole":
             if value != int(value):
-                raise UserError(f"{self.label} must be a whole number")
+                raise UserError(f"{label} must be a whole number")
             return str(int(value))
         return f"{value!r}".removesuffix(".0")
-
-    def _limits(self) -> str:
-        unit = f" {self.unit}" if self.unit else ""
-        if math.isinf(self.high):
-            return f"{'greater than' if self.above else 'at least'} {self.low:g}{unit}"
-        start = "greater than" if self.above else "from"
-        return f"{start} {self.low:g} {'and up ' if self.above else ''}to {self.high:g}{unit}"
 
 
 def _checked_roi(text: str) -> tuple[int, int, int, int]:
@@ -146,12 +143,6 @@ def _checked_range(text: str) -> str:
         return f"{float(start):g}:{float(stop):g}:{int(number)}"
     except ValueError as error:
         raise UserError(f"{text} cannot be read: give START:STOP:N") from error
-
-
-def choices_of(group: str, labels: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-    """Return the choices of a configuration group with what people read for them."""
-    names = sorted(path.stem for path in (conf_dir() / group).glob("*.yaml"))
-    return tuple((name, labels.get(name, name)) for name in names)
 
 
 @cache
@@ -180,116 +171,47 @@ def _flat(content: Mapping[str, Any], prefix: str = "") -> dict[str, object]:
     return flat
 
 
-def hinted(fields: Sequence[Field], command: str) -> tuple[Field, ...]:
-    """Return the fields with the command's defaults as hints, so that the two cannot differ.
-
-    Where the default is to find out, the hint is the field's own (``usual``).
-    """
-    defaults = defaults_of(command)
-    return tuple(_hinted(field, defaults.get(field.key)) for field in fields)
+def text_of(value: object) -> str:
+    """Return a value as it is written on the command line."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _hinted(field: Field, default: object) -> Field:
-    text = {True: "true", False: "false"}[default] if isinstance(default, bool) else str(default)
-    if field.kind == "choice":
-        usual = field.usual or dict(field.choices)[text]
-        return replace(field, choices=(("", f"default ({usual})"), *field.choices))
-    if field.usual or default is None:
-        return field
-    return replace(field, usual=f"{default:g}" if isinstance(default, int | float) else text)
+def fields_of(
+    command: Literal["localize", "localize3d"], settings: Iterable[Setting | str]
+) -> tuple[Field, ...]:
+    """Return the entries for settings of a command, by key or as defined, with the command's defaults."""
+    known, defaults = (
+        {"localize": LOCALIZE_SETTINGS, "localize3d": LOCALIZE3D_SETTINGS}[command],
+        defaults_of(command),
+    )
+    keys = [setting if isinstance(setting, str) else setting.key for setting in settings]
+    return tuple(Field(known[key], defaults[key]) for key in keys)
 
 
-YES_NO = (("true", "yes"), ("false", "no"))
-
-OPTICS = (
-    Field("optics.pixel_size_nm", "Pixel size in the sample", "nm", low=_PIXEL.low, high=_PIXEL.high),
-    Field("optics.wavelength_nm", "Emission wavelength", "nm", low=200, high=2000, usual="not known"),
-    Field("optics.na", "Numerical aperture", low=0.1, high=1.75, usual="not known"),
-)
-INDICES = (
-    Field("optics.n_immersion", "Index of immersion", low=1, high=2.5),
-    Field("optics.n_sample", "Index of sample", low=1, high=2.5),
-    Field("optics.nfp_nm", "Focal plane height", "nm", low=-50000, high=50000),
-)
-CAMERA = (
-    Field("camera.offset_adu", "Offset", "ADU", low=0, high=1e6, usual="measured, else 0"),
-    Field("camera.e_per_adu", "Conversion", "e/ADU", low=0, high=1000, above=True, usual="measured, else 1"),
-    Field("camera.em_gain", "EM gain", low=1, high=100000, usual="no EM register"),
-    Field("camera.qe", "Quantum efficiency", "0 to 1", low=0, high=1, above=True, usual="1"),
-    Field("camera.read_noise_e", "Read noise", "electrons", low=0, high=10000, usual="0"),
-)
-#: What is done with the localizations, in 2D and in depth.
-FINISH = (
-    Field("filter", "Keep only", 'such as "photons > 500 & uncertainty_xy < 20"', kind="filter", usual="all"),
-    Field(
-        "drift",
-        "Drift correction",
-        kind="choice",
-        choices=(("auto", "automatic"), ("fiducials", "from beads"), ("none", "none")),
-    ),
-    Field("render.pixel_size_nm", "Pixel of the picture", "nm", low=0.5, high=1000),
-)
-CHANNEL = Field("channel", "Channel", "from 0", kind="whole", low=0, high=1000, usual="the only one")
-POSITION = Field(
-    "position", "Stage position", "from 0", kind="whole", low=0, high=100000, usual="the only one"
-)
-FRAMES = Field("frames", "Frames", "START:STOP, from 0", kind="frames", usual="all")
-ROI = Field("roi", "Region", "Y0:X0:Y1:X1, px", kind="roi", usual="whole field")
-PART = (CHANNEL, POSITION, FRAMES, ROI)
-BACKGROUND = Field(
-    "background",
-    "Background",
-    kind="choice",
-    choices=(
-        ("auto", "automatic"),
-        ("temporal", "from each pixel over time"),
-        ("spatial", "from the neighbourhood"),
-        ("none", "one level"),
-    ),
-)
-_SELECTION = {
-    "average": "average of density and SNR (the paper's)",
-    "density": "by density",
-    "snr": "by signal-to-noise ratio",
-    "nearest": "nearest in both",
-    "auto": "a specialist where it was trained for the patch, else the general model",
-}
-_ADVANCED = (
-    Field(
+OPTICS = fields_of("localize", definitions.OPTICS)
+CAMERA = fields_of("localize", definitions.CAMERA)
+PART = fields_of("localize", definitions.PART)
+CHANNEL, POSITION, _, ROI = PART
+ADVANCED = fields_of(
+    "localize",
+    (
         "selection.rule",
-        "Model selection",
-        kind="choice",
-        choices=tuple(_SELECTION.items()),
-    ),
-    Field(
         "selection.family",
-        "Kind of models",
-        kind="choice",
-        choices=(("mixture", "mixture"), ("heatmap", "heatmap (Deep-STORM)")),
-        usual="the better one that is there",
-    ),
-    Field("tiling.patch_um", "Patch side", "µm", low=MIN_PATCH_UM, high=1000),
-    BACKGROUND,
-    Field("rescale", "Fit the movie to the model's optics", kind="choice", choices=YES_NO),
-    Field(
-        "decode.threshold", "Detection threshold", "confidence", low=0, high=1000, above=True, usual="model's"
-    ),
-    Field(
-        "decode.min_significance", "Least photons", "standard errors", low=0, high=1000, usual="by density"
-    ),
-    Field(
-        "decode.max_uncertainty_nm", "Largest uncertainty", "nm", low=0, high=10000, above=True, usual="any"
-    ),
-    Field(
+        "tiling.patch_um",
+        "background",
+        "rescale",
+        "decode.threshold",
+        "decode.min_significance",
+        "decode.max_uncertainty_nm",
         "refine",
-        "Refine positions",
-        kind="choice",
-        choices=(("mle", "maximum likelihood"), ("none", "no")),
+        *definitions.FINISH,
     ),
-    *FINISH,
 )
-ADVANCED = hinted(_ADVANCED, "localize")
 LOCALIZE = (*OPTICS, *CAMERA, *PART, *ADVANCED)
+#: Devices that are offered; another one of several is taken from a command.
+DEVICES = dict(definitions.DEVICE.choices)
 
 
 def device_word(device: str) -> str:

@@ -3,25 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from autods.core import UserError
 from autods.optics.registry import PSF_MODELS
+from autods.pipelines import definitions
+from autods.pipelines.definitions import Setting
 from autods.pipelines.settings3d import STAGES
-from autods.web.fields import (
-    BACKGROUND,
-    CAMERA,
-    FINISH,
-    INDICES,
-    OPTICS,
-    PART,
-    Field,
-    choices_of,
-    device_word,
-    hinted,
-    words,
-)
+from autods.web.fields import Field, device_word, fields_of, words
 from autods.web.roots import Roots
 
 SOURCE, SOURCE_PATH, DEVICE = "source", "source_path", "device"
@@ -53,147 +43,67 @@ class Step:
     fields: tuple[Field, ...]
 
 
-_SCAN = (
-    ("auto", "the objective's focus, unless the data tell"),
-    ("objective", "the objective's focus"),
-    ("stage", "the stage"),
-    ("emitter", "the emitter's own depth"),
-)
-_FAMILY = (
-    ("mixture", "mixture"),
-    ("voxels", "Gaussian voxels (the paper's)"),
-    ("universal", "the shipped one, not trained"),
-)
-_PRESETS = {
-    "instant": "instant: no training, the network is told the PSF",
-    "cpu_quick": "quick, about 15 minutes on a CPU",
-    "default": "for a GPU",
-    "paper": "as in the paper",
-}
-_REFINE = (("mle", "with the PSF"), ("none", "no"))
+def _entries(*settings: Setting | str) -> tuple[Field, ...]:
+    return fields_of("localize3d", settings)
 
-_STEPS = (
+
+STEPS = (
     Step(
         "calibrate",
         "PSF",
         "Retrieves the point-spread function from a stack of beads, or takes one that is known.",
-        (
-            Field("calibration.z_step_nm", "Slice distance", "nm", low=0, high=10000, above=True),
-            Field("calibration.z_nm", "or START:STOP:N", "nm", kind="range"),
-            Field("calibration.scan", "Positions are of", kind="choice", choices=_SCAN),
-            Field("psf.z_min_nm", "Lowest depth", "nm", low=-50000, high=50000, usual="what the beads cover"),
-            Field(
-                "psf.z_max_nm", "Highest depth", "nm", low=-50000, high=50000, usual="what the beads cover"
-            ),
-            *OPTICS,
-            *INDICES,
-            *CAMERA,
-            *PART,
+        _entries(
+            "calibration.z_step_nm",
+            "calibration.z_nm",
+            "calibration.scan",
+            "psf.z_min_nm",
+            "psf.z_max_nm",
+            *definitions.OPTICS,
+            *definitions.INDICES,
+            *definitions.CAMERA,
+            *definitions.PART,
         ),
     ),
     Step(
         "background",
         "Background",
         "Measures what lies under the molecules: background, noise and pixels that measure no light.",
-        (BACKGROUND,),
+        _entries("background"),
     ),
     Step(
         "snr",
         "Noise and photons",
         "Measures noise and photons in a sparse region: draw it on the picture, or leave it to the program.",
-        (
-            Field(
-                "snr.region", "Region", "Y0:X0:Y1:X1, px", kind="region", usual="the sparsest with molecules"
-            ),
-            Field(
-                "snr.size_px",
-                "Automatic side",
-                "px",
-                kind="whole",
-                low=8,
-                high=10000,
-            ),
-            Field(
-                "snr.max_pixel_value",
-                "Brightest pixel",
-                "photons",
-                low=0,
-                high=1e6,
-                above=True,
-                usual="measured",
-            ),
-        ),
+        _entries("snr.region", "snr.size_px", "snr.max_pixel_value"),
     ),
     Step(
         "train",
         "Training",
         "Trains a network on frames simulated like these. This takes the longest.",
-        (
-            Field(
-                "preset",
-                "Size and length",
-                kind="choice",
-                choices=choices_of("preset", _PRESETS),
-                usual="by the device",
-            ),
-            Field("family", "Kind of network", kind="choice", choices=_FAMILY),
-            Field(
-                "trainer.max_minutes",
-                "Longest time",
-                "minutes",
-                low=0,
-                high=100000,
-                above=True,
-                usual="the preset's",
-            ),
-            Field("trainer.max_steps", "Most steps", kind="whole", low=1, high=1e7, usual="the preset's"),
-        ),
+        _entries("preset", "family", "trainer.max_minutes", "trainer.max_steps"),
     ),
     Step(
         "test",
         "Test",
         "Localizes a simulated and a real frame and draws them again from what was found.",
-        (
-            Field("refine", "Refine positions", kind="choice", choices=_REFINE),
-            Field(
-                "decode.threshold",
-                "Detection threshold",
-                low=0,
-                high=1000,
-                above=True,
-                usual="the best found",
-            ),
-            Field("decode.min_significance", "Least photons", "standard errors", low=0, high=1000, usual="3"),
-        ),
+        _entries("refine", "decode.threshold", "decode.min_significance"),
     ),
     Step(
         "localize",
         "Localize",
         "Localizes all frames and draws the result.",
-        (
-            Field(
-                "decode.max_uncertainty_nm",
-                "Largest uncertainty",
-                "nm",
-                low=0,
-                high=10000,
-                above=True,
-                usual="any",
-            ),
-            *FINISH,
-        ),
+        _entries("decode.max_uncertainty_nm", *definitions.FINISH),
     ),
 )
-STEPS = tuple(replace(step, fields=hinted(step.fields, "localize3d")) for step in _STEPS)
 assert tuple(step.name for step in STEPS) == STAGES
 
 #: Headings above the first entry of a group.
 HEADINGS = {
     "calibration.z_step_nm": "Bead stack",
     "psf.z_min_nm": "Depths to localize in",
-    OPTICS[0].key: "Microscope",
-    CAMERA[0].key: "Camera",
-    PART[0].key: "Part of the movie",
+    definitions.OPTICS[0].key: "Microscope",
+    definitions.CAMERA[0].key: "Camera",
+    definitions.PART[0].key: "Part of the movie",
 }
 
 Values = dict[str, str]

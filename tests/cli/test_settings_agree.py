@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import math
+import re
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -10,15 +12,20 @@ import pytest
 
 import autods
 from autods.cli.arguments import parse
+from autods.cli.commands import COMMANDS
 from autods.cli.compose import compose_checked, load
 from autods.cli.convert import localize_settings
 from autods.cli.localize3d import localize3d_settings
 from autods.cli.schema import LocalizeConfig
 from autods.core import UserError
-from autods.pipelines.settings import LocalizeSettings
-from autods.pipelines.settings3d import Localize3DSettings, TrainingSettings
-from autods.web.fields import CAMERA, LOCALIZE, Field, defaults_of
+from autods.core.resources import conf_dir
+from autods.estimation.scene import METHODS
+from autods.pipelines import definitions
+from autods.pipelines.settings import CameraSettings, FinishSettings, LocalizeSettings, OpticsSettings
+from autods.pipelines.settings3d import Localize3DSettings, SnrSettings, TrainingSettings
+from autods.web.fields import CAMERA, LOCALIZE, Field, defaults_of, text_of
 from autods.web.steps3d import STEPS
+from autods.zoo.selection import SELECTION_RULES
 
 STEP_FIELDS = [field for step in STEPS for field in step.fields]
 
@@ -56,7 +63,7 @@ def test_null_means_the_same_in_2d_and_3d(tmp_path: Path) -> None:
     }
     assert found["null"].min_significance is None
     assert [each.significance for each in found.values()] == [3.0, 0.0, 2.5]
-    with pytest.raises(UserError, match="at least 0"):
+    with pytest.raises(UserError, match="from 0"):
         localize3d_settings(parse([*words, "decode.min_significance=-1"]))
 
 
@@ -69,14 +76,63 @@ def test_the_page_states_the_default_and_takes_it(command: str, field: Field) ->
     defaults = defaults_of(command)
     assert field.key in defaults, "there is no such setting"
     default = defaults[field.key]
+    assert field.default == default
     if default is None:
+        assert field.usual == (field.setting.usual or field.setting.unset), "a form must say what empty means"
         return
-    text = str(default).lower() if isinstance(default, bool) else str(default)
-    assert field.problem(text) is None
-    if field.kind == "choice" and field.key != "preset":
-        assert dict(field.choices)[""] == f"default ({dict(field.choices)[text]})"
-    if field.kind in ("number", "whole") and not field.usual.startswith("the "):
+    assert field.problem(text_of(default)) is None
+    if field.setting.usual:
+        # Another setting's choice or the device decides.
+        return
+    if field.kind == "choice":
+        assert field.choices[""] == f"default ({dict(field.setting.choices)[text_of(default)]})"
+    if field.kind in ("number", "whole"):
         assert float(field.usual) == float(str(default))
+
+
+@pytest.mark.parametrize("command", ["localize", "localize3d"])
+def test_label_unit_and_limits_of_the_page_are_those_of_help_and_checks(command: str) -> None:
+    known = {"localize": definitions.LOCALIZE, "localize3d": definitions.LOCALIZE3D}[command]
+    form = {"localize": LOCALIZE, "localize3d": STEP_FIELDS}[command]
+    told = dict(COMMANDS[command].keys)
+    for field in form:
+        setting = known[field.key]
+        assert field.setting is setting
+        assert field.caption.startswith(setting.label)
+        if field.key != "selection.rule":  # `selection` for short
+            assert told[field.key] == setting.meaning
+        if field.kind in ("number", "whole") and not math.isinf(setting.low):
+            wrong = setting.low - 1
+            assert field.problem(f"{wrong:g}")
+            with pytest.raises(UserError, match=re.escape(field.key)):
+                setting.require(wrong)
+
+
+def test_the_settings_objects_check_what_is_defined() -> None:
+    for key, make in {
+        "optics.na": lambda value: OpticsSettings(na=value),
+        "camera.qe": lambda value: CameraSettings(qe=value),
+        "link.gap": lambda value: FinishSettings(link_gap=value),
+        "tiling.patch_um": lambda value: LocalizeSettings(patch_um=value),
+        "decode.threshold": lambda value: LocalizeSettings(threshold=value),
+        "render.pixel_size_nm": lambda value: LocalizeSettings(render_pixel_size_nm=value),
+        "snr.size_px": lambda value: SnrSettings(size_px=value),
+        "trainer.max_minutes": lambda value: TrainingSettings(max_minutes=value),
+    }.items():
+        setting = {**definitions.LOCALIZE3D, **definitions.LOCALIZE}[key]
+        with pytest.raises(UserError, match=re.escape(key)):
+            make(setting.low - 1)
+    with pytest.raises(UserError, match="use mle or none"):
+        LocalizeSettings(refine="both")  # type: ignore[arg-type]
+
+
+def test_choices_are_those_that_there_are() -> None:
+    choices = {key: dict(setting.choices) for key, setting in definitions.LOCALIZE.items()}
+    assert set(choices["selection.rule"]) == set(SELECTION_RULES)
+    assert set(choices["background"]) == set(METHODS)
+    presets = {path.stem for path in (conf_dir() / "preset").glob("*.yaml")}
+    assert set(dict(definitions.LOCALIZE3D["preset"].choices)) == presets
+    assert set(choices["rescale"]) == {text_of(True), text_of(False)}
 
 
 def test_the_page_refuses_what_the_command_refuses() -> None:

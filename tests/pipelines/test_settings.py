@@ -42,7 +42,7 @@ def test_unreadable_roi_is_named(text):
         ({"family": "forest"}, "selection.family"),
         ({"threshold": 0.0}, "decode.threshold"),
         ({"max_uncertainty_nm": -1.0}, "decode.max_uncertainty_nm"),
-        ({"refine": "lsq"}, "use none or mle"),
+        ({"refine": "lsq"}, "use mle or none"),
         ({"render_pixel_size_nm": 0.0}, "render.pixel_size_nm"),
     ],
 )

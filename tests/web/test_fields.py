@@ -80,7 +80,7 @@ def test_every_field_is_a_key_of_the_command() -> None:
         "frames": "0:5",
         "roi": "0:0:9:9",
     }
-    entries |= {item.key: item.choices[-1][0] for item in LOCALIZE if item.kind == "choice"}
+    entries |= {item.key: item.setting.choices[-1][0] for item in LOCALIZE if item.kind == "choice"}
     config = load("localize", words(LOCALIZE, entries), LocalizeConfig)
     assert config.optics.pixel_size_nm == 100
     assert config.camera.em_gain == 1

@@ -34,7 +34,10 @@ def test_the_command_is_understood(tmp_path: Path) -> None:
     beads.write_bytes(b"")
     entries = {item.key: "1" for step in STEPS for item in step.fields if item.kind in ("number", "whole")}
     entries |= {
-        item.key: item.choices[-1][0] for step in STEPS for item in step.fields if item.kind == "choice"
+        item.key: item.setting.choices[-1][0]
+        for step in STEPS
+        for item in step.fields
+        if item.kind == "choice"
     }
     entries |= {"snr.region": "0:0:20:20", "frames": "0:9", "roi": "0:0:60:60"}
     entries |= {"psf.z_min_nm": "-400", "psf.z_max_nm": "400", "calibration.z_nm": "-500:500:21"}

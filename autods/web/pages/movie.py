@@ -9,7 +9,8 @@ from nicegui import run, ui
 
 from autods.core import UserError
 from autods.io.movie import Choice, ChoiceError
-from autods.web.fields import ADVANCED, CAMERA, LOCALIZE, OPTICS, PART, ROI, device_word
+from autods.pipelines import definitions
+from autods.web.fields import ADVANCED, CAMERA, DEVICES, LOCALIZE, OPTICS, PART, ROI, device_word
 from autods.web.movies import MovieFacts
 from autods.web.names import path_of, shown
 from autods.web.pages.preview import Preview
@@ -151,9 +152,10 @@ class MoviePage:
                 self._part = Form(PART, {**given, **part}, self._changed)
         with panel(), ui.expansion("Advanced").classes("w-full"), ui.element("div").classes("entries"):
             self._advanced = Form(ADVANCED, given, self._changed)
-            devices = ["auto", "cpu", "cuda", "mps"]
             device = given.get("device", "auto")
-            self._device = ui.select(devices, value=device if device in devices else "auto", label="Device")
+            self._device = ui.select(
+                DEVICES, value=device if device in DEVICES else "auto", label=definitions.DEVICE.label
+            )
             self._device.props("dense outlined").on_value_change(self._changed)
             self._follow = ui.switch("The file still grows: localize what is added")
         with panel("Try it on a few frames"):

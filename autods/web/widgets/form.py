@@ -89,7 +89,7 @@ class Form:
                 self._mark(field, suggested.source, is_guess=suggested.is_guess)
 
     def _choice(self, field: Field, shown: str) -> ValueElement[Any]:
-        element = ui.select(dict(field.choices), value=shown, label=field.caption)
+        element = ui.select(field.choices, value=shown, label=field.caption)
         element.on_value_change(lambda: self._changed(field))
         return element.props("dense outlined options-dense").mark(field.key)
 
