@@ -41,7 +41,13 @@ QUANTITIES = {
 
 
 def is_plausible(name: str, value: float) -> bool:
-    """Whether a quantity has a value that a microscope of this field can have; unknown names always do."""
+    """Whether a quantity has a value that a microscope of this field can have; unknown names always do.
+
+    Examples
+    --------
+    >>> is_plausible("pixel_size_nm", 108), is_plausible("pixel_size_nm", 6500)
+    (True, False)
+    """
     quantity = QUANTITIES.get(name)
     return quantity is None or quantity.low <= abs(value) <= quantity.high
 
@@ -60,6 +66,11 @@ def guess(name: str, value: float) -> str:
     -------
     str
         A clause for a message.
+
+    Examples
+    --------
+    >>> guess("pixel_size_nm", 0.108)
+    'is it in um? Give 108 nm'
     """
     quantity, size = QUANTITIES[name], abs(value)
     if name.endswith("_nm") and size < quantity.low and is_plausible(name, 1e3 * value):

@@ -11,7 +11,13 @@ from autods.estimation.statistics import FrameStatistics
 
 
 def published_density(n_candidates: int, n_frames: int, area_um2: float) -> float:
-    """Candidates per um^2 and frame (the paper's density)."""
+    """Candidates per um^2 and frame (the paper's density).
+
+    Examples
+    --------
+    >>> published_density(n_candidates=1500, n_frames=10, area_um2=100.0)
+    1.5
+    """
     return n_candidates / (n_frames * area_um2)
 
 

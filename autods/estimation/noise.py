@@ -55,6 +55,13 @@ def pixel_noise(frames: NDArray[np.floating]) -> NDArray[np.float64]:
     -------
     ndarray
         (T,) in the frames' unit; 0 for a constant frame.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> frames = np.random.default_rng(0).normal(100, 5, (1, 64, 64))
+    >>> pixel_noise(frames).round(0).tolist()
+    [5.0]
     """
     low = np.empty(len(frames))
     for number, frame in enumerate(frames):  # one frame stays in the cache

@@ -267,7 +267,15 @@ def _statistics(
 
 
 def sampled_runs(n_frames: int, max_frames: int) -> list[tuple[int, int]]:
-    """Return half-open ranges of frames: all, or pairs spread evenly from the first frame to the last."""
+    """Return half-open ranges of frames: all, or pairs spread evenly from the first frame to the last.
+
+    Examples
+    --------
+    >>> sampled_runs(8, 100)
+    [(0, 8)]
+    >>> len(sampled_runs(1000, 10))
+    5
+    """
     if n_frames <= max_frames:
         return [(0, n_frames)]
     n_pairs = max(max_frames // 2, 1)

@@ -75,6 +75,14 @@ def isolated(candidates: NDArray[np.bool_], radius_px: int = 2 * WINDOW_RADIUS_P
     -------
     ndarray
         (T, Y, X) bool.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> marked = np.zeros((1, 20, 20), bool)
+    >>> marked[0, [5, 5, 14], [5, 7, 14]] = True
+    >>> np.argwhere(isolated(marked, 4)).tolist()
+    [[0, 14, 14]]
     """
     side = 2 * radius_px + 1
     count = candidates.astype(np.float32)
@@ -106,6 +114,14 @@ def fit_gaussians(windows: NDArray[np.floating], sigma_px: float = 1.3) -> Gauss
         (N, 7, 7) in any unit.
     sigma_px
         Start value of the standard deviation, px.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> y, x = np.mgrid[-3:4, -3:4]
+    >>> fits = fit_gaussians(50 * np.exp(-(x**2 + y**2) / (2 * 1.2**2))[None] + 10, sigma_px=1.0)
+    >>> fits.sigma_px.round(1).tolist()
+    [1.2]
     """
     data = np.asarray(windows, np.float64).reshape(len(windows), (2 * WINDOW_RADIUS_PX + 1) ** 2)
     parameters = _start(data, sigma_px)

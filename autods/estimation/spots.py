@@ -33,6 +33,12 @@ def preprocess(frames: NDArray[np.generic]) -> NDArray[np.float32]:
     -------
     ndarray
         (T, Y, X) float32, each frame's minimum 0.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> preprocess(np.arange(4, dtype=np.uint16).reshape(1, 2, 2)).tolist()
+    [[[0.0, 1.0], [2.0, 3.0]]]
     """
     values: NDArray[np.float32] = np.array(frames, np.float32)
     level = np.percentile(values, BACKGROUND_PERCENTILE, axis=(-2, -1), keepdims=True)
@@ -48,6 +54,12 @@ def detection_threshold(frames: NDArray[np.floating], k: float = PUBLISHED_K) ->
     -------
     ndarray
         (T,) in the frames' unit.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> detection_threshold(np.array([[[1.0, 1.0], [1.0, 5.0]]]), k=3.0).round(3).tolist()
+    [7.196]
     """
     mean = frames.mean(axis=(-2, -1), dtype=np.float64)
     return np.asarray(mean + k * frames.std(axis=(-2, -1), dtype=np.float64))
@@ -70,6 +82,14 @@ def local_maxima(frames: NDArray[np.floating], threshold: float | NDArray[np.flo
     -------
     ndarray
         (T, Y, X) bool.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> frame = np.zeros((1, 5, 5))
+    >>> frame[0, 2, 3] = 9.0
+    >>> np.argwhere(local_maxima(frame, 1.0)).tolist()
+    [[0, 2, 3]]
     """
     limit = np.asarray(threshold, frames.dtype).reshape(-1, 1, 1)
     found = frames > limit
@@ -156,6 +176,15 @@ def _line_energy(n: int, psf_sigma_px: float) -> tuple[NDArray[np.float64], ...]
 
 
 def dilate(mask: NDArray[np.bool_], radius_px: int) -> NDArray[np.bool_]:
-    """Grow each marked pixel of (T, Y, X) to a square of side ``2 * radius_px + 1`` in its frame."""
+    """Grow each marked pixel of (T, Y, X) to a square of side ``2 * radius_px + 1`` in its frame.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> mask = np.zeros((1, 5, 5), bool)
+    >>> mask[0, 2, 2] = True
+    >>> int(dilate(mask, 1).sum())
+    9
+    """
     side = 2 * radius_px + 1
     return np.asarray(ndimage.maximum_filter(mask, size=(1, side, side), mode="constant", cval=0), bool)

@@ -50,7 +50,13 @@ class NumberedFiles:
 
 
 def skeleton(name: str) -> str:
-    """Return what files of one numbered series have in common: their name with every number as ``#``."""
+    """Return what files of one numbered series have in common: their name with every number as ``#``.
+
+    Examples
+    --------
+    >>> skeleton("movie_01.tif") == skeleton("movie_12.tif")
+    True
+    """
     found = _MICROMANAGER.match(name)
     if found:
         return f"{found['head']}_#_*_#{found['tail']}".lower()

@@ -209,7 +209,13 @@ def read_text_table(path: Path, pixel_size_nm: float | None = None) -> Localizat
 
 
 def split_unit(name: str) -> tuple[str, str]:
-    """Split ``"x [nm]"``, ``"X (nm)"`` or ``"x[nm]"`` into a plain name and unit."""
+    """Split ``"x [nm]"``, ``"X (nm)"`` or ``"x[nm]"`` into a plain name and unit.
+
+    Examples
+    --------
+    >>> split_unit("x [nm]"), split_unit("Photons")
+    (('x', 'nm'), ('photons', ''))
+    """
     found = re.fullmatch(r"\s*(.*?)\s*[\[(](.*)[\])]\s*", name)
     label, unit = (found[1], found[2]) if found else (name, "")
     return " ".join(label.lower().split()), plain_unit(unit)

@@ -108,7 +108,13 @@ def _shown(row: Row, name: str) -> str:
 
 
 def number(cell: Cell) -> str:
-    """Write a cell for people: three significant digits, whole numbers from 1000 on, a dash for unknown."""
+    """Write a cell for people: three significant digits, whole numbers from 1000 on, a dash for unknown.
+
+    Examples
+    --------
+    >>> number(0.12345), number(12345.6), number(None)
+    ('0.123', '12346', '-')
+    """
     if _unknown(cell):
         return "-"
     if isinstance(cell, float):

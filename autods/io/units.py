@@ -45,14 +45,26 @@ def plain_unit(unit: str) -> str:
 
 
 def length_nm(value: float, unit: str) -> float | None:
-    """Convert a length to nm; None when the unit is not one of length."""
+    """Convert a length to nm; None when the unit is not one of length.
+
+    Examples
+    --------
+    >>> length_nm(0.108, "um"), length_nm(1.0, "s")
+    (108.0, None)
+    """
     name = plain_unit(unit)
     factor = _LENGTHS_NM.get(_SYNONYMS.get(name, name))
     return None if factor is None else value * factor
 
 
 def time_ms(value: float, unit: str) -> float | None:
-    """Convert a time to ms; None when the unit is not one of time."""
+    """Convert a time to ms; None when the unit is not one of time.
+
+    Examples
+    --------
+    >>> time_ms(0.05, "s")
+    50.0
+    """
     factor = _TIMES_MS.get(plain_unit(unit))
     return None if factor is None else value * factor
 

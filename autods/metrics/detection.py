@@ -109,6 +109,16 @@ def detection_metrics(
     remove_lateral_offset
         Subtract the constant lateral offset between the tables (a median) first: a PSF calibrated with beads
         has no lateral origin of its own.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from autods import LocalizationTable
+    >>> frame, x = np.array([0, 0, 1]), np.array([100.0, 900.0, 500.0])
+    >>> truth = LocalizationTable.build(frame, x, x)
+    >>> scores = detection_metrics(truth, LocalizationTable.build(frame[:2], x[:2] + 30, x[:2]))
+    >>> round(scores.jaccard, 3), round(scores.rmse_lateral_nm, 1)
+    (0.667, 30.0)
     """
     truth_xyz, found_xyz = positions(truth), positions(found)
     dims = min(truth_xyz.shape[1], found_xyz.shape[1])
@@ -173,12 +183,25 @@ def metrics_from_sums(sums: ErrorSums) -> DetectionMetrics:
 
 
 def efficiency(jaccard: float, rmse_nm: float, weight_per_nm: float) -> float:
-    """Combine detection and precision: ``1 - sqrt((1 - J)^2 + (w RMSE)^2)``; 0 when the RMSE is undefined."""
+    """Combine detection and precision: ``1 - sqrt((1 - J)^2 + (w RMSE)^2)``; 0 when the RMSE is undefined.
+
+    Examples
+    --------
+    >>> round(efficiency(0.8, 40.0, weight_per_nm=0.01), 3), efficiency(1.0, 0.0, weight_per_nm=0.01)
+    (0.553, 1.0)
+    """
     return 0.0 if np.isnan(rmse_nm) else float(1 - np.hypot(1 - jaccard, weight_per_nm * rmse_nm))
 
 
 def axial_offset(truth_z_nm: Floats, found_z_nm: Floats) -> float:
-    """Return the median of found minus true z of paired rows, nm; NaN without pairs."""
+    """Return the median of found minus true z of paired rows, nm; NaN without pairs.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> axial_offset(np.array([0.0, 100.0]), np.array([20.0, 120.0]))
+    20.0
+    """
     difference = found_z_nm - truth_z_nm
     difference = difference[np.isfinite(difference)]
     return float(np.median(difference)) if len(difference) else float("nan")
@@ -189,6 +212,12 @@ def rmsmd(truth_xyz: NDArray[np.floating], found_xyz: NDArray[np.floating]) -> f
 
     ``sqrt((sum_t min_f |t - f|^2 + sum_f min_t |f - t|^2) / (N + M))`` (Sun, Scientific Reports 8, 17211
     (2018)). Rows that are not finite are left out; NaN when a set is empty.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> round(float(rmsmd(np.array([[0.0, 0.0]]), np.array([[3.0, 4.0]]))), 3)
+    5.0
     """
     truth_xyz, found_xyz = (xyz[np.isfinite(xyz).all(1)] for xyz in (truth_xyz, found_xyz))
     if not len(truth_xyz) or not len(found_xyz):

@@ -102,7 +102,14 @@ def flatten(report: dict[str, Any]) -> dict[str, Any]:
 
 
 def json_ready(value: Any) -> Any:
-    """Convert NumPy numbers, tuples and nested containers to plain types; numbers not finite become None."""
+    """Convert NumPy numbers, tuples and nested containers to plain types; numbers not finite become None.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> json_ready({"jaccard": np.float32(0.5), "rmse_nm": float("nan"), "shape": (2, 3)})
+    {'jaccard': 0.5, 'rmse_nm': None, 'shape': [2, 3]}
+    """
     if isinstance(value, dict):
         return {str(key): json_ready(item) for key, item in value.items()}
     if isinstance(value, (list, tuple, np.ndarray)):

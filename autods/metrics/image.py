@@ -72,7 +72,17 @@ def image_metrics(
 
 
 def density_image(table: LocalizationTable, shape_nm: tuple[float, float], pixel_size_nm: float) -> Image:
-    """Count the localizations in pixels: (round(h / pixel), round(w / pixel)) for a field of h x w nm."""
+    """Count the localizations in pixels: (round(h / pixel), round(w / pixel)) for a field of h x w nm.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from autods import LocalizationTable
+    >>> table = LocalizationTable.build(np.array([0, 1]), np.array([5.0, 15.0]), np.array([5.0, 5.0]))
+    >>> density_image(table, (20.0, 20.0), 10.0)
+    array([[1., 1.],
+           [0., 0.]])
+    """
     bins = [max(1, round(side / pixel_size_nm)) for side in shape_nm]
     extent = [(0.0, side) for side in shape_nm]
     counts: Image = np.histogram2d(table.y_nm, table.x_nm, bins=bins, range=extent)[0]
@@ -92,6 +102,13 @@ def normalize_image(image: NDArray[np.generic], blur_px: float = 2.0, percentile
         Standard deviation of the Gaussian, pixels.
     percentile
         The level that becomes 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> image = normalize_image(np.eye(4), blur_px=0.0, percentile=100.0)
+    >>> float(image.min()), float(image.max())
+    (0.0, 1.0)
     """
     blurred = gaussian_filter(image.astype(np.float64), blur_px)
     top = max(float(np.percentile(blurred, percentile)), 1e-12)
@@ -121,7 +138,13 @@ def compare_images(reference: Image, image: Image) -> ImageMetrics:
 
 
 def ms_ssim_scales(side_px: int) -> int:
-    """Return how many scales (0-5) fit an image whose shorter side has so many pixels."""
+    """Return how many scales (0-5) fit an image whose shorter side has so many pixels.
+
+    Examples
+    --------
+    >>> ms_ssim_scales(512), ms_ssim_scales(8)
+    (5, 0)
+    """
     return sum(side_px >= least for least in _MS_SSIM_LEAST_SIDES)
 
 

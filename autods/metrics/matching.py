@@ -71,7 +71,15 @@ def match(
 
 
 def positions(table: LocalizationTable) -> Floats:
-    """Return the positions (N, 2) or, in 3D, (N, 3) of a table in nm: x, y[, z]."""
+    """Return the positions (N, 2) or, in 3D, (N, 3) of a table in nm: x, y[, z].
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from autods import LocalizationTable
+    >>> positions(LocalizationTable.build(np.array([0]), np.array([120.0]), np.array([80.0])))
+    array([[120.,  80.]])
+    """
     columns = [table.x_nm, table.y_nm]
     return np.stack(columns if table.z_nm is None else [*columns, table.z_nm], axis=1)
 

@@ -95,6 +95,12 @@ def split_blocks(frame: NDArray[np.integer], n_blocks: int = 20) -> NDArray[np.b
         (N,) frame of each localization.
     n_blocks
         Number of blocks; the number of frames gives odd against even frames.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> split_blocks(np.arange(8), n_blocks=4).astype(int)
+    array([0, 0, 1, 1, 0, 0, 1, 1])
     """
     if not len(frame):
         return np.zeros(0, bool)

@@ -8,7 +8,13 @@ from torch import Tensor
 
 
 def gaussian_kernel(sigma_px: float, radius_px: int) -> Tensor:
-    """Return a (2 * radius_px + 1,) Gaussian of peak 1."""
+    """Return a (2 * radius_px + 1,) Gaussian of peak 1.
+
+    Examples
+    --------
+    >>> [round(value, 3) for value in gaussian_kernel(1.0, 2).tolist()]
+    [0.135, 0.607, 1.0, 0.607, 0.135]
+    """
     offset = torch.arange(-radius_px, radius_px + 1, dtype=torch.float32)
     return torch.exp(-0.5 * (offset / sigma_px) ** 2)
 
@@ -39,6 +45,14 @@ def deepstorm_loss(prediction: Tensor, target: Tensor, kernel: Tensor) -> dict[s
     -------
     dict of str to Tensor
         The terms ``mse`` and ``sparsity``; the loss is their sum.
+
+    Examples
+    --------
+    >>> import torch
+    >>> target = torch.zeros(1, 1, 8, 8)
+    >>> loss = deepstorm_loss(target + 1.0, target, gaussian_kernel(1.0, 2))
+    >>> sorted(loss)
+    ['mse', 'sparsity']
     """
     return {"mse": F.mse_loss(blur(prediction, kernel), target), "sparsity": prediction.abs().mean()}
 

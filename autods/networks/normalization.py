@@ -14,7 +14,15 @@ _KNEE = 20.0
 
 
 def standard(frames: Tensor) -> Tensor:
-    """Subtract the mean of each frame of (B, C, Y, X), divide by its standard deviation (as the paper)."""
+    """Subtract the mean of each frame of (B, C, Y, X), divide by its standard deviation (as the paper).
+
+    Examples
+    --------
+    >>> import torch
+    >>> frames = standard(torch.arange(16.0).view(1, 1, 4, 4))
+    >>> abs(round(float(frames.mean()), 6)), round(float(frames.std()), 3)
+    (0.0, 1.0)
+    """
     mean = frames.mean(dim=(-2, -1), keepdim=True)
     return (frames - mean) / frames.std(dim=(-2, -1), keepdim=True).clamp_min(_EPSILON)
 
@@ -78,6 +86,13 @@ def noise_std(frames: Tensor) -> Tensor:
     -------
     Tensor
         (B, C, 1, 1) in the frames' unit, positive.
+
+    Examples
+    --------
+    >>> import torch
+    >>> frames = 5 * torch.randn(1, 1, 64, 64, generator=torch.Generator().manual_seed(0))
+    >>> round(float(noise_std(frames + 100)), 1)
+    5.0
     """
     response = frames
     for axis in (-2, -1):
@@ -115,7 +130,13 @@ _ADDED = {"camera": 2, "scene_width": 1}
 
 
 def input_channels(context: int, kind: str) -> int:
-    """Return the images that a network is given of ``context`` frames normalised by ``kind``."""
+    """Return the images that a network is given of ``context`` frames normalised by ``kind``.
+
+    Examples
+    --------
+    >>> input_channels(3, "noise"), input_channels(1, "camera")
+    (3, 3)
+    """
     return context + added_channels(kind)
 
 

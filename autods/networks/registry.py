@@ -32,6 +32,13 @@ def build_network(name: str, **arguments: Any) -> nn.Module:
     ------
     UserError
         If there is no network of that name, or it does not take these arguments.
+
+    Examples
+    --------
+    >>> import torch
+    >>> network = build_network("subpixel", width=8, pairs=1, upsampling=4)
+    >>> network(torch.zeros(1, 1, 16, 20)).shape
+    torch.Size([1, 1, 64, 80])
     """
     known = {**NETWORKS, **TOLD_NETWORKS}
     if name not in known:

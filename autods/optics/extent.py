@@ -30,6 +30,12 @@ def region_size_px(
     ------
     UserError
         If the depths are reversed.
+
+    Examples
+    --------
+    >>> from autods.optics.gaussian import GaussianPSF
+    >>> region_size_px(GaussianPSF(100.0, 120.0), -100.0, 100.0)
+    7
     """
     radius = largest_px // 2
     images = _along_depth(psf, z_min_nm, z_max_nm, largest_px)
@@ -52,6 +58,12 @@ def peak_per_photon(psf: PSFModel, z_min_nm: float, z_max_nm: float, size_px: in
         Depths, nm.
     size_px
         Side of the region that is searched, px.
+
+    Examples
+    --------
+    >>> from autods.optics.gaussian import GaussianPSF
+    >>> round(peak_per_photon(GaussianPSF(100.0, 120.0), -100.0, 100.0, 15), 3)
+    0.104
     """
     return float(_along_depth(psf, z_min_nm, z_max_nm, size_px).max())
 

@@ -20,7 +20,14 @@ _Z_STEP_NM = 25.0
 
 
 def field_terms(x: NDArray[np.float64], y: NDArray[np.float64], order: int) -> NDArray[np.float64]:
-    """Return the terms (N, T) of polynomials in the field, x and y being -1 to 1."""
+    """Return the terms (N, T) of polynomials in the field, x and y being -1 to 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> field_terms(np.array([0.5]), np.array([-1.0]), order=1)
+    array([[ 1. ,  0.5, -1. ]])
+    """
     columns = [np.ones_like(x)]
     if order >= 1:
         columns += [x, y]

@@ -12,7 +12,15 @@ from autods.core import UserError
 
 
 def pixel_integrals(centre_nm: Tensor, sigma_nm: Tensor, size_px: int, pixel_size_nm: float) -> Tensor:
-    """Integrals (N, size_px) over pixels of unit 1D Gaussians with centres and sigmas (N,)."""
+    """Integrals (N, size_px) over pixels of unit 1D Gaussians with centres and sigmas (N,).
+
+    Examples
+    --------
+    >>> import torch
+    >>> light = pixel_integrals(torch.tensor([0.0]), torch.tensor([100.0]), 5, 100.0)
+    >>> [round(value, 3) for value in light[0].tolist()]
+    [0.061, 0.242, 0.383, 0.242, 0.061]
+    """
     edge = (torch.arange(size_px + 1, device=centre_nm.device) - size_px / 2) * pixel_size_nm
     scaled = (edge - centre_nm[:, None]) / (sigma_nm[:, None] * 2**0.5)
     return 0.5 * torch.erf(scaled).diff(dim=1)

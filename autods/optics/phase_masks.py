@@ -107,7 +107,15 @@ def tetrapod_mask(pupil: Pupil, strength: float = 1.0, angle_deg: float = 0.0) -
 
 
 def pupil_radius_um(optics: OpticalSystem, magnification: float, focal_length_4f_mm: float) -> float:
-    """Radius in um of the pupil's image in the plane of the mask, ``f NA / sqrt(M^2 - NA^2)``."""
+    """Radius in um of the pupil's image in the plane of the mask, ``f NA / sqrt(M^2 - NA^2)``.
+
+    Examples
+    --------
+    >>> from autods import OpticalSystem
+    >>> optics = OpticalSystem(100.0, 660.0, 1.4)
+    >>> round(pupil_radius_um(optics, magnification=100.0, focal_length_4f_mm=200.0))
+    2800
+    """
     na, _ = aperture_and_wavelength(optics)
     return 1000 * focal_length_4f_mm * na / math.sqrt(magnification**2 - na**2)
 

@@ -18,6 +18,12 @@ def aperture_and_wavelength(optics: OpticalSystem) -> tuple[float, float]:
     ------
     UserError
         If one of them is unknown.
+
+    Examples
+    --------
+    >>> from autods import OpticalSystem
+    >>> aperture_and_wavelength(OpticalSystem(100.0, wavelength_nm=660.0, na=1.4))
+    (1.4, 660.0)
     """
     if optics.na is None or optics.wavelength_nm is None:
         missing = "optics.na" if optics.na is None else "optics.wavelength_nm"

@@ -16,7 +16,15 @@ from autods.optics.spline import SplinePSF, tabulate
 
 
 def gaussian_psf(optics: OpticalSystem, sigma_nm: float | None = None) -> GaussianPSF:
-    """Gaussian of one width (nm); None takes the width expected of the microscope, or 1.2 pixels."""
+    """Gaussian of one width (nm); None takes the width expected of the microscope, or 1.2 pixels.
+
+    Examples
+    --------
+    >>> from autods import OpticalSystem
+    >>> psf = gaussian_psf(OpticalSystem(100.0, wavelength_nm=660.0, na=1.4))
+    >>> round(psf.sigma_nm, 1)
+    99.0
+    """
     expected = optics.airy_sigma_nm or 1.2 * optics.pixel_size_nm
     return GaussianPSF(optics.pixel_size_nm, expected if sigma_nm is None else sigma_nm)
 
@@ -47,7 +55,7 @@ def astigmatic_gaussian_psf(
     cubic, quartic
         Coefficients of the curve, see `DefocusCurve`.
     sigma_y_nm, cubic_y, quartic_y
-        Of the curve along y; None: that along x, mirrored.
+        Of the curve along y, nm; None: that along x, mirrored.
     """
     x = DefocusCurve(sigma_nm, -focus_nm, depth_nm, cubic, quartic)
     y = DefocusCurve(
@@ -115,7 +123,7 @@ def astigmatism_psf(
     blur_sigma_nm
         Gaussian blur of the image, nm.
     pupil_px
-        Samples across the pupil.
+        Samples (pixels) across the pupil.
     """
     mask = astigmatism_mask(Pupil.sample(optics, pupil_px), rms_waves, angle_deg)
     return ScalarPSF(optics, mask, blur_sigma_nm=blur_sigma_nm)
@@ -197,6 +205,16 @@ def psf_by_name(name: str) -> Callable[[OpticalSystem], PSFModel]:
     ------
     UserError
         If there is no PSF of that name.
+
+    Examples
+    --------
+    >>> from autods import OpticalSystem
+    >>> psf = psf_by_name("astigmatism")(OpticalSystem(100.0, wavelength_nm=660.0, na=1.4))
+    >>> psf.pixel_size_nm
+    100.0
+    >>> psf_by_name("astigmatic")
+    Traceback (most recent call last):
+    autods.core.errors.UserError: psf=astigmatic: there is no such file ...
     """
     if name not in PSF_MODELS:
         known = ", ".join(sorted(PSF_MODELS))

@@ -15,7 +15,14 @@ _BORDER = 5
 
 
 def cubic_bspline(t: Tensor) -> Tensor:
-    """Centred cubic B-spline at t (any shape): support |t| < 2, integral 1."""
+    """Centred cubic B-spline at t (any shape): support |t| < 2, integral 1.
+
+    Examples
+    --------
+    >>> import torch
+    >>> [round(value, 3) for value in cubic_bspline(torch.tensor([0.0, 1.0, 2.0])).tolist()]
+    [0.667, 0.167, 0.0]
+    """
     outer, inner = (2 - t.abs()).clamp(min=0), (1 - t.abs()).clamp(min=0)
     return outer**3 / 6 - inner**3 * (2 / 3)
 

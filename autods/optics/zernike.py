@@ -51,7 +51,14 @@ def nm_to_noll(n: int, m: int) -> int:
 
 
 def radial(n: int, m: int, rho: Tensor) -> Tensor:
-    """Radial polynomial R_n^|m| at `rho` (any shape), 1 at rho = 1 (Noll 1976, eq. 2)."""
+    """Radial polynomial R_n^|m| at `rho` (any shape), 1 at rho = 1 (Noll 1976, eq. 2).
+
+    Examples
+    --------
+    >>> import torch
+    >>> radial(2, 0, torch.tensor([0.0, 1.0])).tolist()
+    [-1.0, 1.0]
+    """
     m = abs(m)
     out = torch.zeros_like(rho)
     for k in range((n - m) // 2 + 1):
@@ -69,6 +76,12 @@ def zernike(index: int, u: Tensor, v: Tensor) -> Tensor:
         Noll's index, from 1 (piston); 2 is tilt along x, 3 along y, 4 defocus, 5 and 6 astigmatism.
     u, v
         Pupil coordinates along x and y in units of the pupil's radius.
+
+    Examples
+    --------
+    >>> import torch
+    >>> zernike(2, torch.tensor([0.5]), torch.tensor([0.0])).tolist()
+    [1.0]
     """
     n, m = noll_to_nm(index)
     rho, phi = torch.hypot(u, v), torch.atan2(v, u)

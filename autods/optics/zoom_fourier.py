@@ -18,7 +18,13 @@ _QUADRATURE = 96
 
 
 def oversampling_for(pixel_size_nm: float, wavelength_nm: float, na: float) -> int:
-    """Samples a pixel needed to represent the intensity without aliasing (at least 1)."""
+    """Samples a pixel needed to represent the intensity without aliasing (at least 1).
+
+    Examples
+    --------
+    >>> [oversampling_for(pixel_nm, wavelength_nm=660.0, na=1.4) for pixel_nm in (100.0, 160.0)]
+    [1, 2]
+    """
     return max(1, math.ceil(pixel_size_nm * 4 * na / wavelength_nm - 1e-6))
 
 

@@ -56,6 +56,13 @@ def check_filter(text: str) -> None:
     ------
     UserError
         Naming what is wrong.
+
+    Examples
+    --------
+    >>> check_filter("photons > 500 & uncertainty_xy < 20")
+    >>> check_filter("photons >")
+    Traceback (most recent call last):
+    autods.core.errors.UserError: filter='photons >' cannot be read: write comparisons, ...
     """
     none = LocalizationTable.empty(is_3d=True)
     _mask(_parse(text), text, none.columns() | {"fiducial": none.frame})
@@ -111,6 +118,12 @@ def filter_columns(columns: Mapping[str, Values], text: str) -> NDArray[np.bool_
     ------
     UserError
         As `filter_rows`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> filter_columns({"photons": np.array([300.0, 900.0])}, "photons > 500").tolist()
+    [False, True]
     """
     length = len(next(iter(columns.values())))
     mask: NDArray[np.bool_] = np.broadcast_to(_mask(_parse(text), text, columns), length)

@@ -74,6 +74,15 @@ def link(table: LocalizationTable, *, radius_nm: float | None = None, max_gap: i
     -------
     LinkedTable
         Ordered by first frame, y, x.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from autods import LocalizationTable
+    >>> x = np.array([500.0, 505.0, 2000.0])
+    >>> table = LocalizationTable.build(np.array([0, 1, 1]), x, x, photons=np.full(3, 1000.0))
+    >>> len(link(table, radius_nm=50.0, max_gap=1).table)
+    2
     """
     n = len(table)
     reach = _reaches(table, radius_nm)

@@ -44,6 +44,11 @@ def depth_palette(n_colors: int = 256) -> NDArray[np.float64]:
     -------
     ndarray
         (n_colors, 3) linear-light RGB, 0-1.
+
+    Examples
+    --------
+    >>> depth_palette(256).shape
+    (256, 3)
     """
     hue = np.deg2rad(np.linspace(*_HUES, n_colors))
     lab = np.stack([np.full(n_colors, _LIGHTNESS), _CHROMA * np.cos(hue), _CHROMA * np.sin(hue)], 1)

@@ -17,6 +17,11 @@ def image_shape(shape_nm: tuple[float, float], pixel_size_nm: float) -> tuple[in
     ------
     ValueError
         If a size is not positive.
+
+    Examples
+    --------
+    >>> image_shape((6400.0, 3210.0), 10.0)
+    (640, 321)
     """
     if not (pixel_size_nm > 0 and min(shape_nm) > 0):
         raise ValueError(f"field {shape_nm} nm and pixel {pixel_size_nm} nm: both must be positive")

@@ -121,6 +121,12 @@ def white_level(image: NDArray[np.float32], percentile: float = 99.5) -> float:
         (..., Y, X) values, or (..., Y, X, 3) light.
     percentile
         Of the lit pixels.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> white_level(np.array([[0, 0, 1, 2, 100]], np.float32), percentile=50.0)
+    2.0
     """
     brightness = _brightness(image)
     lit = brightness[brightness > brightness.max(initial=0) * 1e-6]
@@ -141,7 +147,13 @@ def _widened(image: NDArray[np.float32], white: float) -> NDArray[np.float32]:
 
 
 def round_length_nm(longest_nm: float) -> float:
-    """Return the largest of 1, 2, 5, 10, 20, 50, ... nm that is not above a length."""
+    """Return the largest of 1, 2, 5, 10, 20, 50, ... nm that is not above a length.
+
+    Examples
+    --------
+    >>> round_length_nm(1730.0), round_length_nm(900.0)
+    (1000.0, 500.0)
+    """
     power = 10.0 ** math.floor(math.log10(longest_nm))
     return next(step * power for step in (5.0, 2.0, 1.0) if step * power <= longest_nm * (1 + 1e-9))
 

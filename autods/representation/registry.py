@@ -27,6 +27,11 @@ def build_representation(name: str, **arguments: Any) -> Representation:
     ------
     UserError
         If there is no representation of that name, or it does not take these arguments.
+
+    Examples
+    --------
+    >>> build_representation("heatmap", pixel_size_nm=100.0, upsampling=4).upsampling
+    4
     """
     if name not in REPRESENTATIONS:
         raise UserError(f"representation {name!r} is not known: choose one of {', '.join(REPRESENTATIONS)}")

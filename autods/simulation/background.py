@@ -140,6 +140,12 @@ def vignetting(shape: tuple[int, int], edge: float, width: float = 0.22) -> Tens
 
 
 def linear_gradient(shape: tuple[int, int], slope: float) -> Tensor:
-    """Return relative illumination (Y, X), 1 in the middle, that rises by ``slope`` to the right edge."""
+    """Return relative illumination (Y, X), 1 in the middle, that rises by ``slope`` to the right edge.
+
+    Examples
+    --------
+    >>> linear_gradient((2, 4), slope=0.2).shape
+    torch.Size([2, 4])
+    """
     ramp = 1 + slope * (2 * (torch.arange(shape[1]) + 0.5) / shape[1] - 1)
     return ramp.expand(shape).clone()

@@ -111,5 +111,11 @@ def digitize(frames: Tensor, pedestal_adu: float = 0.0) -> Tensor:
     -------
     Tensor
         (T, Y, X) as ``frames``, uint16.
+
+    Examples
+    --------
+    >>> import torch
+    >>> digitize(torch.tensor([[[99.6, 105.2]]]), pedestal_adu=100.0).tolist()
+    [[[0, 5]]]
     """
     return (frames - pedestal_adu).round().clamp(0, 65535).to(torch.uint16)

@@ -68,6 +68,13 @@ def pixel_integrals(centre_nm: Tensor, sigma_nm: Tensor, n_px: int, pixel_size_n
     -------
     Tensor
         (..., n_px) probabilities.
+
+    Examples
+    --------
+    >>> import torch
+    >>> light = pixel_integrals(torch.tensor([150.0]), torch.tensor([50.0]), 3, 100.0)
+    >>> [round(value, 3) for value in light[0].tolist()]
+    [0.157, 0.683, 0.157]
     """
     edges = torch.arange(n_px + 1, device=centre_nm.device, dtype=centre_nm.dtype) * pixel_size_nm
     scaled = (edges - centre_nm.unsqueeze(-1)) / (sigma_nm.unsqueeze(-1) * math.sqrt(2))

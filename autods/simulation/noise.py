@@ -29,6 +29,14 @@ def expose(photons: Tensor, camera: Camera, generator: torch.Generator) -> Tenso
     -------
     Tensor
         (B, Y, X) float32 ADU.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from autods import Camera
+    >>> camera, generator = Camera(offset_adu=100.0, e_per_adu=1.0), torch.Generator().manual_seed(0)
+    >>> expose(torch.zeros(1, 8, 8), camera, generator).mean().round().item()
+    100.0
     """
     electrons = torch.poisson(photons * camera.qe + camera.spurious_charge_e, generator=generator)
     if camera.em_gain is not None:

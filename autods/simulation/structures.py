@@ -40,7 +40,14 @@ class Sample:
 
 
 def uniform(width_nm: float, height_nm: float, generator: torch.Generator, n: int = 20_000) -> Sample:
-    """Molecules anywhere in the field."""
+    """Molecules anywhere in the field.
+
+    Examples
+    --------
+    >>> import torch
+    >>> len(uniform(3000.0, 3000.0, torch.Generator().manual_seed(0), n=50).xyz_nm)
+    50
+    """
     xy = torch.rand((n, 2), generator=generator) * torch.tensor([width_nm, height_nm])
     return Sample.of(_flat(xy))
 

@@ -62,6 +62,12 @@ def by_difficulty(cards: Sequence[ModelCard]) -> list[ModelCard]:
     ------
     UserError
         If there is no card.
+
+    Examples
+    --------
+    >>> from autods.zoo import load_card
+    >>> [card.name for card in by_difficulty([load_card("diff_3"), load_card("diff_1")])]
+    ['diff_1', 'diff_3']
     """
     if not cards:
         raise UserError("no model to choose from: build the zoo or give another folder")
@@ -197,6 +203,14 @@ def find_rule(name: str) -> Rule:
     ------
     UserError
         If there is no such rule. The fixed rule raises it when the model is not among the cards.
+
+    Examples
+    --------
+    >>> find_rule("average").__name__
+    'choose_average'
+    >>> find_rule("averge")
+    Traceback (most recent call last):
+    autods.core.errors.UserError: selection=averge: use one of auto, average, density, ...
     """
     if name in SELECTION_RULES:
         return SELECTION_RULES[name]

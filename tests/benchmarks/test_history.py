@@ -11,6 +11,7 @@ from autods.core import UserError
 from autods.io.result_tables import Table
 from benchmarks.history import append_history, read_history
 from benchmarks.suite import SuiteResult
+from tests.docs.pages import ROOT
 
 
 def result(**cells: float) -> SuiteResult:
@@ -35,6 +36,13 @@ def test_another_table_is_no_history(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="is no history of benchmarks"):
         append_history(path, "throughput", result(stage_fps=10.0))
     assert path.read_text() == "frame,x [nm]\n1,2\n"
+
+
+def test_the_kept_history_is_one() -> None:
+    rows = read_history(ROOT / "benchmarks" / "data" / "history.csv")
+    assert rows
+    assert {row["suite"] for row in rows} == {"throughput"}
+    assert all(float(row["stage_fps"]) > 0 and 0 < float(row["jaccard"]) <= 1 for row in rows)
 
 
 @pytest.mark.slow

@@ -87,7 +87,13 @@ def axis_name(axis: str) -> str:
 
 
 def axis_sizes(axes: str, shape: Sequence[int]) -> tuple[tuple[str, int], ...]:
-    """Name the axes with their lengths, without those of length one."""
+    """Name the axes with their lengths, without those of length one.
+
+    Examples
+    --------
+    >>> axis_sizes("TCP", (100, 2, 1))
+    (('time points', 100), ('channels', 2))
+    """
     return tuple((axis_name(axis), int(n)) for axis, n in zip(axes, shape, strict=True) if n > 1)
 
 
