@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 from dataclasses import replace
 
@@ -122,6 +123,12 @@ class Localizer:
         representation = build_representation(card.representation.name, **card.representation.args)
         wanted = card.threshold if threshold is None else threshold
         return cls(load_model(card), representation, card.normalization, wanted, device)
+
+    def with_threshold(self, threshold: float) -> Localizer:
+        """Return the same localizer with another smallest confidence; they share the network."""
+        other = copy.copy(self)
+        other.threshold = threshold
+        return other
 
     @torch.inference_mode()
     def localize(

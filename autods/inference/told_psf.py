@@ -116,6 +116,12 @@ class ToldPsfLocalizer:
         ]
         return Detections.concatenate(parts, starts)
 
+    def with_threshold(self, threshold: float) -> ToldPsfLocalizer:
+        """Return the same localizer with another smallest confidence."""
+        other = copy.copy(self)
+        other.threshold, other._at = threshold, {}
+        return other
+
     def at(self, x_nm: float, y_nm: float) -> ToldPsfLocalizer:
         """Return the localizer for a place of the full frame: it is told the PSF there."""
         if self._field is None:

@@ -51,7 +51,7 @@ from autods.pipelines.settings import FinishSettings, camera_inputs, rows_to_pla
 from autods.pipelines.settings3d import Localize3DSettings
 from autods.pipelines.streaming import block_length
 from autods.pipelines.streaming3d import Finder, VolumeLocalizer
-from autods.pipelines.trial_stage import TrialStage
+from autods.pipelines.trial_stage import TrialStage, with_limits
 from autods.runs.chunks import ChunkStore
 from autods.runs.provenance import digest_file, to_json
 from autods.runs.record import Progress, RunRecord, Stage, is_finished, no_progress
@@ -232,7 +232,10 @@ class _Run:
             trial = TrialStage(self.stages, settings, self.folder, self.camera, self.device)
             observe = functools.partial(self._observe, movie.scene)
             localizer_of = functools.partial(self._localizer, extent=extent)
-            found = trial.run(known, extent, measured, self.part.shape[0], observe, localizer_of)
+            population_of = functools.partial(self._first_pass, movie, known, extent)
+            n_frames = self.part.shape[0]
+            found = trial.run(known, extent, measured, n_frames, observe, localizer_of, population_of)
+            localizer = with_limits(localizer, found["limits"])
             line = trial3d.unexplained(found["real"], found.get("simulated"))
             if line is not None:
                 self.record.warn(f"{line}; look at the figure of the test")
@@ -290,18 +293,20 @@ class _Run:
             device=self.device,
         )
 
+    def _first_pass(self, movie: LightMovie, known: KnownPsf, extent: Extent) -> Population | None:
+        """Measure photons and density by what the shipped network finds."""
+        finder = train3d.shipped_finder(known, extent, self.device)
+        localizer = self._with_fit(finder, known, extent, passes=2)
+        windows = first_pass3d.windows(self.part.shape, extent.render_px)
+        looked = [self._observe(movie.scene, t, t + 1).window(y, x, side) for t, y, x, side in windows]
+        seen = Observation.concatenate(looked)
+        rounds = first_pass3d.ROUNDS if self.settings.needs_population else _QUICK_ROUNDS
+        return first_pass3d.measure_population(seen, localizer, known, extent, self.camera, rounds=rounds)
+
     def _measure_snr(
         self, movie: LightMovie, known: KnownPsf, extent: Extent, background: dict[str, Any]
     ) -> dict[str, Any]:
-        def first_pass() -> Population | None:
-            finder = train3d.shipped_finder(known, extent, self.device)
-            localizer = self._with_fit(finder, known, extent, passes=2)
-            windows = first_pass3d.windows(self.part.shape, extent.render_px)
-            looked = [self._observe(movie.scene, t, t + 1).window(y, x, side) for t, y, x, side in windows]
-            seen = Observation.concatenate(looked)
-            rounds = first_pass3d.ROUNDS if self.settings.needs_population else _QUICK_ROUNDS
-            return first_pass3d.measure_population(seen, localizer, known, extent, self.camera, rounds=rounds)
-
+        first_pass = functools.partial(self._first_pass, movie, known, extent)
         wanted, camera, figure = self.settings.snr, self.instrument.camera, self.stages.figure("snr")
         return measure3d.measure_snr(movie, known, wanted, camera, background, figure, first_pass)
 

@@ -10,20 +10,17 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from autods.core import Camera, EmitterBatch
+from autods.core import Camera
 from autods.inference.observation import Observation
-from autods.pipelines.measure3d import Extent, Population, photon_simulator
+from autods.pipelines.measure3d import Extent, Population
+from autods.pipelines.population_frames import population_frames
 from autods.pipelines.psf_source import KnownPsf
 from autods.pipelines.streaming3d import VolumeLocalizer
-from autods.simulation import Scenes
-from autods.simulation.positions import uniform_positions
 
 logger = logging.getLogger(__name__)
 
@@ -106,9 +103,9 @@ def measure_population(
     noise = observation.variance.masked_fill(~observation.valid, math.nan).nanmean((1, 2)).sqrt()
     pixel_um2 = (known.model.pixel_size_nm * 1e-3) ** 2
     state = np.array([math.log(seen.per_px / pixel_um2), seen.log_photons, math.log(seen.log_width)])
-    simulate = _simulation(known, extent, camera, side, noise)
+    simulate = population_frames(known, extent, camera, side, noise)
     for turn in range(rounds):
-        found = localizer(simulate(_population(state)))["photons"]
+        found = localizer(simulate(_population(state))[0])["photons"]
         simulated = _summary(found, observation.light.numel())
         if simulated is None:
             break
@@ -138,33 +135,3 @@ def _summary(photons: NDArray[np.float64], n_px: int) -> _Seen | None:
     low, middle, high = np.quantile(np.log(photons), [0.1, 0.5, 0.9])
     width = max((high - low) / 2.563, _WIDTHS[0])
     return _Seen(len(photons) / n_px, float(photons.sum()) / n_px, float(middle), float(width))
-
-
-def _simulation(
-    known: KnownPsf, extent: Extent, camera: Camera, side: int, noise_std: torch.Tensor
-) -> Callable[[Population], Observation]:
-    """Return what makes windows of a population, of the noise (T,) of the movie's."""
-    device = noise_std.device
-    simulator = photon_simulator(known, extent, camera, device)
-    pixel_nm, n = known.model.pixel_size_nm, len(noise_std)
-    margin = extent.render_px // 2
-    low_nm, high_nm = -margin * pixel_nm, (side + margin) * pixel_nm
-    low, high = known.z_range_nm
-
-    def simulate(population: Population) -> Observation:
-        generator = torch.Generator().manual_seed(_SEED)
-        mean = population.density_per_um2 * ((high_nm - low_nm) * 1e-3) ** 2
-        counts = torch.poisson(torch.full((n,), mean), generator=generator)
-        slots = max(int(counts.max()), 1)
-        mask = torch.arange(slots) < counts[:, None]
-        xy = uniform_positions(n, slots, low_nm, high_nm, generator)
-        z = low + (high - low) * torch.rand((n, slots, 1), generator=generator)
-        spread = torch.randn((n, slots), generator=generator)
-        photons = population.median_photons * torch.exp(population.log_width * spread) * mask
-        emitters = EmitterBatch(torch.cat([xy, z], -1) * mask[..., None], photons, mask)
-        zero = torch.zeros(n)
-        scenes = Scenes(emitters, zero, zero + 100.0, noise_std.cpu()).to(device)
-        counts_e = simulator(scenes, (side, side), torch.Generator(device).manual_seed(_SEED))
-        return Observation.of_light(counts_e / camera.qe, noise_std, camera)
-
-    return simulate

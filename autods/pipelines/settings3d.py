@@ -240,10 +240,9 @@ class Localize3DSettings:
 
     @property
     def needs_population(self) -> bool:
-        """Whether photons and density of the movie are wanted as they are: to train for, or to be told."""
-        training = self.training
-        trains = self.psf.run is None and (training.family != "universal" or training.adapt_minutes > 0)
-        return trains or self.until == "snr"
+        """Whether photons and density are wanted as they are: for a trained network, or to be told."""
+        trained = self.training.family != "universal" or self.training.adapt_minutes > 0
+        return trained or self.psf.run is not None or self.until == "snr"
 
     def reaches(self, stage: str) -> bool:
         """Tell whether a stage is to be carried out."""

@@ -36,6 +36,12 @@ class Finder(Protocol):
 
     #: Context that a tile needs, px.
     margin_px: int
+    #: Smallest confidence.
+    threshold: float
+
+    def with_threshold(self, threshold: float) -> Finder:
+        """Return the same network with another smallest confidence."""
+        ...
 
     def find(self, frames: Tensor, variance: Tensor) -> Detections:
         """Find emitters in photons without background (T, Y, X), of noise of that variance."""
@@ -51,7 +57,11 @@ class TrainedFinder:
 
     def __init__(self, localizer: Localizer) -> None:
         self._localizer = localizer
-        self.margin_px = localizer.margin_px // 2
+        self.margin_px, self.threshold = localizer.margin_px // 2, localizer.threshold
+
+    def with_threshold(self, threshold: float) -> TrainedFinder:
+        """See `Finder`."""
+        return TrainedFinder(self._localizer.with_threshold(threshold))
 
     def find(self, frames: Tensor, variance: Tensor) -> Detections:  # noqa: ARG002
         """See `Finder`."""
@@ -78,8 +88,13 @@ class VolumeLocalizer:
     """
 
     def __init__(self, finder: Finder, fitter: PsfFitter, min_significance: float, passes: int = 1) -> None:
-        self._finder, self.fitter = finder, fitter
-        self._min_significance, self._passes = min_significance, passes
+        self.finder, self.fitter = finder, fitter
+        self.min_significance, self._passes = min_significance, passes
+
+    def with_limits(self, threshold: float, min_significance: float) -> VolumeLocalizer:
+        """Return the same with another smallest confidence and another least significance."""
+        finder = self.finder.with_threshold(threshold)
+        return VolumeLocalizer(finder, self.fitter, min_significance, self._passes)
 
     def __call__(self, observation: Observation) -> Columns:
         """Localize a block.
@@ -95,6 +110,11 @@ class VolumeLocalizer:
             Columns of `LocalizationTable` by name, frames from 0 and positions in nm, both within the block
             and the region, ordered by frame, y, x.
         """
+        found, fit, keep = self.estimates(observation)
+        return self._columns(found, fit, keep, observation.light.shape)
+
+    def estimates(self, observation: Observation) -> tuple[Found, PsfFit, NDArray[np.bool_]]:
+        """Return what was found in a block, what the fit says of it, and (N,) which of it is kept."""
         nothing = torch.zeros_like(observation.light)
         found = self._find(observation.light, observation.variance_under(nothing))
         found, fit, keep = self._fit(observation, found)
@@ -113,7 +133,7 @@ class VolumeLocalizer:
                 found.select(keep), x_px=fit.x_px[keep], y_px=fit.y_px[keep], z_nm=fit.z_nm[keep]
             )
             found, fit, keep = self._fit(observation, Found.concatenate([settled, more]))
-        return self._columns(found, fit, keep, observation.light.shape)
+        return found, fit, keep
 
     def _fit(self, observation: Observation, found: Found) -> tuple[Found, PsfFit, NDArray[np.bool_]]:
         """Fit, and tell which estimates are significant, on pixels that measure light, and not another of the
@@ -133,7 +153,7 @@ class VolumeLocalizer:
         """Tell (N,) which have enough light, on clear pixels, and are not held up at the last depth."""
         low, high = self.fitter.z_range_nm
         within = (fit.z_nm > low + _HELD_NM) & (fit.z_nm < high - _HELD_NM)
-        sure = within & (fit.photons > 0) & (fit.significance >= self._min_significance)
+        sure = within & (fit.photons > 0) & (fit.significance >= self.min_significance)
         return sure & observation.is_clear(found.frame, fit.x_px, fit.y_px)
 
     def image(self, columns: Columns, shape: tuple[int, int, int]) -> Tensor:
@@ -146,12 +166,12 @@ class VolumeLocalizer:
 
     def _find(self, frames: Tensor, variance: Tensor) -> Found:
         shape = (int(frames.shape[1]), int(frames.shape[2]))
-        margin = max(self._finder.margin_px, self.fitter.size_px // 2)
+        margin = max(self.finder.margin_px, self.fitter.size_px // 2)
         tiles = tile_field(shape, _TILE_PX, margin)
         parts = []
         for tile in tiles:
             y0, x0, y1, x1 = tile.window
-            finder = self._finder.at(*self._middle_nm(tile))
+            finder = self.finder.at(*self._middle_nm(tile))
             found = finder.find(frames[:, y0:y1, x0:x1], variance[:, y0:y1, x0:x1])
             assert found.z_nm is not None
             unknown = np.full(len(found), np.nan)

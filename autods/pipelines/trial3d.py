@@ -18,9 +18,10 @@ from autods.optics import PSFModel, PupilPSF, crlb
 from autods.optics.turned import REVERSED_SCAN, TURNS, TurnedPSF, of_reversed_scan
 from autods.pipelines import figures3d
 from autods.pipelines.measure3d import Extent, photon_simulator
+from autods.pipelines.population_frames import truth_of
 from autods.pipelines.psf_source import KnownPsf
 from autods.pipelines.streaming3d import Columns, VolumeLocalizer
-from autods.simulation import Scenes, VolumeConditions
+from autods.simulation import VolumeConditions
 
 #: Simulated frames, their side, and frames of the movie that are looked at.
 _SIMULATED, _SIDE_PX, _REAL = 32, 64, 10
@@ -62,7 +63,7 @@ def try_simulated(
     assert scenes.noise_std is not None
     observation = Observation.of_light(counts / camera.qe, scenes.noise_std, camera)
     columns = localizer(observation)
-    truth = _truth(scenes, side * conditions.pixel_size_nm)
+    truth = truth_of(scenes.emitters, side * conditions.pixel_size_nm)
     found = LocalizationTable.build(**columns)
     scores = detection_metrics(truth, found, _RADIUS_NM, _AXIAL_RADIUS_NM)
     lateral, axial = errors_over_bounds(
@@ -191,15 +192,6 @@ def _explained(
     light = float((signal**2).sum() - noise.sum())
     left = float((residual**2).sum() - noise.sum())
     return 1 - max(left, 0.0) / light if light > 0 else math.nan
-
-
-def _truth(scenes: Scenes, side_nm: float) -> LocalizationTable:
-    frame, xyz, photons = scenes.emitters.flat()
-    inside = ((xyz[:, :2] >= 0) & (xyz[:, :2] < side_nm)).all(1)
-    x, y, z = (column[inside].double().cpu().numpy() for column in xyz.unbind(1))
-    return LocalizationTable.build(
-        frame[inside].cpu().numpy(), x, y, z_nm=z, photons=photons[inside].double().cpu().numpy()
-    )
 
 
 def errors_over_bounds(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +13,8 @@ import torch
 from autods.core import Camera
 from autods.inference.observation import Observation
 from autods.pipelines import figures3d, measure3d, train3d, trial3d
-from autods.pipelines.measure3d import Extent
+from autods.pipelines.limits3d import best_limits
+from autods.pipelines.measure3d import Extent, Population
 from autods.pipelines.psf_source import KnownPsf
 from autods.pipelines.settings3d import Localize3DSettings
 from autods.pipelines.streaming3d import VolumeLocalizer
@@ -53,6 +55,7 @@ class TrialStage:
         n_frames: int,
         observe: Callable[[int, int], Observation],
         localizer_of: Callable[[KnownPsf], VolumeLocalizer],
+        population_of: Callable[[], Population | None],
     ) -> dict[str, Any]:
         """Try the network, draw, and return the results.
 
@@ -67,19 +70,32 @@ class TrialStage:
         observe
             Returns frames of the movie from one to before another.
         localizer_of
-            Returns network and fit for a PSF.
+            Returns network and fit for a PSF, with the usual limits.
+        population_of
+            Measures photons and density where ``measured`` does not hold them.
+
+        Returns
+        -------
+        dict
+            ``limits``, see :func:`~autods.pipelines.limits3d.best_limits`; None where the movie shows too
+            little to choose any; ``real`` and ``simulated``, see :mod:`autods.pipelines.trial3d`.
         """
         settings = self.settings
 
         def compute(_: Stage) -> dict[str, Any]:
-            localizer = localizer_of(known)
-            # A network that was trained for the PSF knows no other.
-            others = trial3d.turned_psfs(known) if train3d.is_told(self.folder) else {}
-            turned = {name: localizer_of(replace(known, model=model)) for name, model in others.items()}
             chosen = trial3d.chosen_frames(n_frames)
             observation = Observation.concatenate([observe(t, t + 1) for t in chosen])
+            limits = self._limits(known, extent, observation, localizer_of(known), measured, population_of)
+
+            def limited(psf: KnownPsf) -> VolumeLocalizer:
+                return with_limits(localizer_of(psf), limits)
+
+            localizer = limited(known)
+            # A network that was trained for the PSF knows no other.
+            others = trial3d.turned_psfs(known) if train3d.is_told(self.folder) else {}
+            turned = {name: limited(replace(known, model=model)) for name, model in others.items()}
             real, real_example = trial3d.try_real(localizer, observation, chosen, turned)
-            results: dict[str, Any] = {"real": real}
+            results: dict[str, Any] = {"limits": limits, "real": real}
             simulated_example = None
             if measured is not None:
                 size_px = train3d.frame_size_px(settings.training, extent)
@@ -91,5 +107,38 @@ class TrialStage:
             figures3d.save_test(simulated_example, real_example, pixel_nm, self.stages.figure("test"))
             return results
 
-        depends = (settings.refine, settings.threshold, settings.significance)
+        depends = (settings.refine, settings.passes, settings.threshold, settings.min_significance)
         return self.stages.run("test", to_json(depends), compute)
+
+    def _limits(
+        self,
+        known: KnownPsf,
+        extent: Extent,
+        observation: Observation,
+        localizer: VolumeLocalizer,
+        measured: dict[str, Any] | None,
+        population_of: Callable[[], Population | None],
+    ) -> dict[str, Any] | None:
+        """Choose the limits that are not given."""
+        settings = self.settings
+        if settings.threshold is not None and settings.min_significance is not None:
+            return None
+        if measured is None:
+            population = population_of()
+        else:
+            told = measured["population"]
+            population = None if told is None else Population(**told)
+        if population is None:
+            return None
+        noise = observation.variance.masked_fill(~observation.valid, math.nan).nanmean((1, 2)).sqrt()
+        return best_limits(
+            localizer, known, extent, self.camera, population, noise,
+            settings.threshold, settings.min_significance,
+        )  # fmt: skip
+
+
+def with_limits(localizer: VolumeLocalizer, limits: dict[str, Any] | None) -> VolumeLocalizer:
+    """Return a localizer with the limits that the stage has chosen."""
+    if limits is None:
+        return localizer
+    return localizer.with_limits(limits["threshold"], limits["significance"])

@@ -1,0 +1,92 @@
+"""With which confidence and significance most of a movie's emitters are found, and least of what is none.
+
+The network's own best threshold is that of all it was trained for, and without the fit, which sorts out in
+its turn. Frames are simulated with the photons and the density of the movie, and localized with several
+thresholds; the pair of limits of the highest Jaccard index is taken.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from typing import Any
+
+import numpy as np
+import torch
+
+from autods.core import Camera, LocalizationTable
+from autods.metrics.matching import match_arrays
+from autods.pipelines.measure3d import Extent, Population
+from autods.pipelines.population_frames import population_frames
+from autods.pipelines.psf_source import KnownPsf
+from autods.pipelines.streaming3d import VolumeLocalizer
+
+logger = logging.getLogger(__name__)
+
+#: Confidences and significances that are tried beside the usual ones.
+THRESHOLDS, SIGNIFICANCES = (0.05, 0.1, 0.15, 0.2, 0.35), (3.0, 4.0, 5.0, 6.0, 8.0)
+#: Emitters that are simulated, in so many frames at least and at most, and the frames' side.
+_ENOUGH, _FEWEST, _MOST, _SIDE_PX = 200, 4, 32, 64
+_RADIUS_NM, _AXIAL_RADIUS_NM = 250.0, 500.0
+#: Other limits than the usual ones must be better by this much: fewer emitters tell nothing.
+_BETTER = 0.01
+
+
+def best_limits(
+    localizer: VolumeLocalizer,
+    known: KnownPsf,
+    extent: Extent,
+    camera: Camera,
+    population: Population,
+    noise_std: torch.Tensor,
+    threshold: float | None,
+    significance: float | None,
+) -> dict[str, Any]:
+    """Return ``threshold`` and ``significance``, and their Jaccard index beside that of the usual ones.
+
+    Parameters
+    ----------
+    localizer
+        Network and fit with the usual limits.
+    known, extent
+        The PSF.
+    camera
+        Of the movie.
+    population
+        What the movie holds.
+    noise_std
+        (T,) noise of some of its frames, photons.
+    threshold, significance
+        Limits that are given and not to be changed; None for the best.
+    """
+    usual = (localizer.finder.threshold, localizer.min_significance)
+    side = max(_SIDE_PX, 2 * extent.fit_px)
+    per_frame = population.density_per_um2 * (side * known.model.pixel_size_nm * 1e-3) ** 2
+    n_frames = int(np.clip(math.ceil(_ENOUGH / per_frame), _FEWEST, _MOST))
+    noise = noise_std[torch.arange(n_frames, device=noise_std.device) % len(noise_std)]
+    observation, truth = population_frames(known, extent, camera, side, noise)(population)
+    thresholds = {usual[0], *THRESHOLDS} if threshold is None else {threshold}
+    significances = {usual[1], *SIGNIFICANCES} if significance is None else {significance}
+    scores: dict[tuple[float, float], float] = {}
+    for level in sorted(thresholds):
+        found, fit, keep = localizer.with_limits(level, min(significances)).estimates(observation)
+        for least in significances:
+            rows = keep & (fit.significance >= least)
+            place = np.stack([fit.x_px, fit.y_px], 1)[rows] * known.model.pixel_size_nm
+            scores[level, least] = _jaccard(truth, found.frame[rows], np.c_[place, fit.z_nm[rows]])
+    logger.info("Jaccard index by threshold and significance: %s", scores)
+    best = max(scores, key=lambda pair: scores[pair])
+    chosen = usual if scores.get(usual, -1.0) > scores[best] - _BETTER else best
+    return {
+        "threshold": chosen[0],
+        "significance": chosen[1],
+        "jaccard": scores[chosen],
+        "jaccard_usual": scores.get(usual),
+    }
+
+
+def _jaccard(truth: LocalizationTable, frame: np.ndarray, xyz_nm: np.ndarray) -> float:
+    assert truth.z_nm is not None
+    true = np.stack([truth.x_nm, truth.y_nm, truth.z_nm], 1)
+    matched = len(match_arrays(truth.frame, true, frame, xyz_nm, _RADIUS_NM, _AXIAL_RADIUS_NM)[0])
+    return matched / max(len(truth) + len(frame) - matched, 1)

@@ -1,0 +1,71 @@
+"""The confidence and significance at which a movie's emitters are found best."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from types import SimpleNamespace
+from typing import Any, cast
+
+import numpy as np
+import torch
+
+from autods.core import Camera, LocalizationTable, OpticalSystem
+from autods.optics import PSF_MODELS
+from autods.pipelines import limits3d
+from autods.pipelines.limits3d import best_limits
+from autods.pipelines.measure3d import Extent, Population
+from autods.pipelines.population_frames import population_frames
+from autods.pipelines.psf_source import KnownPsf
+from autods.pipelines.streaming3d import VolumeLocalizer
+
+_KNOWN = KnownPsf(PSF_MODELS["astigmatic_gaussian"](OpticalSystem(100.0, 660.0, 1.4)), (-300.0, 300.0))
+_EXTENT, _CAMERA = Extent(13, 17), Camera()
+_POPULATION, _NOISE = Population(0.5, 1000.0, 0.3), torch.full((2,), 5.0)
+
+
+@dataclass(frozen=True)
+class _Oracle:
+    """Finds every emitter, a half of them with little confidence, and as many false ones of little light."""
+
+    truth: LocalizationTable
+    threshold: float = 0.3
+    min_significance: float = 3.0
+    finder: Any = field(default_factory=lambda: SimpleNamespace(threshold=0.3))
+
+    def with_limits(self, threshold: float, min_significance: float) -> _Oracle:
+        return replace(self, threshold=threshold, min_significance=min_significance)
+
+    def estimates(self, _: object) -> tuple[Any, Any, Any]:
+        n, rng = len(self.truth), np.random.default_rng(0)
+        assert self.truth.z_nm is not None
+        kept = np.flatnonzero((np.arange(n) % 2 == 0) | (self.threshold <= 0.1))
+        x, y = (np.r_[of[kept], rng.uniform(0, 6400, n)] / 100 for of in (self.truth.x_nm, self.truth.y_nm))
+        fit = SimpleNamespace(
+            x_px=x,
+            y_px=y,
+            z_nm=np.r_[self.truth.z_nm[kept], rng.uniform(-300, 300, n)],
+            significance=np.r_[np.full(len(kept), 20.0), np.full(n, 4.5)],
+        )
+        found = SimpleNamespace(frame=np.r_[self.truth.frame[kept], self.truth.frame])
+        return found, fit, fit.significance >= self.min_significance
+
+
+def _chosen(threshold: float | None = None, significance: float | None = None) -> dict[str, Any]:
+    noise = _NOISE[torch.arange(10) % 2]
+    truth = population_frames(_KNOWN, _EXTENT, _CAMERA, limits3d._SIDE_PX, noise)(_POPULATION)[1]
+    oracle = cast(VolumeLocalizer, _Oracle(truth))
+    return best_limits(
+        oracle, _KNOWN, _EXTENT, _CAMERA, _POPULATION, _NOISE, threshold=threshold, significance=significance
+    )
+
+
+def test_true_emitters_of_little_confidence_are_let_in_and_false_ones_of_little_light_kept_out() -> None:
+    found = _chosen()
+    assert found["threshold"] <= 0.1
+    assert found["significance"] >= 5
+    assert found["jaccard"] > 0.99 > found["jaccard_usual"]
+
+
+def test_what_is_given_stays() -> None:
+    assert _chosen(threshold=0.4)["threshold"] == 0.4
+    assert _chosen(significance=3.0)["significance"] == 3.0
