@@ -367,7 +367,7 @@ LOCALIZE3D = _by_key(
         ),
         _refine("with the PSF"),
         _threshold("the best on simulated frames"),
-        _significance("3"),
+        _significance("the best on simulated frames"),
         _UNCERTAINTY,
         *FINISH,
         DEVICE,

@@ -177,7 +177,7 @@ def setting_rows(settings: Localize3DSettings, z_range_nm: tuple[float, float]) 
     usual, row = Localize3DSettings(settings.psf), SettingRow.chosen
     low, high = z_range_nm
     given = settings.psf.z_min_nm is not None and settings.psf.z_max_nm is not None
-    threshold, significance = settings.threshold, settings.min_significance
+    threshold, significance, best = settings.threshold, settings.min_significance, "best on simulated frames"
     return [
         SettingRow(
             "psf.z_min_nm, psf.z_max_nm", f"{low:g} to {high:g} nm", "given" if given else "bead stack"
@@ -187,8 +187,8 @@ def setting_rows(settings: Localize3DSettings, z_range_nm: tuple[float, float]) 
         row("trainer.max_steps", settings.training.max_steps, usual.training.max_steps),
         row("passes", settings.passes, usual.passes),
         row("refine", settings.refine, usual.refine),
-        row("decode.threshold", threshold, None, "best on simulated frames" if threshold is None else None),
-        row("decode.min_significance", significance, None, f"{settings.significance:g}"),
+        row("decode.threshold", threshold, None, best if threshold is None else None),
+        row("decode.min_significance", significance, None, best if significance is None else None),
         *finish_rows(settings.finish),
         row("device", settings.device, usual.device),
     ]
