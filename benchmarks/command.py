@@ -14,10 +14,10 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from autods.cli.arguments import Arguments
-from autods.cli.compose import check_calls, compose_checked, refuse_code
 from autods.cli.faults import DONE
 from autods.cli.research import sweep
 from autods.cli.sweeps import write_result
+from autods.configuration.compose import check_calls, compose_checked, refuse_code
 from autods.core import UserError
 from benchmarks.history import append_history
 from benchmarks.own_rules import own_rules

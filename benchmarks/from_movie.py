@@ -9,10 +9,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from autods.cli.compose import compose_checked, load
-from autods.cli.convert import simulation_settings
-from autods.cli.schema import SimulateConfig
 from autods.cli.train import run as train
+from autods.configuration.compose import compose_checked, load
+from autods.configuration.convert import simulation_settings
+from autods.configuration.schema import SimulateConfig
 from autods.io.result_tables import Row, Table
 from autods.io.tables import read_table
 from autods.metrics.detection import detection_metrics
@@ -149,7 +149,7 @@ class FromMovie:
 
     def _simulation(self, microscope: Mapping[str, Any], seed: int) -> SimulationSettings:
         words = [*microscope["settings"], f"n_frames={self.n_frames}", f"seed={seed}"]
-        return simulation_settings(load("simulate", words, SimulateConfig))
+        return simulation_settings(load(SimulateConfig, words))
 
 
 _CAMERA = ("offset_adu", "e_per_adu", "em_gain", "qe", "read_noise_e")

@@ -13,7 +13,8 @@ from matplotlib.figure import Figure
 from autods.io.atomic import atomic_path
 
 LAYERS = {
-    "6: what people use": ("api", "cli", "web", "plugins"),
+    "7: what people use": ("api", "cli", "web", "plugins"),
+    "6: settings of the commands": ("configuration",),
     "5: pipelines": ("pipelines",),
     "4: networks at work": ("training", "inference"),
     "3: measuring, simulating,\nchoosing": (
@@ -74,7 +75,7 @@ def main(folder: Path) -> None:
 
 
 def _layers() -> Figure:
-    figure = Figure(figsize=(9.4, 4.6))
+    figure = Figure(figsize=(9.4, 5.2))
     axes = _canvas(figure, 9.4, len(LAYERS))
     for row, (title, packages) in enumerate(LAYERS.items()):
         y = len(LAYERS) - row - 0.5

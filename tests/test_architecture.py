@@ -32,10 +32,11 @@ LAYERS = {
     "training": 3,
     "inference": 3,
     "pipelines": 4,
-    "cli": 5,
-    "api": 5,
-    "web": 5,
-    "plugins": 5,
+    "configuration": 5,
+    "cli": 6,
+    "api": 6,
+    "web": 6,
+    "plugins": 6,
 }
 MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 50
@@ -45,8 +46,8 @@ LIBRARY_HOMES = {
     "pytorch_lightning": {"training", "inference", "pipelines", "cli", "web"},
     "lightning": set[str](),
     "lightning_fabric": {"pipelines", "training"},
-    "hydra": {"cli"},
-    "omegaconf": {"cli"},
+    "hydra": {"configuration", "cli"},
+    "omegaconf": {"configuration", "cli"},
     "rich": {"cli"},
     "nicegui": {"web"},
     "fastapi": {"web"},

@@ -266,7 +266,7 @@ def localize3d(
     >>> table.is_3d, table.z_nm.shape == table.x_nm.shape
     (True, True)
     """
-    from autods.cli.localize3d import preset_settings
+    from autods.configuration.convert3d import preset_settings
     from autods.pipelines.autods3d import localize3d as run_3d
     from autods.pipelines.settings3d import Localize3DSettings
 

@@ -61,8 +61,8 @@ def train(
     Traceback (most recent call last):
     autods.core.errors.UserError: experiment=zoo/none is no choice: use one of ...
     """
-    from autods.cli.compose import compose_checked
     from autods.cli.train import run
+    from autods.configuration.compose import compose_checked
 
     folder = Path(out)
     limits = {"trainer.max_minutes": max_minutes, "trainer.max_steps": max_steps}

@@ -45,6 +45,8 @@ class Arguments:
         Options without a value that were given.
     help
         Whether ``--help`` was given.
+    all_settings
+        Whether ``--settings`` was given.
     """
 
     command: Command
@@ -55,6 +57,7 @@ class Arguments:
     multirun: bool = False
     flags: tuple[str, ...] = ()
     help: bool = False
+    all_settings: bool = False
 
     @property
     def out(self) -> Path | None:
@@ -115,6 +118,8 @@ def parse(argv: Sequence[str]) -> Arguments:
             paths += [Path(rest) for rest in words]
         elif word in {"-h", "--help"}:
             return Arguments(command, help=True)
+        elif word == "--settings" and command.config is not None:
+            return Arguments(command, all_settings=True)
         elif word in {"-m", "--multirun"}:
             multirun = True
         elif word in command.flags:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from omegaconf import MISSING
 
 from autods.cli.arguments import Arguments
-from autods.cli.compose import settings
-from autods.cli.convert import camera_settings
 from autods.cli.faults import DONE
-from autods.cli.schema import CameraConfig
+from autods.configuration.compose import load
+from autods.configuration.convert import camera_settings
+from autods.configuration.convert3d import bead_settings, require_choice
+from autods.configuration.schema3d import CalibrateConfig
 from autods.core import Camera, OpticalSystem, UserError
 from autods.io.movie import Movie, open_movie
 from autods.pipelines.settings import CameraSettings, OpticsSettings
@@ -22,77 +21,19 @@ from autods.pipelines.settings import CameraSettings, OpticsSettings
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from autods.calibration.bead_calibration import BeadCalibration, BeadSettings
+    from autods.calibration.bead_calibration import BeadCalibration
 
 
 #: Samples across the pupil when a designed mask is the first guess.
 MASK_PUPIL_PX = 96
 
 
-@dataclass
-class CalibrationConfig:
-    """The bead stack and its fit."""
-
-    z_step_nm: float | None = MISSING
-    z_nm: str | None = MISSING
-    scan: str = MISSING
-    size_px: int | None = MISSING
-    saturation_adu: float | None = MISSING
-    phase: str = MISSING
-    model: str = MISSING
-    loss: str = MISSING
-    amplitude: bool = MISSING
-    supercritical: bool | None = MISSING
-    steps: int = MISSING
-    zernike_max: int = MISSING
-    smoothness: float = MISSING
-    seed: int = MISSING
-    field: bool = MISSING
-
-
-@dataclass
-class MaskConfig:
-    """A designed mask as first guess."""
-
-    file: str | None = MISSING
-    magnification: float = MISSING
-    focal_length_4f_mm: float = MISSING
-    pixel_um: float = MISSING
-
-
-@dataclass
-class InsituConfig:
-    """Calibration from molecules."""
-
-    z_min_nm: float | None = MISSING
-    z_max_nm: float | None = MISSING
-    start_waves: float = MISSING
-    start_angle_deg: float = MISSING
-    rounds: int = MISSING
-    max_molecules: int = MISSING
-    size_px: int = MISSING
-
-
-@dataclass
-class CalibrateConfig:
-    """``conf/calibrate.yaml``."""
-
-    method: str = MISSING
-    channel: int | None = MISSING
-    position: int | None = MISSING
-    optics: OpticsSettings = field(default_factory=OpticsSettings)
-    camera: CameraConfig = field(default_factory=CameraConfig)
-    calibration: CalibrationConfig = field(default_factory=CalibrationConfig)
-    mask: MaskConfig = field(default_factory=MaskConfig)
-    insitu: InsituConfig = field(default_factory=InsituConfig)
-
-
 def run(arguments: Arguments) -> int:
     """Calibrate into ``--out`` and print what came out."""
-    config = settings(arguments, CalibrateConfig)
+    config = load(CalibrateConfig, arguments.overrides)
     path = arguments.paths[0]
     folder = arguments.out or Path(f"{path.stem}_psf")
-    _choose("method", config.method, ("beads", "insitu"))
+    require_choice("method", config.method, ("beads", "insitu"))
     with open_movie(path, channel=config.channel, position=config.position) as movie:
         optics = resolve_optics(config.optics, movie)
         frames = to_photons(movie.read(0, movie.shape[0]), camera_settings(config.camera))
@@ -128,46 +69,6 @@ def _run_beads(
     write_calibration(result, folder, provenance(path, arguments.equivalent()), variation)
     print("\n".join(_summary(result, folder)))
     return DONE
-
-
-def bead_settings(config: CalibrationConfig, pupil_px: int | None = None) -> BeadSettings:
-    """Turn the settings into the typed ones of the calibration, with `pupil_px` samples (None: as needed).
-
-    Raises
-    ------
-    UserError
-        If a choice is unknown or a number is out of range.
-    """
-    from autods.calibration.bead_calibration import BeadSettings
-    from autods.calibration.retrieval import RetrievalSettings
-
-    _choose("calibration.scan", config.scan, ("auto", "objective", "stage", "emitter", "sample"))
-    _choose("calibration.phase", config.phase, ("pixel", "zernike"))
-    _choose("calibration.model", config.model, ("scalar", "vectorial"))
-    _choose("calibration.loss", config.loss, ("likelihood", "mse"))
-    if config.steps < 2 or config.zernike_max < 5:
-        raise UserError("calibration: steps must be at least 2 and zernike_max at least 5")
-    if config.size_px is not None and (config.size_px < 9 or config.size_px % 2 == 0):
-        raise UserError(f"calibration.size_px={config.size_px}: give an odd number from 9 up")
-    retrieval = RetrievalSettings(
-        method=config.phase,  # type: ignore[arg-type]
-        model=config.model,  # type: ignore[arg-type]
-        loss=config.loss,  # type: ignore[arg-type]
-        steps=config.steps,
-        zernike_max=config.zernike_max,
-        fit_amplitude=config.amplitude,
-        supercritical=config.supercritical,
-        smoothness=config.smoothness,
-        pupil_px=pupil_px,
-    )
-    return BeadSettings(
-        config.size_px,
-        config.saturation_adu,
-        config.scan,  # type: ignore[arg-type]
-        retrieval,
-        config.seed,
-        config.field,
-    )
 
 
 def load_nominal(config: CalibrateConfig, optics: OpticalSystem, pupil_px: int) -> Tensor | None:
@@ -252,8 +153,3 @@ def to_photons(frames: NDArray[np.generic], camera: CameraSettings) -> NDArray[n
     if not given:
         return frames.astype(np.float32)
     return Camera(**given).to_photons(frames.astype(np.float32))
-
-
-def _choose(key: str, value: str, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise UserError(f"{key}={value} is no choice: use one of {', '.join(choices)}")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from autods.calibration.insitu import InsituSettings
-    from autods.cli.calibrate import InsituConfig
+    from autods.configuration.schema3d import InsituConfig
 
 
 def run_insitu(

@@ -5,16 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 from autods.cli.arguments import Arguments
-from autods.cli.compose import settings
 from autods.cli.faults import DONE
 from autods.cli.progress import progress_bars
-from autods.cli.schema import CombineConfig
+from autods.configuration.compose import load
+from autods.configuration.schema import CombineConfig
 from autods.pipelines.combine import Combined, combine
 
 
 def run(arguments: Arguments) -> int:
     """Register the second table with the first one and draw both."""
-    config = settings(arguments, CombineConfig)
+    config = load(CombineConfig, arguments.overrides)
     first, second = arguments.paths
     folder = arguments.out or Path(f"{first.stem}_{second.stem}_combined")
     with progress_bars("combine") as progress:

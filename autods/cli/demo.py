@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from autods.cli.arguments import Arguments
-from autods.cli.compose import settings
-from autods.cli.convert import selection_arguments, simulation_settings
 from autods.cli.faults import DONE
 from autods.cli.progress import progress_bars
-from autods.cli.schema import DemoConfig
+from autods.configuration.compose import load
+from autods.configuration.convert import selection_arguments, simulation_settings
+from autods.configuration.schema import DemoConfig
 from autods.core import LocalizationTable, UserError
 from autods.io.atomic import atomic_path
 from autods.io.tables import read_table
@@ -37,7 +37,7 @@ _SCORES = (
 
 def run(arguments: Arguments) -> int:
     """Simulate into ``simulation/``, localize with known optics and camera, print the score."""
-    config = settings(arguments, DemoConfig)
+    config = load(DemoConfig, arguments.overrides)
     simulated = simulation_settings(config.simulate)
     folder = arguments.out or _FOLDER
     start = time.perf_counter()

@@ -56,12 +56,12 @@ def run(arguments: Arguments) -> int:
 
 def _look_at(arguments: Arguments) -> int:
     """Print what was found in a movie's file."""
-    from autods.cli.compose import settings
-    from autods.cli.schema import DoctorConfig
+    from autods.configuration.compose import load
+    from autods.configuration.schema import DoctorConfig
     from autods.io.describe import describe_movie
     from autods.io.movie import open_movie
 
-    config = settings(arguments, DoctorConfig)
+    config = load(DoctorConfig, arguments.overrides)
     with open_movie(arguments.paths[0], channel=config.channel, position=config.position) as movie:
         lines = [("file", str(arguments.paths[0])), *describe_movie(movie)]
     print("\n".join(f"{name:<14}{text}" for name, text in lines))
@@ -72,10 +72,10 @@ def _zoo_of(arguments: Arguments) -> Path | None:
     """Return the folder of the models that are checked; None for the shipped ones."""
     if not arguments.overrides:
         return None  # nothing to compose, which takes a second
-    from autods.cli.compose import settings
-    from autods.cli.schema import DoctorConfig
+    from autods.configuration.compose import load
+    from autods.configuration.schema import DoctorConfig
 
-    zoo = settings(arguments, DoctorConfig).zoo
+    zoo = load(DoctorConfig, arguments.overrides).zoo
     return None if zoo is None else Path(zoo)
 
 
@@ -134,7 +134,7 @@ def _space() -> Iterator[Finding]:
 def _configuration() -> Iterator[Finding]:
     from autods.core.resources import conf_dir
 
-    there = (conf_dir() / "localize.yaml").is_file()
+    there = (conf_dir() / "train.yaml").is_file()
     yield Finding("settings", str(conf_dir()), "" if there else "install autods again: its files are missing")
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from autods.cli.arguments import Arguments
-from autods.cli.compose import settings
 from autods.cli.faults import DONE
-from autods.cli.schema import EvaluateConfig
+from autods.configuration.compose import load
+from autods.configuration.schema import EvaluateConfig
 from autods.core import LocalizationTable, UserError
 from autods.io.atomic import atomic_path
 from autods.io.tables import read_table
@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 def run(arguments: Arguments) -> int:
     """Print the metrics; their names are those of `DetectionMetrics` and `ImageMetrics`."""
-    config = settings(arguments, EvaluateConfig)
+    config = load(EvaluateConfig, arguments.overrides)
     truth_path = arguments.options.get("--truth")
     if truth_path is None:
         raise UserError("autods evaluate needs the truth: give --truth FILE")

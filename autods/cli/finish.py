@@ -5,17 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 from autods.cli.arguments import Arguments
-from autods.cli.compose import settings
-from autods.cli.convert import finish_settings
 from autods.cli.faults import DONE
 from autods.cli.progress import progress_bars
-from autods.cli.schema import FinishConfig
+from autods.configuration.compose import load
+from autods.configuration.convert import finish_settings
+from autods.configuration.schema import FinishConfig
 from autods.pipelines.finish_table import finish_table
 
 
 def run(arguments: Arguments) -> int:
     """Filter, correct, link, draw and export a table."""
-    config = settings(arguments, FinishConfig)
+    config = load(FinishConfig, arguments.overrides)
     (path,) = arguments.paths
     folder = arguments.out or Path(f"{path.stem}_finished")
     with progress_bars(path.name) as progress:

@@ -3,49 +3,28 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from autods.cli.convert import camera_settings
-from autods.cli.schema import CameraConfig
+from autods.configuration.convert import camera_settings
+from autods.configuration.schema import CameraConfig
 from autods.core import UserError
 from autods.pipelines.settings import OpticsSettings
-from autods.pipelines.training_conditions import TrainingConditions, joint, measure_movie, read_profile
+from autods.pipelines.training_conditions import (
+    TrainingConditions,
+    at_pixels_of_the_psf,
+    joint,
+    measure_movie,
+    read_profile,
+)
 from autods.runs.record import NOTICE
 
 _LOG = logging.getLogger(__name__)
 
-#: Settings that name where conditions are measured, and the groups that then are measured.
-_SOURCES, _GROUPS = ("movie", "profile"), ("conditions", "cameras")
-#: Ending of the files of a calibrated PSF.
-_PSF_ENDINGS = (".h5", ".hdf5", ".mat")
 _GIVEN = "given"
-
-
-def expand_train(overrides: Sequence[str]) -> Iterator[str]:
-    """Write ``movie=``, ``profile=`` and ``psf=FILE`` of a training as the choices that they mean.
-
-    Parameters
-    ----------
-    overrides
-        As typed. Choices that are made there stay.
-    """
-    named = {word.lstrip("+").partition("=")[0] for word in overrides}
-    if named & set(_SOURCES):
-        if "experiment" not in named:
-            yield "experiment=from_movie"
-        else:
-            yield from (f"{group}=measured" for group in _GROUPS if group not in named)
-    for word in overrides:
-        key, _, value = word.partition("=")
-        if key == "psf" and value.endswith(_PSF_ENDINGS):
-            yield "light=file"
-            yield f"light.path={value}"
-        else:
-            yield word
 
 
 def fill_measured(config: DictConfig) -> None:
@@ -101,7 +80,9 @@ def _measure(config: DictConfig) -> TrainingConditions:
     if config.profile is not None:
         files = [config.profile] if isinstance(config.profile, str) else list(config.profile)
         parts += [read_profile(Path(file)) for file in files]
-    return joint(parts)
+    found = joint(parts)
+    # The file of a calibrated PSF is rendered at the pixels of the movie.
+    return found if "path" in config.light else at_pixels_of_the_psf(found)
 
 
 def _conditions(config: DictConfig) -> Iterator[tuple[str, Any]]:

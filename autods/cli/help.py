@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import textwrap
+
 from autods.cli.command import Command
 from autods.cli.commands import COMMANDS, FLAGS, OPTIONS
 
+_LINE = 104
 RULE = """\
 An argument is an option when it starts with "-", a setting when it looks like key=value (a word, dots
 allowed, then "=") and no file of that name exists, and a path otherwise; a file whose name looks like a
@@ -36,6 +39,18 @@ def overview() -> str:
     )
 
 
+def entry(word: str, text: str, width: int) -> list[str]:
+    """Return the lines of a word with what it is beside it, in columns."""
+    return textwrap.wrap(
+        f"{word:<{width}}  {text}",
+        _LINE,
+        subsequent_indent=" " * (width + 2),
+        break_long_words=False,
+        break_on_hyphens=False,
+        drop_whitespace=True,
+    )
+
+
 def command_help(command: Command) -> str:
     """Return the text of ``autods COMMAND --help``."""
     summary = f"{command.summary[0].upper()}{command.summary[1:]}."
@@ -49,9 +64,9 @@ def command_help(command: Command) -> str:
     if command.keys:
         width = max(len(key) for key, _ in command.keys)
         lines += ["", "Main settings (key=value):"]
-        lines += [f"  {key:<{width}}  {text}" for key, text in command.keys]
+        lines += [f"  {line}" for key, text in command.keys for line in entry(key, text, width)]
     if command.config:
-        lines += ["", f"All settings with their defaults: conf/{command.config}.yaml."]
+        lines += ["", f"All settings with their defaults: autods {command.name} --settings"]
     if not command.overrides_only:
         lines += ["", RULE]
     return "\n".join([*lines, "", EXIT_CODES])

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 from autods.cli import faults
 from autods.cli.arguments import Arguments
-from autods.cli.compose import settings
-from autods.cli.convert import localize_settings
 from autods.cli.folders import run_folders
 from autods.cli.process_group import is_first, make_process_group, quiet_unless_first
 from autods.cli.progress import progress_bars
 from autods.cli.research import sweep
-from autods.cli.schema import LocalizeConfig
 from autods.cli.sweeps import write_result
+from autods.configuration.compose import load
+from autods.configuration.convert import localize_settings
+from autods.configuration.schema import LocalizeConfig
 from autods.core import UserError
 from autods.io.folders import find_movies
 from autods.pipelines.autods import localize
@@ -37,7 +37,7 @@ def run(arguments: Arguments) -> int:
     """
     if arguments.multirun:
         return sweep(arguments, run)
-    config = settings(arguments, LocalizeConfig)
+    config = load(LocalizeConfig, arguments.overrides)
     wanted = localize_settings(config)
     group = make_process_group(config.processes.per_machine, config.processes.machines, config.device)
     codes: list[int] = []

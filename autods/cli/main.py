@@ -50,6 +50,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         if arguments.help:
             print(command_help(arguments.command))
             return faults.DONE
+        if arguments.all_settings:
+            from autods.cli.settings_list import settings_list
+
+            print(settings_list(arguments.command))
+            return faults.DONE
         return _run(arguments)
     except BrokenPipeError:
         # The reader of our output (`| head`) has seen enough; keep Python from complaining at exit.

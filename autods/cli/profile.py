@@ -6,11 +6,11 @@ import json
 from typing import Any
 
 from autods.cli.arguments import Arguments
-from autods.cli.compose import settings
-from autods.cli.convert import camera_settings
 from autods.cli.faults import DONE
 from autods.cli.folders import default_folder
-from autods.cli.schema import ProfileConfig
+from autods.configuration.compose import load
+from autods.configuration.convert import camera_settings
+from autods.configuration.schema import ProfileConfig
 from autods.core import OpticalSystem
 from autods.estimation.profile import MovieProfile, measure_scene
 from autods.io.atomic import atomic_path
@@ -27,7 +27,7 @@ _FILE_LINES = ("format", "series", "pixel size", "optics", "camera")
 
 def run(arguments: Arguments) -> int:
     """Write ``profile.json`` and print a summary."""
-    config = settings(arguments, ProfileConfig)
+    config = load(ProfileConfig, arguments.overrides)
     path = arguments.paths[0]
     optics, camera = config.optics, camera_settings(config.camera)
     with open_movie(path, channel=config.channel, position=config.position) as whole:

@@ -2,42 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from omegaconf import MISSING
 
 from autods.cli.arguments import Arguments
-from autods.cli.compose import settings
 from autods.cli.faults import DONE
+from autods.configuration.compose import load
+from autods.configuration.schema import PsfShowConfig
 from autods.core import UserError
-
-
-@dataclass
-class PsfRangeConfig:
-    """What is shown."""
-
-    z_min_nm: float = MISSING
-    z_max_nm: float = MISSING
-    slices: int = MISSING
-    size_px: int = MISSING
-
-
-@dataclass
-class PsfOpticsConfig:
-    """What the file may not state."""
-
-    pixel_size_nm: float | None = MISSING
-    nfp_nm: float | None = MISSING
-
-
-@dataclass
-class PsfConfig:
-    """``conf/psf_show.yaml``."""
-
-    optics: PsfOpticsConfig = field(default_factory=PsfOpticsConfig)
-    show: PsfRangeConfig = field(default_factory=PsfRangeConfig)
 
 
 def run(arguments: Arguments) -> int:
@@ -45,7 +18,7 @@ def run(arguments: Arguments) -> int:
     from autods.calibration.bead_report import save_figure, stack_figure
     from autods.optics.storage import load_psf
 
-    config = settings(arguments, PsfConfig)
+    config = load(PsfShowConfig, arguments.overrides)
     words = list(arguments.paths)
     if str(words[0]) != "show" or len(words) != 2:
         raise UserError("autods psf: write `autods psf show FILE`")

@@ -18,9 +18,9 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from autods.cli.arguments import Arguments
-from autods.cli.compose import compose_checked, expand_shorthands, search_path
 from autods.cli.faults import DONE
 from autods.cli.sweeps import GatherResults, exit_codes, run_job, write_exit_code
+from autods.configuration.compose import compose_checked, expand_shorthands, search_path, store_made
 from autods.core import UserError
 from autods.core.resources import config_dirs
 
@@ -112,6 +112,7 @@ def _run_app(
             failures.append(error)
             return None
 
+    store_made(config)
     words = [*search_path(config), *expand_shorthands(config, arguments.overrides)]
     if arguments.multirun:
         words.append(f"+hydra.callbacks.gather._target_={GatherResults.__module__}.GatherResults")

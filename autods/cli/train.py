@@ -13,10 +13,10 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from autods.cli.arguments import Arguments, UsageError
-from autods.cli.compose import check_call, check_calls
 from autods.cli.from_movie import fill_measured
 from autods.cli.research import run_hydra
 from autods.cli.sweeps import write_result
+from autods.configuration.compose import check_call, check_calls
 from autods.core.resources import models_dir
 from autods.io.atomic import atomic_path
 from autods.runs.lock import own_folder

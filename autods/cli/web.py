@@ -5,9 +5,9 @@ from __future__ import annotations
 import importlib.util
 
 from autods.cli.arguments import Arguments, UsageError
-from autods.cli.compose import settings
 from autods.cli.faults import DONE
-from autods.cli.schema import WebConfig
+from autods.configuration.compose import load
+from autods.configuration.schema import WebConfig
 
 
 def run(arguments: Arguments) -> int:
@@ -22,7 +22,7 @@ def run(arguments: Arguments) -> int:
         raise UsageError("the web page needs more packages: pip install 'nicegui>=3.10,<4'")
     from autods.web.server import WebSettings, data_folders, serve
 
-    config = settings(arguments, WebConfig)
+    config = load(WebConfig, arguments.overrides)
     port = str(arguments.options.get("--port", config.port))
     if not port.isdecimal() or int(port) > 65535:
         raise UsageError(f"--port {port} is no port: give a number from 1 to 65535")

@@ -13,11 +13,11 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from autods.cli.arguments import Arguments, UsageError
-from autods.cli.compose import compose_checked
 from autods.cli.faults import DONE
 from autods.cli.from_movie import fill_measured
 from autods.cli.train import run as train
 from autods.cli.train import training_of
+from autods.configuration.compose import compose_checked
 from autods.core import UserError
 from autods.io.foreign import read_by_library
 from autods.runs.record import NOTICE

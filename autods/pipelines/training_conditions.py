@@ -40,7 +40,8 @@ _PATCH_UM = 10.0
 _SCENE_FRAMES = 6
 #: Structures, bleaching and the estimates' errors: training reaches this far beyond the measured means.
 _DENSER, _DIMMER, _BRIGHTER = 3.0, 0.5, 2.0
-_LEAST_DENSITY_PER_UM2, _LEAST_SNR = 0.3, 0.8
+#: The least density that is trained for: so many emitters in the area of the PSF, 2 pi sigma^2.
+_LEAST_PER_PSF, _LEAST_SNR = 0.027, 0.8
 #: The brightest emitter of a frame over the mean, of a gamma distribution of shape 4.
 _BRIGHTEST_OVER_MEAN = 3.0
 #: Relative spread of the PSF's width over the field and with the estimate's error.
@@ -52,6 +53,8 @@ _FRAME_PX = 40
 _MAP_NOISE = 0.15
 #: Least non-uniformity that is trained for: movies change.
 _LEAST_GRADIENT = 0.1
+#: A PSF wider than the first, px, is trained and seen at pixels that make it as wide as the second.
+_WIDEST_PX, _WIDTH_PX = 2.0, 1.5
 #: Pixel sizes of movies that share a training agree within this.
 _PIXEL_TOLERANCE = 0.02
 
@@ -131,7 +134,7 @@ def conditions_of(
     seen = f"measured on {name}"
     found: dict[str, tuple[Any, str]] = {
         "conditions.pixel_size_nm": (instrument.optics.pixel_size_nm, rows["optics.pixel_size_nm"]),
-        **_spread("conditions.density_per_um2", _density(filled), f"{seen}, {len(filled)} patches"),
+        **_spread("conditions.density_per_um2", _density(filled, profile), f"{seen}, {len(filled)} patches"),
         **_spread("conditions.snr", _snr(filled, profile.whole), f"{seen}, {len(filled)} patches"),
         **_spread("conditions.psf_sigma_nm", _width(profile), _width_source(profile, seen)),
         **_light(instrument, measured, seen, rows),
@@ -214,6 +217,34 @@ def joint(parts: Sequence[TrainingConditions]) -> TrainingConditions:
     return TrainingConditions(values, sources)
 
 
+def at_pixels_of_the_psf(conditions: TrainingConditions) -> TrainingConditions:
+    """Return conditions at coarser pixels where the PSF is many pixels wide.
+
+    A network sees a few pixels round each emitter. A wide PSF, at pixels that hold more of it, costs less and
+    is found better; `autods localize` rescales the movie to the pixels of its model.
+
+    Light and variance of a pixel grow with its area, the signal-to-noise ratio of a peak with its side.
+    """
+    values = conditions.values
+    pixel_nm, sigma_nm = values["conditions.pixel_size_nm"], values["conditions.psf_sigma_nm.centre"]
+    if sigma_nm <= _WIDEST_PX * pixel_nm:
+        return conditions
+    coarser = sigma_nm / (_WIDTH_PX * pixel_nm)
+    powers = {"conditions.pixel_size_nm": 1, "conditions.read_noise_photons": 1}
+    powers |= {f"conditions.snr.{end}": 1 for end in ("low", "centre", "high")}
+    powers |= {f"conditions.background.{end}": 2 for end in ("low", "centre", "high")}
+    scaled = {key: float(f"{values[key] * coarser**power:.4g}") for key, power in powers.items()}
+    cameras = [
+        {**camera, "read_noise_e": camera["read_noise_e"] * coarser} for camera in values[_CAMERAS_KEY]
+    ]
+    note = f"at {coarser:.2f} times coarser pixels, for a PSF of {sigma_nm / pixel_nm:.1f} px"
+    sources = {
+        key: f"{source}, {note}" if key in powers or key == _CAMERAS_KEY else source
+        for key, source in conditions.sources.items()
+    }
+    return TrainingConditions({**values, **scaled, _CAMERAS_KEY: cameras}, sources)
+
+
 def _joined(key: str, values: list[Any]) -> Any:
     if isinstance(values[0], list):
         return [item for value in values for item in value]
@@ -231,10 +262,12 @@ def _spread(key: str, limits: tuple[float, float, float], source: str) -> dict[s
     return {f"{key}.{name}": (value, source) for name, value in named.items()}
 
 
-def _density(patches: Sequence[PatchProfile]) -> tuple[float, float, float]:
+def _density(patches: Sequence[PatchProfile], profile: MovieProfile) -> tuple[float, float, float]:
+    sigma_um = 1e-3 * profile.psf_sigma_px * profile.pixel_size_nm
+    least = _LEAST_PER_PSF / (2 * math.pi * sigma_um**2)
     values = np.array([patch.density_per_um2 for patch in patches])
     # Most emitters lie in the dense patches.
-    centre = max(float((values**2).sum() / values.sum()), _LEAST_DENSITY_PER_UM2)
+    centre = max(float((values**2).sum() / values.sum()), least)
     return 0.0, centre, max(_DENSER * centre, 1.5 * float(values.max()))
 
 

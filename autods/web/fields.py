@@ -12,14 +12,10 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-import yaml
-
+from autods.configuration.compose import defaults_of
 from autods.core import UserError
-from autods.core.resources import conf_dir
 from autods.pipelines import definitions
 from autods.pipelines.definitions import LOCALIZE as LOCALIZE_SETTINGS
 from autods.pipelines.definitions import LOCALIZE3D as LOCALIZE3D_SETTINGS
@@ -145,32 +141,6 @@ def _checked_range(text: str) -> str:
         raise UserError(f"{text} cannot be read: give START:STOP:N") from error
 
 
-@cache
-def defaults_of(command: str) -> dict[str, object]:
-    """Return what a command takes when nothing is given, by key; a group's key has the name of its choice."""
-    content = _read_yaml(conf_dir() / f"{command}.yaml")
-    found: dict[str, object] = {}
-    for entry in content.pop("defaults", []):
-        if isinstance(entry, dict):
-            for group, name in entry.items():
-                found[group] = name
-                if name is not None and group != "preset":
-                    content[group] = _read_yaml(conf_dir() / group / f"{name}.yaml") | content.get(group, {})
-    return found | _flat(content)
-
-
-def _read_yaml(path: Path) -> dict[str, Any]:
-    content: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
-    return content
-
-
-def _flat(content: Mapping[str, Any], prefix: str = "") -> dict[str, object]:
-    flat: dict[str, object] = {}
-    for name, value in content.items():
-        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
-    return flat
-
-
 def text_of(value: object) -> str:
     """Return a value as it is written on the command line."""
     if isinstance(value, bool):
@@ -182,10 +152,8 @@ def fields_of(
     command: Literal["localize", "localize3d"], settings: Iterable[Setting | str]
 ) -> tuple[Field, ...]:
     """Return the entries for settings of a command, by key or as defined, with the command's defaults."""
-    known, defaults = (
-        {"localize": LOCALIZE_SETTINGS, "localize3d": LOCALIZE3D_SETTINGS}[command],
-        defaults_of(command),
-    )
+    known = {"localize": LOCALIZE_SETTINGS, "localize3d": LOCALIZE3D_SETTINGS}[command]
+    defaults = defaults_of(command)
     keys = [setting if isinstance(setting, str) else setting.key for setting in settings]
     return tuple(Field(known[key], defaults[key]) for key in keys)
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from autods.cli.compose import compose_checked
 from autods.cli.main import main
+from autods.configuration.compose import compose_checked
 from autods.core import LocalizationTable, UserError
 from autods.core.resources import config_dirs
 from benchmarks.command import run as run_config

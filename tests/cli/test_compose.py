@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from autods.cli.compose import load
-from autods.cli.schema import LocalizeConfig
+from autods.configuration.compose import load
+from autods.configuration.schema import LocalizeConfig
 from autods.core import UserError
 
 
 def localize(*overrides: str) -> LocalizeConfig:
-    return load("localize", overrides, LocalizeConfig)
+    return load(LocalizeConfig, overrides)
 
 
 def get(config: LocalizeConfig, key: str) -> Any:

@@ -1,4 +1,4 @@
-"""A setting is the same wherever it is told of: YAML, Python, help, the page and the report."""
+"""A setting is the same wherever it is told of: command line, Python, help, the page and the report."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ import pytest
 import autods
 from autods.cli.arguments import parse
 from autods.cli.commands import COMMANDS
-from autods.cli.compose import compose_checked, load
-from autods.cli.convert import localize_settings
 from autods.cli.localize3d import localize3d_settings
-from autods.cli.schema import LocalizeConfig
+from autods.configuration.compose import compose_checked, defaults_of, load
+from autods.configuration.convert import localize_settings
+from autods.configuration.schema import LocalizeConfig
 from autods.core import UserError
 from autods.core.resources import conf_dir
 from autods.estimation.scene import METHODS
 from autods.pipelines import definitions
 from autods.pipelines.settings import CameraSettings, FinishSettings, LocalizeSettings, OpticsSettings
 from autods.pipelines.settings3d import Localize3DSettings, SnrSettings, TrainingSettings
-from autods.web.fields import CAMERA, LOCALIZE, Field, defaults_of, text_of
+from autods.web.fields import CAMERA, LOCALIZE, Field, text_of
 from autods.web.steps3d import STEPS
 from autods.zoo.selection import SELECTION_RULES
 
 STEP_FIELDS = [field for step in STEPS for field in step.fields]
 
 
-def test_yaml_and_python_have_the_same_defaults_in_2d() -> None:
-    assert localize_settings(load("localize", [], LocalizeConfig)) == LocalizeSettings()
+def test_command_and_python_have_the_same_defaults_in_2d() -> None:
+    assert localize_settings(load(LocalizeConfig, [])) == LocalizeSettings()
 
 
-def test_yaml_and_python_have_the_same_defaults_in_3d(tmp_path: Path) -> None:
+def test_command_and_python_have_the_same_defaults_in_3d(tmp_path: Path) -> None:
     beads = tmp_path / "beads.tif"
     beads.touch()
     # Where a training is asked for: without a GPU the command line trains nothing by itself.

@@ -55,7 +55,7 @@ def test_the_seed_decides(tmp_path: Path) -> None:
         (["--out", "o", "n_frames=0"], "n_frames=0"),
         (["--out", "o", "optics.na=null"], "optics.na"),
         (["--out", "o", "optics.na=1.6"], "optics.na=1.6"),
-        (["--out", "o", "camera.qe=2"], "camera.qe is 2.0"),
+        (["--out", "o", "camera.qe=2"], "camera.qe is 2: it must be greater than 0 and up to 1"),
         (["--out", "o", "camera.offset_adu=absent.tif"], "there is no such file"),
         (["--out", "file/o"], "file"),
     ],

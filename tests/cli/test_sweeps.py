@@ -12,9 +12,9 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from autods.cli.compose import compose_checked
 from autods.cli.main import main
 from autods.cli.sweeps import gather, job_folders, write_table
+from autods.configuration.compose import compose_checked
 from autods.training import LocalizationModule
 from autods.training.export import score_module
 from autods.zoo import load_card

@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import inspect
+import re
 from typing import Any
 
 import pytest
 from omegaconf import DictConfig, OmegaConf
 
-from autods.cli import schema
 from autods.cli.commands import COMMANDS
-from autods.cli.compose import compose_checked, load
-from autods.cli.convert import psf_formula
+from autods.cli.settings_list import settings_list
+from autods.configuration.compose import compose_checked, leaves, load, schema_of
+from autods.configuration.convert import psf_formula
 from autods.core.resources import conf_dir, config_dirs
 from autods.optics import PSF_MODELS
 
-SCHEMAS: dict[str, type] = {
-    "localize": schema.LocalizeConfig,
-    "profile": schema.ProfileConfig,
-    "evaluate": schema.EvaluateConfig,
-    "simulate": schema.SimulateConfig,
-    "demo": schema.DemoConfig,
-}
 GROUPS = sorted(
     (str(folder.relative_to(conf_dir())), path.stem)
     for folder in conf_dir().iterdir()
@@ -38,22 +32,32 @@ SUITES = sorted(
 )
 TOP_LEVEL = sorted(path.stem for path in conf_dir().glob("*.yaml"))
 WITH_SETTINGS = [command for command in COMMANDS.values() if command.config is not None]
+WITH_SCHEMA = [command for command in WITH_SETTINGS if schema_of(command.config) is not None]
 
 
-@pytest.mark.parametrize("name", SCHEMAS)
-def test_file_and_schema_agree(name: str) -> None:
-    config = load(name, (), SCHEMAS[name])
-    assert OmegaConf.missing_keys(OmegaConf.structured(config)) == set()
+@pytest.mark.parametrize("command", WITH_SCHEMA, ids=lambda command: command.name)
+def test_what_is_composed_fits_the_types(command: Any) -> None:
+    load(schema_of(command.config), ())
+
+
+@pytest.mark.parametrize("command", WITH_SCHEMA, ids=lambda command: command.name)
+def test_every_setting_has_a_line_of_help(command: Any) -> None:
+    lines = settings_list(command).splitlines()
+    composed = dict(leaves(compose_checked(command.config, ())))
+    assert len(lines) >= len(composed)
+    for key in composed:
+        (line,) = [line for line in lines if line.startswith(f"{key}=")]
+        assert re.fullmatch(r"\S+ +\S.*", line), line
 
 
 @pytest.mark.parametrize("command", WITH_SETTINGS, ids=lambda command: command.name)
 def test_the_main_settings_exist(command: Any) -> None:
-    homes = config_dirs(command.config)
-    assert (homes[0] / f"{command.config}.yaml").is_file()
     composed = compose_checked(command.config, ())
     absent = object()
+    # A group is chosen, not set.
+    groups = {"psf", "preset", "selection", "experiment", "suite"}
     for key, _ in command.keys:
-        if not any((home / key).is_dir() for home in homes):  # a group is chosen, not set
+        if key not in groups:
             assert OmegaConf.select(composed, key, default=absent) is not absent, key
 
 

@@ -10,9 +10,9 @@ import sys
 import pytest
 from hydra.utils import instantiate
 
-from autods.cli.compose import compose_checked
 from autods.cli.train import run
 from autods.cli.zoo import build_zoo, with_own_zoo
+from autods.configuration.compose import compose_checked
 from autods.core import UserError
 from autods.core.resources import conf_dir, models_dir
 from autods.zoo import list_models, load_card

@@ -2,8 +2,8 @@
 
 import pytest
 
-from autods.cli.compose import compose_checked
 from autods.cli.train import run
+from autods.configuration.compose import compose_checked
 
 SMALL = [
     "network.args.width=8",

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from autods.cli.arguments import parse
-from autods.cli.compose import compose_checked
+from autods.configuration.compose import compose_checked
 from tests.docs.pages import ALL, BASH, INLINE_COMMANDS, ROOT, Block, commands
 from tests.docs.running import CANNOT_RUN, INSTALL_PAGES, INSTALLERS, LONG_TARGETS, NAMES
 

@@ -18,8 +18,8 @@ import numpy as np
 import pytest
 
 from autods.cli.arguments import parse
-from autods.cli.compose import compose_checked, settings
-from autods.cli.schema import LocalizeConfig
+from autods.configuration.compose import compose_checked, load
+from autods.configuration.schema import LocalizeConfig
 from autods.io.images import write_movie_tiff
 from autods.pipelines.streaming import BLOCK_FRAMES
 
@@ -121,7 +121,7 @@ def test_the_commands_of_the_scripts_compose(
     assert program == "autods"
     arguments = parse(command)
     if script == "localize.sbatch":
-        config = settings(arguments, LocalizeConfig)
+        config = load(LocalizeConfig, arguments.overrides)
         assert (config.processes.per_machine, config.processes.machines, config.device) == (4, 2, "cuda")
         assert config.optics.pixel_size_nm == 100
     else:

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autods.cli.compose import load
-from autods.cli.schema import LocalizeConfig
+from autods.configuration.compose import load
+from autods.configuration.schema import LocalizeConfig
 from autods.core import UserError
 from autods.web.fields import ADVANCED, CAMERA, LOCALIZE, OPTICS, ROI, Field, device_word, words
 
@@ -81,7 +81,7 @@ def test_every_field_is_a_key_of_the_command() -> None:
         "roi": "0:0:9:9",
     }
     entries |= {item.key: item.setting.choices[-1][0] for item in LOCALIZE if item.kind == "choice"}
-    config = load("localize", words(LOCALIZE, entries), LocalizeConfig)
+    config = load(LocalizeConfig, words(LOCALIZE, entries))
     assert config.optics.pixel_size_nm == 100
     assert config.camera.em_gain == 1
     assert config.roi == "0:0:9:9"

@@ -1,7 +1,8 @@
 """Settings of a command: its Hydra configuration with the ``key=value`` words of the command line, checked.
 
-The YAML files in ``conf/`` hold the defaults, the dataclasses in `autods.cli.schema` the types; the group
-``psf`` is made of the registered PSFs.
+The configurations of the commands are made of the classes in `autods.configuration.schema`, the group ``psf``
+of the registered PSFs, ``optics`` and ``camera`` of their classes; the other groups are the YAML files in
+``conf/``.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import re
 import types
 import typing
 from collections.abc import Iterator, Sequence
+from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,57 +28,103 @@ from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from autods.cli.arguments import Arguments
+from autods.configuration.schema import CameraConfig, defaults
 from autods.core import UserError
 from autods.core.resources import config_dirs
 from autods.optics.registry import PSF_MODELS, psf_configuration
+from autods.pipelines.settings import OpticsSettings
 
 Schema = TypeVar("Schema")
 
 #: Keys of `localize` and `localize3d` that had another name, so that old commands can be repeated.
 _EARLIER = {"trainer.devices": "processes.per_machine", "trainer.num_nodes": "processes.machines"}
+#: Settings that name where the conditions of a training are measured, and the groups that then are measured.
+_MEASURED_ON, _MEASURED = ("movie", "profile"), ("conditions", "cameras")
+#: Ending of the files of a calibrated PSF.
+_PSF_ENDINGS = (".h5", ".hdf5", ".mat")
 #: How a type is named to people.
 _TYPE_NAMES = {float: "a number", int: "a whole number", bool: "true or false", str: "a text"}
 
 
-#: The group of the PSFs by name.
-PSF_GROUP = "psf"
-for _name in PSF_MODELS:
-    ConfigStore.instance().store(group=PSF_GROUP, name=_name, node=psf_configuration(_name))
+#: The classes of the commands' settings; other configurations are files.
+_SCHEMAS = {
+    "localize": "autods.configuration.schema:LocalizeConfig",
+    "localize3d": "autods.configuration.schema3d:Localize3DConfig",
+    "profile": "autods.configuration.schema:ProfileConfig",
+    "calibrate": "autods.configuration.schema3d:CalibrateConfig",
+    "psf_show": "autods.configuration.schema:PsfShowConfig",
+    "simulate": "autods.configuration.schema:SimulateConfig",
+    "demo": "autods.configuration.schema:DemoConfig",
+    "evaluate": "autods.configuration.schema:EvaluateConfig",
+    "finish": "autods.configuration.schema:FinishConfig",
+    "combine": "autods.configuration.schema:CombineConfig",
+    "doctor": "autods.configuration.schema:DoctorConfig",
+    "web": "autods.configuration.schema:WebConfig",
+}
+#: Groups that are made of the program's own definitions, with their choices.
+_MADE_GROUPS = {
+    "psf": {name: psf_configuration(name) for name in PSF_MODELS},
+    "optics": {"default": dataclasses.asdict(OpticsSettings())},
+    "camera": {"default": dataclasses.asdict(CameraConfig())},
+}
 
 
-def settings(arguments: Arguments, schema: type[Schema]) -> Schema:
-    """Return the settings of a command as an instance of its schema.
+def schema_of(config: str) -> type | None:
+    """Return the class of a command's settings; None where they are a file of ``conf/``."""
+    if config not in _SCHEMAS:
+        return None
+    module, _, name = _SCHEMAS[config].partition(":")
+    found: type = getattr(import_module(module), name)
+    return found
+
+
+@cache
+def defaults_of(config: str) -> dict[str, object]:
+    """Return what a command takes when nothing is given, by key; a group's key has the name of its choice.
+
+    Raises
+    ------
+    KeyError
+        If the command's settings are a file of ``conf/``.
+    """
+    schema = schema_of(config)
+    if schema is None:
+        raise KeyError(config)
+    content = defaults(schema)
+    chosen = [entry for entry in content.pop("defaults") if isinstance(entry, dict)]
+    groups = {group: name for entry in chosen for group, name in entry.items()}
+    return groups | dict(leaves(OmegaConf.create(content)))
+
+
+def store_made(config: str) -> None:
+    """Tell Hydra of a command's configuration, and of the groups, that are made of classes."""
+    store, schema = ConfigStore.instance(), schema_of(config)
+    for group, choices in _MADE_GROUPS.items():
+        for name, node in choices.items():
+            store.store(group=group, name=name, node=node)
+    if schema is not None:
+        store.store(name=config, node=defaults(schema))
+
+
+def load(schema: type[Schema], overrides: Sequence[str]) -> Schema:
+    """Return the settings of a command: its configuration with what was typed, checked.
 
     Parameters
     ----------
-    arguments
-        The command line.
     schema
-        Dataclass with the types of all keys.
+        The class of the command's settings.
+    overrides
+        The words ``key=value``.
 
     Raises
     ------
     UserError
         Naming the key, if a setting is unknown (with the nearest known one) or of a wrong type.
     """
-    assert arguments.command.config is not None
-    return load(arguments.command.config, arguments.overrides, schema)
-
-
-def load(config: str, overrides: Sequence[str], schema: type[Schema]) -> Schema:
-    """Compose a configuration of ``conf/`` with overrides and check it against a schema.
-
-    Raises
-    ------
-    UserError
-        As for `settings`.
-    """
     refuse_code(overrides)
+    names = {home: name for name, home in _SCHEMAS.items()}
     merged = _writable(OmegaConf.structured(schema))
-    for key, value in leaves(compose_checked(config, overrides)):
-        if value == "???":
-            raise UserError(f"{key} is not given: write {key}=VALUE")
+    for key, value in leaves(compose_checked(names[f"{schema.__module__}:{schema.__name__}"], overrides)):
         _assign(merged, key, value, schema)
     result = OmegaConf.to_object(merged)
     assert isinstance(result, schema)
@@ -120,6 +169,7 @@ def compose_checked(config: str, overrides: Sequence[str]) -> DictConfig:
     UserError
         If an override cannot be read, names no key (the nearest is told), or no choice of its group.
     """
+    store_made(config)
     homes = config_dirs(config)
     parsed = [_parse(word) for word in expand_shorthands(config, overrides)]
     for item in parsed:
@@ -148,12 +198,10 @@ def expand_shorthands(config: str, overrides: Sequence[str]) -> Iterator[str]:
     """Write short words as what they mean, earlier keys as today's.
 
     ``selection=RULE`` is ``selection.rule``, ``model=DIR`` of `localize` a zoo of one model; for those of
-    `train` see :func:`autods.cli.from_movie.expand_train`.
+    `train` see `_expand_train`.
     """
     if config == "train":
-        from autods.cli.from_movie import expand_train
-
-        yield from expand_train(overrides)
+        yield from _expand_train(overrides)
         return
     for word in overrides:
         if word.startswith("selection="):
@@ -163,6 +211,29 @@ def expand_shorthands(config: str, overrides: Sequence[str]) -> Iterator[str]:
         elif config.startswith("localize") and word.startswith(tuple(_EARLIER)):
             key, equals, value = word.partition("=")
             yield f"{_EARLIER[key]}{equals}{value}" if key in _EARLIER else word
+        else:
+            yield word
+
+
+def _expand_train(overrides: Sequence[str]) -> Iterator[str]:
+    """Write ``movie=``, ``profile=`` and ``psf=FILE`` of a training as the choices that they mean.
+
+    Parameters
+    ----------
+    overrides
+        As typed. Choices that are made there stay.
+    """
+    named = {word.lstrip("+").partition("=")[0] for word in overrides}
+    if named & set(_MEASURED_ON):
+        if "experiment" not in named:
+            yield "experiment=from_movie"
+        else:
+            yield from (f"{group}=measured" for group in _MEASURED if group not in named)
+    for word in overrides:
+        key, _, value = word.partition("=")
+        if key == "psf" and value.endswith(_PSF_ENDINGS):
+            yield "light=file"
+            yield f"light.path={value}"
         else:
             yield word
 
@@ -195,8 +266,8 @@ def search_path(config: str) -> list[str]:
 
 def _choices(item: Override, homes: Sequence[Path]) -> list[str] | None:
     """Return the choices of the group that an override names; None when it names no group."""
-    if item.key_or_group == PSF_GROUP:
-        return sorted(PSF_MODELS)
+    if item.key_or_group in _MADE_GROUPS:
+        return sorted(_MADE_GROUPS[item.key_or_group])
     folders = [home.joinpath(*item.key_or_group.split("/")) for home in homes]
     if "." in item.key_or_group or not any(folder.is_dir() for folder in folders):
         return None

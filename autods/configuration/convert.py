@@ -11,7 +11,7 @@ import numpy as np
 from hydra.utils import instantiate
 from numpy.typing import NDArray
 
-from autods.cli.schema import (
+from autods.configuration.schema import (
     CameraConfig,
     FinishConfig,
     LocalizeConfig,
