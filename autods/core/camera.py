@@ -108,7 +108,7 @@ class Camera:
             )
         if isinstance(adu, torch.Tensor):
             shift = torch.as_tensor(offset, dtype=torch.float32, device=adu.device)
-            return (adu.to(torch.float32) - shift) * self.photons_per_adu
+            return (adu.to(torch.float32) - shift).mul_(self.photons_per_adu)
         return (np.asarray(adu, np.float32) - np.asarray(offset, np.float32)) * np.float32(
             self.photons_per_adu
         )

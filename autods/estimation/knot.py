@@ -86,9 +86,13 @@ def measure_knot(
         # Pixels at the floor throughout are background.
         dead &= ~(frames == validity.floor_adu).all(0)
     valid &= ~dead
-    ordered = np.sort(np.where(valid, frames - _trend(frames, valid), np.inf), axis=0)
-    count = valid.sum(0)
-    ordered[~np.isfinite(ordered)] = 0
+    ordered, count = frames - _trend(frames, valid), valid.sum(0)
+    if valid.all():
+        ordered.sort(axis=0)
+    else:
+        ordered[~valid] = np.inf
+        ordered.sort(axis=0)
+        ordered[~np.isfinite(ordered)] = 0
     floor_adu = validity.floor_adu
     clipped = None if floor_adu is None else (floor_adu, clipped_quantiles(frames, floor_adu)[1])
     measured = measured_variance(frames, valid, consecutive, validity.floor_adu)
@@ -161,7 +165,7 @@ def _trend(frames: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDArray[np.
     if len(frames) < backdrop.MIN_FRAMES:
         return np.zeros((len(frames), 1, 1), np.float32)
     step = max(1, math.isqrt(frames[0].size // 4096))
-    thin = np.where(valid, frames, np.nan)[:, ::step, ::step].reshape(len(frames), -1)
+    thin = np.where(valid[:, ::step, ::step], frames[:, ::step, ::step], np.nan).reshape(len(frames), -1)
     thin = thin[:, np.isfinite(thin).all(0)]
     if thin.shape[1] < 16:
         return np.zeros((len(frames), 1, 1), np.float32)

@@ -91,5 +91,7 @@ def dithered(difference: NDArray[np.float32]) -> tuple[NDArray[np.float32], floa
     part = difference[: max(1, len(difference) // 8)]
     if not np.array_equal(part, np.rint(part), equal_nan=True):
         return difference, 0.0
-    random = np.random.default_rng(0)
-    return np.asarray(difference + random.triangular(-1, 0, 1, difference.shape), np.float32), 1 / 6
+    random, smooth = np.random.default_rng(0), np.array(difference, np.float32)
+    smooth += random.random(difference.shape, np.float32)
+    smooth -= random.random(difference.shape, np.float32)
+    return smooth, 1 / 6

@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 import logging
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from autods.core import OpticalSystem, UserError
@@ -25,8 +27,10 @@ from autods.io.base import Movie
 
 logger = logging.getLogger(__name__)
 
-#: Frames read at once.
-_CHUNK = 8
+#: Frames read at once, and such chunks measured at once.
+_CHUNK, _AT_ONCE = 8, 4
+#: Pixels looked at in all, about, and frames at least: a patch of 10 um holds as many as it needs either way.
+_MEASURED_PX, _MIN_FRAMES = 16_000_000, 40
 #: Frames, and side of the central region, from which PSF width and camera are measured.
 _WIDTH_FRAMES = 40
 _WIDTH_SIDE_PX = 384
@@ -192,7 +196,7 @@ def profile_movie(
     tiles
         Cores (y0, x0, y1, x1) of the tiles, pixels; none means one tile for the whole field.
     max_frames
-        Frames to look at, as pairs of consecutive frames spread evenly over the movie.
+        Frames to look at, as pairs of consecutive frames spread evenly over the movie; fewer of large fields.
     measured
         From `measure_scene`, of this movie or of the longer one that it is a part of; None measures this one.
     first_frame
@@ -206,7 +210,8 @@ def profile_movie(
     n_frames, height, width = movie.shape
     measured = measured or measure_scene(movie, optics)
     scene, sigma_px = measured.scene.sketch(), measured.psf_sigma_px
-    runs = sampled_runs(n_frames, max_frames)
+    enough = max(_MEASURED_PX // (height * width), _MIN_FRAMES)
+    runs = sampled_runs(n_frames, min(max_frames, enough))
     boxes = list(tiles) or [(0, 0, height, width)]
     white = WhiteMovie(scene, first_frame, first_frame + n_frames)
     statistics = _statistics(white, runs, boxes, sigma_px)
@@ -259,11 +264,15 @@ def _statistics(
     movie: Movie, runs: list[tuple[int, int]], boxes: Iterable[Box], psf_sigma_px: float
 ) -> dict[Box, FrameStatistics]:
     """Return the statistics of regions over the sampled frames, which are read once."""
-    chunks: dict[Box, list[FrameStatistics]] = {box: [] for box in boxes}
-    for frames in _read_runs(movie, runs):
-        for (y0, x0, y1, x1), collected in chunks.items():
-            collected.append(frame_statistics(frames[:, y0:y1, x0:x1], psf_sigma_px))
-    return {box: FrameStatistics.concatenate(collected) for box, collected in chunks.items()}
+    boxes = list(boxes)
+
+    def measure(part: list[tuple[int, int]]) -> list[FrameStatistics]:
+        frames = np.concatenate([movie.read(start, stop) for start, stop in part])
+        return [frame_statistics(frames[:, y0:y1, x0:x1], psf_sigma_px) for y0, x0, y1, x1 in boxes]
+
+    with ThreadPoolExecutor(min(torch.get_num_threads(), _AT_ONCE)) as pool:
+        chunks = list(pool.map(measure, _chunks(runs)))
+    return {box: FrameStatistics.concatenate(list(parts)) for box, *parts in zip(boxes, *chunks, strict=True)}
 
 
 def sampled_runs(n_frames: int, max_frames: int) -> list[tuple[int, int]]:
@@ -314,17 +323,15 @@ def average_profile(tiles: Sequence[TileProfile]) -> PatchProfile:
     )
 
 
-def _read_runs(movie: Movie, runs: list[tuple[int, int]]) -> Iterator[NDArray[Any]]:
-    """Read the runs in chunks of a few frames."""
-    waiting: list[NDArray[Any]] = []
+def _chunks(runs: list[tuple[int, int]]) -> list[list[tuple[int, int]]]:
+    """Cut and join runs into lists of them that hold `_CHUNK` frames, about."""
+    chunks: list[list[tuple[int, int]]] = [[]]
     for start, stop in runs:
         for first in range(start, stop, _CHUNK):
-            waiting.append(movie.read(first, min(first + _CHUNK, stop)))
-            if sum(map(len, waiting)) >= _CHUNK:
-                yield np.concatenate(waiting)
-                waiting = []
-    if waiting:
-        yield np.concatenate(waiting)
+            if sum(b - a for a, b in chunks[-1]) >= _CHUNK:
+                chunks.append([])
+            chunks[-1].append((first, min(first + _CHUNK, stop)))
+    return chunks
 
 
 def _central_pairs(movie: Movie) -> tuple[list[int], tuple[slice, slice]]:

@@ -8,6 +8,7 @@ background, vignetting, a fixed pattern or noisy pixels are neither taken for em
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 import threading
@@ -196,7 +197,7 @@ class Scene:
             variance[index] = one.variance if a == b else (1 - w) * one.variance + w * two.variance
             dead[index] = one.dead | two.dead
         self._follow_level(background, variance, time)
-        noise = np.sqrt(variance)
+        noise = np.sqrt(variance, out=variance)
         valid = self.validity.of_frames(values, background, noise) & ~dead
         return Backdrop(background, noise, valid)
 
@@ -248,17 +249,18 @@ class Scene:
         height, width = self.movie.shape[1:]
         reach = math.ceil(3 * 10 * self.psf_sigma_px)
         rows = max(_SORTED_VALUES // (len(sampled) * width), 4 * window_px(self.psf_sigma_px))
-        if rows >= height:
+        limits = np.linspace(0, height, max(round(height / rows), 1) + 1).round().astype(int).tolist()
+        if len(limits) == 2:
             return self._measure_rows(sampled, 0, height)
 
-        def measure(top: int) -> Knot:
-            first, last = max(top - reach, 0), min(top + rows + reach, height)
+        def measure(top: int, bottom: int) -> Knot:
+            first, last = max(top - reach, 0), min(bottom + reach, height)
             knot = self._measure_rows(sampled, first, last)
-            own = slice(top - first, min(top + rows, height) - first)
+            own = slice(top - first, bottom - first)
             return Knot(knot.background[own], knot.variance[own], knot.dead[own])
 
         with ThreadPoolExecutor(_MEASURED_AT_ONCE) as pool:
-            parts = list(pool.map(measure, range(0, height, rows)))
+            parts = list(pool.map(measure, limits[:-1], limits[1:]))
         return Knot(
             *(
                 np.concatenate([getattr(part, field.name) for part in parts])
@@ -298,6 +300,8 @@ class WhiteMovie(BaseMovie):
         shape = (stop - start, *movie.shape[1:])
         super().__init__(movie.path, shape, np.dtype(np.float32), movie.metadata)
         self.scene, self.first_frame = scene, start
+        # The movie beneath reads one after the other; what is made of its frames may be made side by side.
+        self._reading = contextlib.nullcontext()
 
     def _read(self, start: int, stop: int) -> NDArray[np.float32]:
         first, last = start + self.first_frame, stop + self.first_frame

@@ -21,6 +21,8 @@ _MIN_SATURATED = 10
 _MIN_CLIPPED = 0.02
 #: A value this many noise standard deviations below the background is no measurement of light.
 _MAX_BELOW = 8.0
+#: Pixels that tell the typical noise, about.
+_MEDIAN_PX = 100_000
 #: Noise, ADU, from which a patch of 3 x 3 equal values cannot be chance.
 _MIN_NOISE_ADU = 1.2
 
@@ -116,8 +118,14 @@ class Validity:
         self, frames: NDArray[Any], background: NDArray[np.float32], noise: NDArray[np.float32]
     ) -> NDArray[np.bool_]:
         """Tell (T, Y, X) which values measure light, given background and noise (broadcast), ADU."""
-        typical = float(np.median(noise)) if noise.size else 0.0
-        return self.of_values(frames, typical) & ~(frames < background - _MAX_BELOW * noise)
+        # Of a long row of numbers every so many tell the middle as well.
+        some = noise.ravel()[:: max(1, noise.size // _MEDIAN_PX)]
+        typical = float(np.median(some)) if noise.size else 0.0
+        valid = self.of_values(frames, typical)
+        lowest = np.broadcast_arrays(background, noise, frames)[:2]
+        for good, frame, level, spread in zip(valid, frames, *lowest, strict=True):
+            good &= frame >= level - _MAX_BELOW * spread
+        return valid
 
 
 def _saturation(dtype: np.dtype[Any], highest: float, count: int) -> float | None:

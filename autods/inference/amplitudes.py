@@ -24,8 +24,8 @@ from autods.optics.gaussian import pixel_integrals
 
 #: Distance of the background's nodes in units of the PSF's standard deviation, and at least, px.
 NODE_SIGMAS, MIN_NODE_PX = 10.0, 10.0
-#: Pixels fitted in one go: bounds the memory to some 100 MB.
-_BLOCK_PX = 4_000_000
+#: Pixels fitted in one go: some frames, which stay in the cache.
+_BLOCK_PX = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -162,27 +162,34 @@ def _fit_block(observation: Observation, spots: _Spots, node_px: float) -> NDArr
     axes = (tents(light.shape[1], node_px, light), tents(light.shape[2], node_px, light))
     centre = spots.pixel[:, psf.shape[1] // 2, psf.shape[2] // 2]
     active = torch.ones_like(spots.x_px)
-    variance = observation.variance
-    for _ in range(2):  # first with the noise of the background alone, then with that of the fitted light
+    own, shot = observation.variance, observation.shot
+    variance = own
+    for last in (False, True):  # first with the noise of the background alone, then with the fitted light's
         photons, nodes = solve(
             light, psf * active[:, None, None], spots.pixel, spots.corner, spots.frame, axes, valid / variance
         )
         active = (photons > 0).float()
         photons = photons * active
         remainder = axes[0] @ nodes @ axes[1].T
-        beneath = _variance(observation, remainder)
         emitted = scatter(torch.zeros_like(light), psf * photons[:, None, None], spots.pixel)
-        variance = _variance(observation, remainder + emitted)
-    background = (observation.background + remainder).flatten()[centre].clamp_min(0)
-    background_std = beneath.flatten()[centre].sqrt()
-    bounds = _bounds(spots, psf, photons, variance, emitted)
+        if not last:
+            variance = _variance(own, remainder + emitted, shot)
+
+    def at(values: Tensor, pixel: Tensor) -> Tensor:
+        return values.flatten()[pixel]
+
+    background = (at(observation.background, centre) + at(remainder, centre)).clamp_min(0)
+    background_std = _variance(at(own, centre), at(remainder, centre), shot).sqrt()
+    light_here = at(emitted, spots.pixel)
+    variance_here = _variance(at(own, spots.pixel), at(remainder, spots.pixel) + light_here, shot)
+    bounds = _bounds(spots, psf, photons, variance_here, light_here)
     result = torch.stack([photons, background, background_std, *bounds]).double().cpu().numpy()
     return np.asarray(result, np.float64)
 
 
-def _variance(observation: Observation, light: Tensor) -> Tensor:
-    """Variance (T, Y, X) with more light than the background's; a little less light can be an error of it."""
-    return torch.maximum(observation.variance + observation.shot * light, 0.5 * observation.variance)
+def _variance(own: Tensor, light: Tensor, shot: float) -> Tensor:
+    """Variance with more light than the background's; a little less light can be an error of it."""
+    return torch.maximum(torch.add(own, light, alpha=shot), 0.5 * own)
 
 
 def _bounds(
@@ -193,11 +200,12 @@ def _bounds(
     Fisher information ``sum_px d_i d_j / variance`` of x, y, photons and a constant background in the
     emitter's window, with the light of the neighbours as noise (Smith et al., Nature Methods 7, 373 (2010)).
     No PSF is known exactly: a share of the neighbours' light counts as an error too, so that what is left of
-    a very bright emitter beside it is not taken for another.
+    a very bright emitter beside it is not taken for another. ``variance`` and ``emitted`` (N, W, W) are those
+    of the windows.
     """
     own = psf * photons[:, None, None]
-    others = (emitted.flatten()[spots.pixel] - own) * MODEL_ERROR
-    information = spots.inside / (variance.flatten()[spots.pixel] + others**2)
+    others = (emitted - own) * MODEL_ERROR
+    information = spots.inside / (variance + others**2)
     flux = photons[:, None, None]
     slope_x = spots.down[:, :, None] * spots.across_slope[:, None, :] * flux
     slope_y = spots.down_slope[:, :, None] * spots.across[:, None, :] * flux

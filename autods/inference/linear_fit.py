@@ -34,8 +34,9 @@ def tents(length: int, node_px: float, like: Tensor) -> Tensor:
 
 
 def scatter(image: Tensor, windows: Tensor, pixel: Tensor) -> Tensor:
-    """Add windows (N, W, W) to a block (T, Y, X)."""
-    return image.flatten().index_add(0, pixel.flatten(), windows.flatten()).view_as(image)
+    """Add windows (N, W, W) to a block (T, Y, X), which is changed and returned."""
+    image.view(-1).index_add_(0, pixel.flatten(), windows.flatten())
+    return image
 
 
 def solve(

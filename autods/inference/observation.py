@@ -16,6 +16,8 @@ from autods.estimation.scene import Backdrop
 
 #: The noise under emitters is at least this share of that without them, where the fitted light is negative.
 _LEAST_VARIANCE = 0.25
+#: Pixels that tell the middle of a block's values, about.
+_MEDIAN_PX = 200_000
 #: Distance from pixels that are not valid, px.
 _CLEAR_PX = 0.5
 
@@ -76,12 +78,16 @@ class Observation:
 
         valid = torch.from_numpy(backdrop.valid).to(device)
         background = photons(backdrop.background)
-        light = photons(np.nan_to_num(np.asarray(frames, np.float32))) - background
+        values = np.asarray(frames, np.float32)
+        light = photons(values if frames.dtype.kind in "ui" else np.nan_to_num(values)).sub_(background)
         variance = (torch.from_numpy(backdrop.noise).to(device) * camera.photons_per_adu) ** 2
         shot = camera.excess_noise_factor / camera.qe
         if not gain_known:
-            shot = max(float(variance.median() / background.median().clamp_min(1e-3)), 1e-3)
-        return cls(light.masked_fill(~valid, 0), background, variance, valid, shot)
+            # Of a long row of numbers every so many tell the middle as well.
+            step = max(1, variance.numel() // _MEDIAN_PX)
+            middle = [values.flatten()[::step].median() for values in (variance, background)]
+            shot = max(float(middle[0] / middle[1].clamp_min(1e-3)), 1e-3)
+        return cls(light.masked_fill_(~valid, 0), background, variance, valid, shot)
 
     @classmethod
     def over_level(

@@ -10,12 +10,14 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
+from autods.estimation.spots import blur
 from autods.inference.significance import required_significance
 
 #: Distance from a window's middle, along each axis, up to which pixels count as covered by it.
 COVERED_PX = 3
+#: Pixels of a whole patch that cost as much as one window, measured with and without half precision.
+WINDOW_COST_PX = 350
 #: Height from which noise is looked at in the first place.
 LEAST_HEIGHT = 3.0
 #: A place must be as significant as a localization, less this: the fit may find it a little higher.
@@ -61,10 +63,11 @@ def correlate_psf(white: NDArray[np.float32], psf_sigma_px: float) -> NDArray[np
     `autods.estimation.spots.matched_filter` subtracts the surround, too; here the background is removed, and
     what is dim beside a bright emitter must not vanish.
     """
-    blurred = ndimage.gaussian_filter(white, (0, psf_sigma_px, psf_sigma_px), truncate=3.0)
+    response = blur(white, psf_sigma_px)
     reach = int(3 * psf_sigma_px + 0.5)
     line = np.exp(-0.5 * (np.arange(-reach, reach + 1) / psf_sigma_px) ** 2)
-    return np.asarray(blurred * np.float32(line.sum() ** 2 / (line**2).sum()), np.float32)
+    response *= np.float32(line.sum() ** 2 / (line**2).sum())
+    return response
 
 
 def find_places(response: NDArray[np.float32], least: float = LEAST_HEIGHT) -> Places:

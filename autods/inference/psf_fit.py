@@ -236,7 +236,7 @@ class _Fit:
             model = self._model(psf)
 
     def _model(self, psf: Tensor) -> Tensor:
-        return scatter(self.smooth, psf * self.photons[:, None, None], self.windows.pixel)
+        return scatter(self.smooth.clone(), psf * self.photons[:, None, None], self.windows.pixel)
 
     def _misfit(self) -> Tensor:
         """Return (n,) chi squared of each window."""

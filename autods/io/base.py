@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, fields
 from pathlib import Path
 from types import TracebackType
@@ -228,7 +229,7 @@ class BaseMovie(ABC):
         self.metadata = metadata
         self.contents = contents or Contents()
         # A reader seeks in its file: threads that compute blocks of frames read one after the other.
-        self._reading = threading.RLock()
+        self._reading: AbstractContextManager[object] = threading.RLock()
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave the lock behind: another process has its own."""

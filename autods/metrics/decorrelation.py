@@ -107,14 +107,26 @@ def _filtered_peaks(amplitude: Floats, pixels: Floats, radius: Floats, widths: F
 
 def _radial_spectrum(image: Floats) -> tuple[Floats, Floats]:
     """Return sums over fine radial bins of |I| and |I|^2 (2, bins), and the number of pixels in each."""
-    windowed = (image - image.mean()) * np.outer(*(_edge_window(side) for side in image.shape))
-    spectrum = np.abs(fft.fft2(windowed.astype(np.float32)))
-    radius = 2 * np.hypot(*np.meshgrid(*(fft.fftfreq(side) for side in image.shape), indexing="ij"))
+    height, width = image.shape
+    windowed = (image - image.mean()).astype(np.float32)
+    windowed *= np.outer(_edge_window(height), _edge_window(width)).astype(np.float32)
+    spectrum = np.abs(fft.rfft2(windowed))
+    radius = 2 * np.hypot(fft.fftfreq(height)[:, None], fft.rfftfreq(width))
     inside = (radius < 1) & (radius > 0)
-    place = (radius[inside] * _N_BINS).astype(np.int64)
+    place = (radius[inside] * _N_BINS).astype(np.intp)
+    weight = np.broadcast_to(half_plane_weights(width), radius.shape)[inside]
     values = spectrum[inside].astype(np.float64)
-    sums = [np.bincount(place, weights=values**power, minlength=_N_BINS) for power in (1, 2)]
-    return np.stack(sums), np.bincount(place, minlength=_N_BINS).astype(np.float64)
+    sums = [np.bincount(place, weights=weight * values**power, minlength=_N_BINS) for power in (0, 1, 2)]
+    return np.stack(sums[1:]), sums[0]
+
+
+def half_plane_weights(width: int) -> Floats:
+    """Return how often each column of a real image's transform (width // 2 + 1,) stands in the full one."""
+    weight = np.full(width // 2 + 1, 2.0)
+    weight[0] = 1.0
+    if width % 2 == 0:
+        weight[-1] = 1.0
+    return weight
 
 
 def _edge_window(side: int) -> Floats:

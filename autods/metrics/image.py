@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
-from torchmetrics.functional.image import multiscale_structural_similarity_index_measure
 
 from autods.core import LocalizationTable
 
@@ -150,6 +149,9 @@ def ms_ssim_scales(side_px: int) -> int:
 
 def _ms_ssim(reference: Image, image: Image, scales: int) -> float:
     """MS-SSIM with the given number of scales."""
+    # Takes a second to import, and few programs compare images.
+    from torchmetrics.functional.image import multiscale_structural_similarity_index_measure
+
     betas = np.array(_MS_SSIM_BETAS[:scales]) / sum(_MS_SSIM_BETAS[:scales]) * sum(_MS_SSIM_BETAS)
     similarity = multiscale_structural_similarity_index_measure(
         torch.as_tensor(image, dtype=torch.float32)[None, None],

@@ -8,12 +8,12 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
-from scipy.signal.windows import tukey
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from autods.core import LocalizationTable
+from autods.metrics.decorrelation import half_plane_weights
 from autods.metrics.image import density_image
 
 Floats = NDArray[np.float64]
@@ -182,16 +182,14 @@ def ring_correlation(
 def _ring_sums(first: NDArray[np.floating], second: NDArray[np.floating]) -> tuple[Floats, ...]:
     """Sum cross power, both powers and pixels over rings one frequency step of the longer side wide."""
     height, width = first.shape
-    window = np.outer(tukey(height, 0.25), tukey(width, 0.25)).astype(np.float32)
-    spectra = [fft.rfft2((image - image.mean()).astype(np.float32) * window) for image in (first, second)]
+    window = np.outer(_tukey(height, 0.25), _tukey(width, 0.25)).astype(np.float32)
+    spectra = [
+        fft.rfft2((image.astype(np.float32) - float(image.mean())) * window) for image in (first, second)
+    ]
     longest = max(first.shape)
     radius = np.hypot(fft.fftfreq(height)[:, None], fft.rfftfreq(width)[None]) * longest
-    ring = np.rint(radius).astype(np.int32).ravel()
-    # The half plane of a real transform holds the columns between the first and the Nyquist one once only.
-    weight = np.full((1, width // 2 + 1), 2.0)
-    weight[0, 0] = 1.0
-    if width % 2 == 0:
-        weight[0, -1] = 1.0
+    ring = np.rint(radius).astype(np.intp).ravel()
+    weight = half_plane_weights(width)
     terms = (
         (spectra[0] * spectra[1].conj()).real,
         np.abs(spectra[0]) ** 2,
@@ -203,6 +201,12 @@ def _ring_sums(first: NDArray[np.floating], second: NDArray[np.floating]) -> tup
         np.bincount(ring, weights=(term * weight).ravel(), minlength=n_rings)[:n_rings].astype(np.float64)
         for term in terms
     )
+
+
+def _tukey(side: int, share: float) -> Floats:
+    """Return the Tukey window (side,) that rises and falls over a share of it; SciPy's takes a second to import."""
+    from_edge = np.minimum(np.arange(side), np.arange(side)[::-1]) / max(side - 1, 1)
+    return 0.5 * (1 - np.cos(np.pi * np.minimum(2 * from_edge / share, 1)))
 
 
 def _smooth(correlation: Floats, n_pixels: Floats) -> Floats:

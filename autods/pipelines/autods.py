@@ -163,6 +163,8 @@ class Run:
         record, part = self.record, self.part
         if self.digest is not None:
             record.add_input(self.whole.path, self.digest)
+        if write:
+            outputs.load_libraries()
         plan, instrument, localizer = self.prepare()
         blocks = self._localize_blocks(localizer)
         if self.group is not None and not self.group.is_first:

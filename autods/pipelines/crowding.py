@@ -12,12 +12,14 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from autods.core.grid import px_to_nm
 from autods.estimation.patch import PatchProfile
 from autods.estimation.scene import WhiteMovie
 from autods.inference import Localizer, Rescaling, Tile
+from autods.inference.places import WINDOW_COST_PX, Places, correlate_psf, cover, find_places
 
 #: Frames that are looked at.
 N_FRAMES = 5
@@ -57,31 +59,46 @@ def with_crowding(
     chosen = np.unique(np.linspace(0, n_frames - 1, min(N_FRAMES, n_frames)).round().astype(int)).tolist()
     frames = np.concatenate([movie.read(t, t + 1) for t in chosen])
     radius_px = RADIUS_SIGMAS * psf_sigma_px
+    sees_windows = generalist.sees_windows(rescaling, (movie.shape[1], movie.shape[2]))
+    places = find_places(correlate_psf(frames, psf_sigma_px)) if sees_windows else None
     changed = []
     for tile, profile in zip(tiles, profiles, strict=True):
         if not profile.density_per_um2 > 0:
             changed.append(profile)
             continue
-        met_per_px = _met_density(frames, tile, generalist, rescaling, psf_sigma_px, radius_px)
+        found = _found(frames, tile, generalist, rescaling, psf_sigma_px, places)
+        met_per_px = _met_density(found, tile, radius_px)
         met_per_um2 = met_per_px / (float(px_to_nm(1.0, pixel_size_nm)) * 1e-3) ** 2
         changed.append(dataclasses.replace(profile, crowding=met_per_um2 / profile.density_per_um2))
     return changed
 
 
-def _met_density(
-    frames: np.ndarray,
+def _found(
+    frames: NDArray[np.float32],
     tile: Tile,
     localizer: Localizer,
     rescaling: Rescaling,
     psf_sigma_px: float,
-    radius_px: float,
-) -> float:
-    """Return neighbours of an emitter in the patch's core per px^2, 0 without emitters."""
+    places: Places | None,
+) -> NDArray[np.float64]:
+    """Return (3, N) x and y, px of the field, and frame of the emitters in a patch."""
     y0, x0, y1, x1 = tile.window
-    found = localizer.localize(
-        torch.from_numpy(frames[:, y0:y1, x0:x1]), rescaling, psf_sigma_px=psf_sigma_px
-    )
-    x, y, frame = found.x_px.numpy() + x0, found.y_px.numpy() + y0, found.frame.numpy()
+    window = torch.from_numpy(frames[:, y0:y1, x0:x1])
+    near = None if places is None else cover(places.within(tile.window, 0), frames.shape)
+    if near is not None and len(near) * WINDOW_COST_PX < window.numel():
+        measured = [values.expand(len(near), -1) for values in localizer.measure(window)]
+        found = localizer.localize_at(
+            torch.from_numpy(frames), near, psf_sigma_px, (measured[0], measured[1])
+        )
+        x0, y0 = 0, 0
+    else:
+        found = localizer.localize(window, rescaling, psf_sigma_px=psf_sigma_px)
+    return np.stack([found.x_px.numpy() + x0, found.y_px.numpy() + y0, found.frame.numpy()])
+
+
+def _met_density(found: NDArray[np.float64], tile: Tile, radius_px: float) -> float:
+    """Return neighbours of an emitter in the patch's core per px^2, 0 without emitters."""
+    x, y, frame = found
     top, left, bottom, right = tile.core
     inside = (x >= left) & (x < right) & (y >= top) & (y < bottom)
     if not inside.any():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,8 +83,19 @@ class Finished:
     frames: range
 
     def quality(self) -> list[QualityRow]:
-        """Measure how good the result is."""
-        return assess(self.raw, self.linked, self.drift, self.frames)
+        """Tell how good the result is; waits for `_measuring`."""
+        return self._measuring.result()
+
+    def begin_quality(self) -> None:
+        """Begin to measure how good the result is, beside what else there is to do."""
+        self._measuring  # noqa: B018 it begins with the first look
+
+    @functools.cached_property
+    def _measuring(self) -> Future[list[QualityRow]]:
+        pool = ThreadPoolExecutor(1)
+        future = pool.submit(assess, self.raw, self.linked, self.drift, self.frames)
+        pool.shutdown(wait=False)
+        return future
 
 
 def finish(
@@ -237,6 +249,7 @@ def write_finished(
     UserError
         If a file cannot be written.
     """
+    finished.begin_quality()
     linked, drift = finished.linked, finished.drift
     write_drift(folder / "drift.csv", drift.curve_nm, drift.first_frame)
     n, last = linked.n_localizations, linked.last_frame

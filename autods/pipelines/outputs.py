@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import json
 import math
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +38,8 @@ OUTPUT_FILES = (
     "report.html",
     *FINISH_FILES,
 )
+#: Libraries that only writing needs.
+_LIBRARIES = ("matplotlib.figure", "matplotlib.backends.backend_agg", "pyarrow.parquet", "PIL.Image")
 #: Pixels of a reconstruction at most; larger fields get larger pixels.
 MAX_RENDER_PX = 64_000_000
 #: Spots are drawn at least this wide, in pixels of the reconstruction.
@@ -68,6 +72,13 @@ class Region:
     origin_px: tuple[int, int]
     pixel_size_nm: float
     first_frame: int = 0
+
+
+def load_libraries() -> None:
+    """Begin to import what writing needs, some two seconds' worth, beside what a run does before."""
+    threading.Thread(
+        target=lambda: [importlib.import_module(name) for name in _LIBRARIES], daemon=True
+    ).start()
 
 
 def write_tables(finished: Finished, region: Region, folder: Path) -> None:

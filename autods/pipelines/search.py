@@ -14,15 +14,21 @@ from autods.estimation.patch import summarize
 from autods.estimation.spots import matched_filter
 from autods.estimation.statistics import FrameStatistics, frame_statistics
 from autods.inference import Found, Localizer
-from autods.inference.places import LEAST_HEIGHT, Places, correlate_psf, cover, find_places, promising
+from autods.inference.places import (
+    LEAST_HEIGHT,
+    WINDOW_COST_PX,
+    Places,
+    correlate_psf,
+    cover,
+    find_places,
+    promising,
+)
 from autods.pipelines.plan import MIN_SIDE_PX, PatchPlan, Plan
 from autods.pipelines.settings import Scope
 from autods.representation import Detections
 
 #: Frames of a patch of lower SNR are never skipped: single emitters do not stand out of the noise there.
 SKIP_MIN_SNR = 3.5
-#: Pixels of a whole patch that cost as much as one window, measured with and without half precision.
-_WINDOW_COST_PX = 350
 #: A patch also looks at places so far outside of its core: a bright emitter there may hide one within, px.
 _REACH_PX = 4
 
@@ -153,7 +159,7 @@ class Search:
             localizer = self._localizers[name]
             y0, x0, y1, x1 = patch.tile.window
             n_here = len(places.within(patch.tile.core, 0))
-            is_sparse = n_here * _WINDOW_COST_PX < shape[0] * (y1 - y0) * (x1 - x0)
+            is_sparse = n_here * WINDOW_COST_PX < shape[0] * (y1 - y0) * (x1 - x0)
             able = localizer.sees_windows(self._plan.rescalings[name], (shape[1], shape[2]))
             # Emitters that do not stand out of the noise alone are looked for everywhere.
             if able and is_sparse and not patch.profile.snr < SKIP_MIN_SNR:
