@@ -116,8 +116,11 @@ def _radial_spectrum(image: Floats) -> tuple[Floats, Floats]:
     place = (radius[inside] * _N_BINS).astype(np.intp)
     weight = np.broadcast_to(half_plane_weights(width), radius.shape)[inside]
     values = spectrum[inside].astype(np.float64)
-    sums = [np.bincount(place, weights=weight * values**power, minlength=_N_BINS) for power in (0, 1, 2)]
-    return np.stack(sums[1:]), sums[0]
+    pixels, *sums = (
+        np.bincount(place, weights=weight * values**power, minlength=_N_BINS).astype(np.float64)
+        for power in (0, 1, 2)
+    )
+    return np.stack(sums), pixels
 
 
 def half_plane_weights(width: int) -> Floats:

@@ -204,7 +204,7 @@ def _ring_sums(first: NDArray[np.floating], second: NDArray[np.floating]) -> tup
 
 
 def _tukey(side: int, share: float) -> Floats:
-    """Return the Tukey window (side,) that rises and falls over a share of it; SciPy's takes a second to import."""
+    """Return a window (side,) that rises and falls over a share of it; SciPy's takes a second to import."""
     from_edge = np.minimum(np.arange(side), np.arange(side)[::-1]) / max(side - 1, 1)
     return 0.5 * (1 - np.cos(np.pi * np.minimum(2 * from_edge / share, 1)))
 

@@ -8,7 +8,6 @@ background.
 
 from __future__ import annotations
 
-import itertools
 import math
 from dataclasses import dataclass, replace
 
@@ -19,6 +18,7 @@ from torch import Tensor
 from autods.core import EmitterBatch, UserError
 from autods.core.grid import nm_to_px
 from autods.representation.base import Detections
+from autods.representation.leaders import leaders, leaders_of_pixels
 
 #: Output channels in 2D: detection logit, offsets x and y, their raw standard deviations.
 CHANNELS = 5
@@ -36,8 +36,6 @@ _MIN_STD_LOG = 0.01
 _TYPICAL_PHOTONS, _TYPICAL_BACKGROUND = 1000.0, 30.0
 _RARE_LOGIT = -4.0
 _FLOOR = 1e-9
-#: Pixels of images whose map stays in the cache.
-_CACHED_PX = 131_072
 #: Power of 1 / (sigma_x sigma_y) by which predictions of one emitter are weighed. 0 is the plain mixture:
 #: its pull (error over predicted error) is 0.3 to 0.6 for resolved emitters; with 1.5 it is 0.85 to 1.1.
 _SHARPNESS = 1.5
@@ -189,7 +187,7 @@ class MixtureRepresentation:
         rows = torch.arange(height, device=output.device).view(1, -1, 1)
         columns = torch.arange(width, device=output.device).view(1, 1, -1)
         told = _Told.read(output, rows, columns, self._axis, self._light)
-        leader = self._leaders(told.probability, told.places(self._axis))
+        leader = leaders(told.probability, told.places(self._axis), self.merge_px, self.merge_z_nm)
         image = torch.arange(len(output), device=output.device).repeat_interleave(height * width)
         return self._gathered(told, leader, image, threshold)
 
@@ -215,23 +213,10 @@ class MixtureRepresentation:
         row, column = row - image * height, pixel % width
         told = _Told.read(output[None], row[None], column[None], self._axis, self._light)
         means = [mean[0] for mean in told.places(self._axis)]
-        # Some images at a time: the map of their pixels then stays in the cache.
-        step = max(1, _CACHED_PX // (height * width))
-        starts = torch.arange(0, max(shape[0], 1) + step, step, device=image.device)
-        cuts = torch.searchsorted(image, starts).tolist()
-        leaders = [
-            a
-            + self._leaders_of(
-                told.probability[0, a:b],
-                [mean[a:b] for mean in means],
-                image[a:b] - number * step,
-                row[a:b],
-                column[a:b],
-                (step, height, width),
-            )
-            for number, (a, b) in enumerate(itertools.pairwise(cuts))
-        ]
-        return self._gathered(told, torch.cat(leaders), image, threshold)
+        leader = leaders_of_pixels(
+            told.probability[0], means, (image, row, column), shape, self.merge_px, self.merge_z_nm
+        )
+        return self._gathered(told, leader, image, threshold)
 
     def _gathered(self, told: _Told, leader: Tensor, image: Tensor, threshold: float) -> Detections:
         """Join what pixels tell with what their leaders do."""
@@ -263,66 +248,6 @@ class MixtureRepresentation:
                 detections, photons=photons, uncertainty_photons=photons * std_log, background=background
             )
         return detections
-
-    def _leaders_of(
-        self,
-        probability: Tensor,
-        means: list[Tensor],
-        image: Tensor,
-        row: Tensor,
-        column: Tensor,
-        shape: tuple[int, int, int],
-    ) -> Tensor:
-        """Do as `_leaders` for single pixels (M,), given the number of each pixel's image, row and column."""
-        n_images, height, width = (n + 2 for n in shape)
-        index = torch.arange(len(probability), device=probability.device)
-        number = index.new_full((n_images * height * width,), -1)
-        place = (image * height + row + 1) * width + column + 1
-        number[place] = index
-        best, leader = probability.clone(), index.clone()
-        for dy in (-1, 0, 1):
-            for dx in (-1, 0, 1):
-                if dy == dx == 0:
-                    continue
-                there = number[place + dy * width + dx]
-                exists, b = there >= 0, there.clamp_min(0)
-                near = (means[0] - means[0][b]) ** 2 + (means[1] - means[1][b]) ** 2 < self.merge_px**2
-                if len(means) == 3:
-                    near &= (means[2] - means[2][b]).abs() < self.merge_z_nm
-                # Of equals, the first in memory leads.
-                tie = (probability[b] == best) & (b < leader)
-                follows = exists & near & ((probability[b] > best) | tie)
-                best = torch.where(follows, probability[b], best)
-                leader = torch.where(follows, b, leader)
-        for _ in range(3):
-            leader = leader[leader]
-        return leader
-
-    def _leaders(self, probability: Tensor, means: list[Tensor]) -> Tensor:
-        """Return (B * Y * X,) the flat index of the pixel that each pixel follows; itself if a detection."""
-        x, y = means[:2]
-        shape = probability.shape
-        index = torch.arange(probability.numel(), device=probability.device).view(shape)
-        best, leader = probability.clone(), index.clone()
-        for dy in (-1, 0, 1):
-            for dx in (-1, 0, 1):
-                if dy == dx == 0:
-                    continue
-                here, there = _overlap(shape[1], dy), _overlap(shape[1], -dy)
-                left, right = _overlap(shape[2], dx), _overlap(shape[2], -dx)
-                a, b = (slice(None), here, left), (slice(None), there, right)
-                near = (x[a] - x[b]) ** 2 + (y[a] - y[b]) ** 2 < self.merge_px**2
-                if len(means) == 3:
-                    near &= (means[2][a] - means[2][b]).abs() < self.merge_z_nm
-                # Of equals, the first in memory leads.
-                tie = (probability[b] == best[a]) & (index[b] < leader[a])
-                follows = near & ((probability[b] > best[a]) | tie)
-                best[a] = torch.where(follows, probability[b], best[a])
-                leader[a] = torch.where(follows, index[b], leader[a])
-        leader = leader.flatten()
-        for _ in range(3):
-            leader = leader[leader]
-        return leader
 
 
 @dataclass(frozen=True)
@@ -399,11 +324,6 @@ class _Light:
 
 def _log_normal(value: Tensor, mean: Tensor, std: Tensor) -> Tensor:
     return -0.5 * ((value - mean) / std) ** 2 - std.log() - 0.5 * math.log(2 * math.pi)
-
-
-def _overlap(n: int, shift: int) -> slice:
-    """Return the part of an axis of n entries that has a neighbour ``shift`` entries on."""
-    return slice(max(0, -shift), n - max(0, shift))
 
 
 def _probability(output: Tensor) -> Tensor:

@@ -1,0 +1,119 @@
+"""Which pixels tell of the same emitter: each follows the most probable of its neighbours that agrees."""
+
+from __future__ import annotations
+
+import itertools
+
+import torch
+from torch import Tensor
+
+#: Pixels of images whose map stays in the cache.
+_CACHED_PX = 131_072
+
+
+def leaders(probability: Tensor, means: list[Tensor], merge_px: float, merge_z_nm: float) -> Tensor:
+    """Return (B * Y * X,) the flat index of the pixel that each pixel follows; itself if a detection.
+
+    Parameters
+    ----------
+    probability
+        (B, Y, X) of an emitter.
+    means
+        (B, Y, X) each: x and y, px, and in depth z, nm.
+    merge_px, merge_z_nm
+        Pixels follow one another if their positions are nearer than this.
+    """
+    x, y = means[:2]
+    shape = probability.shape
+    index = torch.arange(probability.numel(), device=probability.device).view(shape)
+    best, leader = probability.clone(), index.clone()
+    for dy in (-1, 0, 1):
+        for dx in (-1, 0, 1):
+            if dy == dx == 0:
+                continue
+            here, there = _overlap(shape[1], dy), _overlap(shape[1], -dy)
+            left, right = _overlap(shape[2], dx), _overlap(shape[2], -dx)
+            a, b = (slice(None), here, left), (slice(None), there, right)
+            near = (x[a] - x[b]) ** 2 + (y[a] - y[b]) ** 2 < merge_px**2
+            if len(means) == 3:
+                near &= (means[2][a] - means[2][b]).abs() < merge_z_nm
+            # Of equals, the first in memory leads.
+            tie = (probability[b] == best[a]) & (index[b] < leader[a])
+            follows = near & ((probability[b] > best[a]) | tie)
+            best[a] = torch.where(follows, probability[b], best[a])
+            leader[a] = torch.where(follows, index[b], leader[a])
+    leader = leader.flatten()
+    for _ in range(3):
+        leader = leader[leader]
+    return leader
+
+
+def leaders_of_pixels(
+    probability: Tensor,
+    means: list[Tensor],
+    pixel: tuple[Tensor, Tensor, Tensor],
+    shape: tuple[int, int, int],
+    merge_px: float,
+    merge_z_nm: float,
+) -> Tensor:
+    """Do as `leaders` for single pixels (M,), as if all others told nothing.
+
+    Parameters
+    ----------
+    probability, means, merge_px, merge_z_nm
+        See `leaders`.
+    pixel
+        Image, row and column of each pixel, in rising order.
+    shape
+        Images, rows and columns.
+    """
+    image, row, column = pixel
+    # Some images at a time: the map of their pixels then stays in the cache.
+    step = max(1, _CACHED_PX // (shape[1] * shape[2]))
+    starts = torch.arange(0, max(shape[0], 1) + step, step, device=image.device)
+    parts = []
+    for number, (a, b) in enumerate(itertools.pairwise(torch.searchsorted(image, starts).tolist())):
+        at = image[a:b] - number * step, row[a:b], column[a:b]
+        part_shape = (step, shape[1], shape[2])
+        part = _of_part(probability[a:b], [mean[a:b] for mean in means], at, part_shape, merge_px, merge_z_nm)
+        parts.append(a + part)
+    return torch.cat(parts)
+
+
+def _of_part(
+    probability: Tensor,
+    means: list[Tensor],
+    pixel: tuple[Tensor, Tensor, Tensor],
+    shape: tuple[int, int, int],
+    merge_px: float,
+    merge_z_nm: float,
+) -> Tensor:
+    image, row, column = pixel
+    n_images, height, width = (n + 2 for n in shape)
+    index = torch.arange(len(probability), device=probability.device)
+    number = index.new_full((n_images * height * width,), -1)
+    place = (image * height + row + 1) * width + column + 1
+    number[place] = index
+    best, leader = probability.clone(), index.clone()
+    for dy in (-1, 0, 1):
+        for dx in (-1, 0, 1):
+            if dy == dx == 0:
+                continue
+            there = number[place + dy * width + dx]
+            exists, b = there >= 0, there.clamp_min(0)
+            near = (means[0] - means[0][b]) ** 2 + (means[1] - means[1][b]) ** 2 < merge_px**2
+            if len(means) == 3:
+                near &= (means[2] - means[2][b]).abs() < merge_z_nm
+            # Of equals, the first in memory leads.
+            tie = (probability[b] == best) & (b < leader)
+            follows = exists & near & ((probability[b] > best) | tie)
+            best = torch.where(follows, probability[b], best)
+            leader = torch.where(follows, b, leader)
+    for _ in range(3):
+        leader = leader[leader]
+    return leader
+
+
+def _overlap(n: int, shift: int) -> slice:
+    """Return the part of an axis of n entries that has a neighbour ``shift`` entries on."""
+    return slice(max(0, -shift), n - max(0, shift))
