@@ -185,6 +185,8 @@ def metrics_from_sums(sums: ErrorSums) -> DetectionMetrics:
 def efficiency(jaccard: float, rmse_nm: float, weight_per_nm: float) -> float:
     """Combine detection and precision: ``1 - sqrt((1 - J)^2 + (w RMSE)^2)``; 0 when the RMSE is undefined.
 
+    The 2016 SMLM challenge's (Sage et al., Nature Methods 16, 387 (2019)); the weight is per nm.
+
     Examples
     --------
     >>> round(efficiency(0.8, 40.0, weight_per_nm=0.01), 3), efficiency(1.0, 0.0, weight_per_nm=0.01)

@@ -116,7 +116,9 @@ def normalize_image(image: NDArray[np.generic], blur_px: float = 2.0, percentile
 
 
 def compare_images(reference: Image, image: Image) -> ImageMetrics:
-    """Compare two images (Y, X) with values in [0, 1].
+    """Compare two images (Y, X) with values in [0, 1]: PSNR, NRMSE and MS-SSIM.
+
+    Multi-scale structural similarity after Wang, Simoncelli and Bovik, Asilomar Conference (2003).
 
     Raises
     ------

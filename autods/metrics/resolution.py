@@ -61,7 +61,8 @@ def frc_resolution(
     A molecule localized repeatedly puts the same position with independent errors into both halves when they
     are drawn at random; the correlation then tells of the molecules' repeats, not of the structure, and the
     resolution comes out too good. Blocks of frames (the default) keep a blink together; `split_linked` also
-    keeps the blinks that straddle a block's edge.
+    keeps the blinks that straddle a block's edge. The correlation is that of `ring_correlation`
+    (Nieuwenhuizen et al., Nature Methods 10, 557 (2013)).
 
     Parameters
     ----------

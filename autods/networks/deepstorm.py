@@ -13,6 +13,8 @@ from autods.networks.blocks import conv_bn_relu
 class DeepStorm(nn.Module):
     """Convolutional encoder at camera resolution, then interpolating decoder; no skip connections.
 
+    Deep-STORM (Nehme et al., Optica 5, 458 (2018)) as the one-click paper uses it.
+
     Parameters
     ----------
     upsampling

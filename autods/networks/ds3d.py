@@ -47,6 +47,8 @@ class DilatedTrunk(nn.Module):
 class DS3D(nn.Module):
     """Dilated convolutions at camera resolution, optional upsampling, a volume of voxels at the end.
 
+    DeepSTORM3D (Nehme et al., Nature Methods 17, 734 (2020)); without upsampling, AutoDS3D.
+
     Parameters
     ----------
     n_slices

@@ -86,7 +86,7 @@ def double_helix_mask(
 
 
 def tetrapod_mask(pupil: Pupil, strength: float = 1.0, angle_deg: float = 0.0) -> Tensor:
-    """Tetrapod phase (P, P), radians.
+    """Tetrapod phase (P, P), radians: a sum of Zernike modes (Shechtman et al., PRL 113, 133902 (2014)).
 
     Parameters
     ----------

@@ -15,6 +15,8 @@ from autods.representation.base import Detections
 class HeatmapRepresentation:
     """Emitters as Gaussians of sub-pixel position on a grid ``upsampling`` times finer than the camera's.
 
+    The target of Deep-STORM (Nehme et al., Optica 5, 458 (2018)).
+
     Parameters
     ----------
     pixel_size_nm

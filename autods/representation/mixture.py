@@ -44,6 +44,8 @@ _SHARPNESS = 1.5
 class MixtureRepresentation:
     """A probability and a normal density of the position for every camera pixel.
 
+    The mixture of all pixels of DECODE (Speiser et al., Nature Methods 18, 1082 (2021)).
+
     Parameters
     ----------
     pixel_size_nm

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from tests.docs.docstrings import (
     Documented,
     public,
@@ -13,6 +15,31 @@ from tests.docs.docstrings import (
 )
 
 PUBLIC = list(public())
+#: Methods of others, and whose: the docstring names a work that a reader can look up.
+PUBLISHED = {
+    "autods/api/localization.py": {"localize": "s44303-025-00123-w", "localize3d": "s44303-025-00123-w"},
+    "autods/api/measurement.py": {"profile": "s44303-025-00123-w", "calibrate": "s44303-025-00123-w"},
+    "autods/api/tables.py": {"evaluate": "Sage"},
+    "autods/estimation/noise.py": {"pixel_noise": "Immerk"},
+    "autods/metrics/decorrelation.py": {"decorrelation_resolution": "Descloux"},
+    "autods/metrics/detection.py": {"efficiency": "Sage"},
+    "autods/metrics/image.py": {"compare_images": "Wang"},
+    "autods/metrics/resolution.py": {"frc_resolution": "Nieuwenhuizen", "ring_correlation": "Nieuwenhuizen"},
+    "autods/networks/deepstorm.py": {"DeepStorm": "Nehme"},
+    "autods/networks/ds3d.py": {"DS3D": "Nehme"},
+    "autods/networks/losses.py": {"deepstorm_loss": "Nehme", "kde_loss": "Nehme"},
+    "autods/networks/normalization.py": {"noise_std": "Immerk"},
+    "autods/optics/crlb.py": {"fisher_information": "Huang"},
+    "autods/optics/gaussian.py": {"DefocusCurve": "Huang"},
+    "autods/optics/phase_masks.py": {"tetrapod_mask": "Shechtman", "double_helix_mask": "Gahlmann"},
+    "autods/optics/pupil_psf.py": {"ScalarPSF": "Nehme", "VectorialPSF": "Mortensen"},
+    "autods/optics/unwrap.py": {"unwrap_phase": "199"},
+    "autods/optics/zernike.py": {"radial": "Noll"},
+    "autods/postprocessing/precision.py": {"nena_precision": "Endesfelder"},
+    "autods/representation/heatmap.py": {"HeatmapRepresentation": "Nehme"},
+    "autods/representation/mixture.py": {"MixtureRepresentation": "Speiser"},
+    "autods/simulation/noise.py": {"expose": "Basden"},
+}
 
 
 def test_everything_public_says_more_than_its_name() -> None:
@@ -66,3 +93,11 @@ def test_every_error_that_is_raised_is_told() -> None:
 def takes_errors(one: Documented) -> bool:
     """Commands and pages answer for their errors as a whole: see `autods.cli.faults`, `autods.web.routes`."""
     return not one.place.startswith(("autods/cli/", "autods/web/"))
+
+
+def test_published_methods_name_their_source() -> None:
+    said = {(one.place.partition(":")[0], one.node.name): one.text for one in PUBLIC}
+    for path, methods in PUBLISHED.items():
+        for name, author in methods.items():
+            assert author in said[path, name], f"{path}: {name} does not name {author}"
+            assert re.search(r"\b(19|20)\d\d\b", said[path, name]), f"{path}: {name}: say the year"
