@@ -208,9 +208,9 @@ def find_rule(name: str) -> Rule:
     --------
     >>> find_rule("average").__name__
     'choose_average'
-    >>> find_rule("averge")
+    >>> find_rule("mean")
     Traceback (most recent call last):
-    autods.core.errors.UserError: selection=averge: use one of auto, average, density, ...
+    autods.core.errors.UserError: selection=mean: use one of auto, average, density, ...
     """
     if name in SELECTION_RULES:
         return SELECTION_RULES[name]
