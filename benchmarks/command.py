@@ -17,7 +17,8 @@ from autods.cli.arguments import Arguments
 from autods.cli.faults import DONE
 from autods.cli.research import sweep
 from autods.cli.sweeps import write_result
-from autods.configuration.compose import check_calls, compose_checked, refuse_code
+from autods.configuration.compose import compose_checked, refuse_code
+from autods.configuration.type_checks import check_calls
 from autods.core import UserError
 from benchmarks.history import append_history
 from benchmarks.own_rules import own_rules

@@ -20,7 +20,8 @@ from omegaconf.errors import OmegaConfBaseException
 from autods.cli.arguments import Arguments
 from autods.cli.faults import DONE
 from autods.cli.sweeps import GatherResults, exit_codes, run_job, write_exit_code
-from autods.configuration.compose import compose_checked, expand_shorthands, search_path, store_made
+from autods.configuration.compose import compose_checked, expand_shorthands, search_path
+from autods.configuration.registry import store_made
 from autods.core import UserError
 from autods.core.resources import config_dirs
 

@@ -6,7 +6,8 @@ from typing import Any
 
 from autods.cli.command import Command
 from autods.cli.help import entry
-from autods.configuration.compose import compose_checked, leaves, schema_of
+from autods.configuration.compose import compose_checked
+from autods.configuration.registry import leaves, schema_of
 from autods.configuration.schema import meanings
 from autods.pipelines.definitions import LOCALIZE, LOCALIZE3D
 

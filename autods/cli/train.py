@@ -16,7 +16,7 @@ from autods.cli.arguments import Arguments, UsageError
 from autods.cli.from_movie import fill_measured
 from autods.cli.research import run_hydra
 from autods.cli.sweeps import write_result
-from autods.configuration.compose import check_call, check_calls
+from autods.configuration.type_checks import check_call, check_calls
 from autods.core.resources import models_dir
 from autods.io.atomic import atomic_path
 from autods.runs.lock import own_folder

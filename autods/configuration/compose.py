@@ -1,38 +1,29 @@
 """Settings of a command: its Hydra configuration with the ``key=value`` words of the command line, checked.
 
-The configurations of the commands are made of the classes in `autods.configuration.schema`, the group ``psf``
-of the registered PSFs, ``optics`` and ``camera`` of their classes; the other groups are the YAML files in
-``conf/``.
+Some configurations and groups are made of the program's classes (`autods.configuration.registry`), the others
+are the YAML files in ``conf/``.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import difflib
 import re
-import types
-import typing
 from collections.abc import Iterator, Sequence
-from functools import cache
-from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar
 
 from hydra import compose, initialize_config_dir
-from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
-from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from autods.configuration.schema import CameraConfig, defaults
+from autods.configuration.registry import MADE_GROUPS, config_of, leaves, store_made
+from autods.configuration.type_checks import expected
 from autods.core import UserError
 from autods.core.resources import config_dirs
-from autods.optics.registry import PSF_MODELS, psf_configuration
-from autods.pipelines.settings import OpticsSettings
 
 Schema = TypeVar("Schema")
 
@@ -42,68 +33,6 @@ _EARLIER = {"trainer.devices": "processes.per_machine", "trainer.num_nodes": "pr
 _MEASURED_ON, _MEASURED = ("movie", "profile"), ("conditions", "cameras")
 #: Ending of the files of a calibrated PSF.
 _PSF_ENDINGS = (".h5", ".hdf5", ".mat")
-#: How a type is named to people.
-_TYPE_NAMES = {float: "a number", int: "a whole number", bool: "true or false", str: "a text"}
-
-
-#: The classes of the commands' settings; other configurations are files.
-_SCHEMAS = {
-    "localize": "autods.configuration.schema:LocalizeConfig",
-    "localize3d": "autods.configuration.schema3d:Localize3DConfig",
-    "profile": "autods.configuration.schema:ProfileConfig",
-    "calibrate": "autods.configuration.schema3d:CalibrateConfig",
-    "psf_show": "autods.configuration.schema:PsfShowConfig",
-    "simulate": "autods.configuration.schema:SimulateConfig",
-    "demo": "autods.configuration.schema:DemoConfig",
-    "evaluate": "autods.configuration.schema:EvaluateConfig",
-    "finish": "autods.configuration.schema:FinishConfig",
-    "combine": "autods.configuration.schema:CombineConfig",
-    "doctor": "autods.configuration.schema:DoctorConfig",
-    "web": "autods.configuration.schema:WebConfig",
-}
-#: Groups that are made of the program's own definitions, with their choices.
-_MADE_GROUPS = {
-    "psf": {name: psf_configuration(name) for name in PSF_MODELS},
-    "optics": {"default": dataclasses.asdict(OpticsSettings())},
-    "camera": {"default": dataclasses.asdict(CameraConfig())},
-}
-
-
-def schema_of(config: str) -> type | None:
-    """Return the class of a command's settings; None where they are a file of ``conf/``."""
-    if config not in _SCHEMAS:
-        return None
-    module, _, name = _SCHEMAS[config].partition(":")
-    found: type = getattr(import_module(module), name)
-    return found
-
-
-@cache
-def defaults_of(config: str) -> dict[str, object]:
-    """Return what a command takes when nothing is given, by key; a group's key has the name of its choice.
-
-    Raises
-    ------
-    KeyError
-        If the command's settings are a file of ``conf/``.
-    """
-    schema = schema_of(config)
-    if schema is None:
-        raise KeyError(config)
-    content = defaults(schema)
-    chosen = [entry for entry in content.pop("defaults") if isinstance(entry, dict)]
-    groups = {group: name for entry in chosen for group, name in entry.items()}
-    return groups | dict(leaves(OmegaConf.create(content)))
-
-
-def store_made(config: str) -> None:
-    """Tell Hydra of a command's configuration, and of the groups, that are made of classes."""
-    store, schema = ConfigStore.instance(), schema_of(config)
-    for group, choices in _MADE_GROUPS.items():
-        for name, node in choices.items():
-            store.store(group=group, name=name, node=node)
-    if schema is not None:
-        store.store(name=config, node=defaults(schema))
 
 
 def load(schema: type[Schema], overrides: Sequence[str]) -> Schema:
@@ -122,9 +51,8 @@ def load(schema: type[Schema], overrides: Sequence[str]) -> Schema:
         Naming the key, if a setting is unknown (with the nearest known one) or of a wrong type.
     """
     refuse_code(overrides)
-    names = {home: name for name, home in _SCHEMAS.items()}
     merged = _writable(OmegaConf.structured(schema))
-    for key, value in leaves(compose_checked(names[f"{schema.__module__}:{schema.__name__}"], overrides)):
+    for key, value in leaves(compose_checked(config_of(schema), overrides)):
         _assign(merged, key, value, schema)
     result = OmegaConf.to_object(merged)
     assert isinstance(result, schema)
@@ -158,7 +86,7 @@ def _assign(merged: DictConfig, key: str, value: object, schema: type) -> None:
     try:
         OmegaConf.update(merged, key, value)
     except OmegaConfBaseException as error:
-        raise UserError(f"{key}={value} does not fit: it must be {_expected(schema, key)}") from error
+        raise UserError(f"{key}={value} does not fit: it must be {expected(schema, key)}") from error
 
 
 def compose_checked(config: str, overrides: Sequence[str]) -> DictConfig:
@@ -266,8 +194,8 @@ def search_path(config: str) -> list[str]:
 
 def _choices(item: Override, homes: Sequence[Path]) -> list[str] | None:
     """Return the choices of the group that an override names; None when it names no group."""
-    if item.key_or_group in _MADE_GROUPS:
-        return sorted(_MADE_GROUPS[item.key_or_group])
+    if item.key_or_group in MADE_GROUPS:
+        return sorted(MADE_GROUPS[item.key_or_group])
     folders = [home.joinpath(*item.key_or_group.split("/")) for home in homes]
     if "." in item.key_or_group or not any(folder.is_dir() for folder in folders):
         return None
@@ -301,84 +229,3 @@ def _likeness(typed: str, known: str) -> float:
     whole = difflib.SequenceMatcher(None, typed, known).ratio()
     last = difflib.SequenceMatcher(None, typed.rpartition(".")[2], known.rpartition(".")[2]).ratio()
     return max(whole, 0.95 * last)
-
-
-def leaves(config: DictConfig, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the dotted keys and values; lists and empty mappings count as values."""
-    for name in map(str, config):
-        key = f"{prefix}{name}"
-        if OmegaConf.is_missing(config, name):
-            yield key, "???"
-            continue
-        value = config[name]
-        if isinstance(value, DictConfig) and value:
-            yield from leaves(value, f"{key}.")
-        else:
-            yield key, value
-
-
-def check_calls(config: DictConfig, prefix: str = "") -> None:
-    """Check the numbers and texts of everything that a configuration calls against its signature.
-
-    Parameters
-    ----------
-    config
-        A composed configuration; nodes with ``_target_`` are calls.
-    prefix
-        Of its keys, for the message.
-
-    Raises
-    ------
-    UserError
-        Naming the key of a value of a wrong type.
-    """
-    if "_target_" in config:
-        check_call(get_object(config["_target_"]), config, prefix)
-    for name in map(str, config):
-        if not OmegaConf.is_missing(config, name) and isinstance(config[name], DictConfig):
-            check_calls(config[name], f"{prefix}{name}.")
-
-
-def check_call(function: Any, arguments: DictConfig, prefix: str) -> None:
-    """Check numbers and texts against the signature of what is to be called with them.
-
-    Raises
-    ------
-    UserError
-        Naming the key of a value of a wrong type.
-    """
-    constructor: Any = getattr(function, "__init__") if isinstance(function, type) else function  # noqa: B009
-    hints = typing.get_type_hints(constructor)
-    for name, hint in hints.items():
-        if name not in arguments or OmegaConf.is_missing(arguments, name):
-            continue
-        value, options = arguments[name], _options(hint)
-        plain = {float: (int, float), int: (int,), bool: (bool,), str: (str,), type(None): (type(None),)}
-        if any(option not in plain for option in options) or isinstance(value, DictConfig):
-            continue
-        fits = any(type(value) in plain[option] for option in options)
-        if not fits:
-            raise UserError(f"{prefix}{name}={value} does not fit: it must be {_named(options)}")
-
-
-def _expected(schema: type, key: str) -> str:
-    """Name the type that a key of a schema must have."""
-    hint: Any = schema
-    for name in key.split("."):
-        if not dataclasses.is_dataclass(hint):
-            return "a known setting"
-        hint = typing.get_type_hints(hint).get(name)
-    return _named(_options(hint))
-
-
-def _options(hint: Any) -> tuple[Any, ...]:
-    """Return the types of a union, or the one type."""
-    return typing.get_args(hint) if typing.get_origin(hint) in {typing.Union, types.UnionType} else (hint,)
-
-
-def _named(options: tuple[Any, ...]) -> str:
-    """Name types to people."""
-    names = [_TYPE_NAMES.get(option, "null" if option is type(None) else str(option)) for option in options]
-    if float in options and int in options:
-        names.remove(_TYPE_NAMES[int])
-    return " or ".join(names)

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from autods.configuration.compose import defaults_of
+from autods.configuration.registry import defaults_of
 from autods.core import UserError
 from autods.pipelines import definitions
 from autods.pipelines.definitions import LOCALIZE as LOCALIZE_SETTINGS

@@ -14,8 +14,9 @@ import autods
 from autods.cli.arguments import parse
 from autods.cli.commands import COMMANDS
 from autods.cli.localize3d import localize3d_settings
-from autods.configuration.compose import compose_checked, defaults_of, load
+from autods.configuration.compose import compose_checked, load
 from autods.configuration.convert import localize_settings
+from autods.configuration.registry import defaults_of
 from autods.configuration.schema import LocalizeConfig
 from autods.core import UserError
 from autods.core.resources import conf_dir

@@ -11,8 +11,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from autods.cli.commands import COMMANDS
 from autods.cli.settings_list import settings_list
-from autods.configuration.compose import compose_checked, leaves, load, schema_of
+from autods.configuration.compose import compose_checked, load
 from autods.configuration.convert import psf_formula
+from autods.configuration.registry import leaves, schema_of
 from autods.core.resources import conf_dir, config_dirs
 from autods.optics import PSF_MODELS
 
