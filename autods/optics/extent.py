@@ -8,6 +8,9 @@ from torch import Tensor
 from autods.core import UserError
 from autods.optics.protocol import PSFModel
 
+#: Step over which slopes are taken, nm, and light at the peak over that of the background.
+_STEP_NM, _PEAK = 3.0, 10.0
+
 
 @torch.no_grad()
 def region_size_px(
@@ -39,11 +42,58 @@ def region_size_px(
     """
     radius = largest_px // 2
     images = _along_depth(psf, z_min_nm, z_max_nm, largest_px)
-    offset = (torch.arange(largest_px, device=images.device) - radius).abs()
-    ring = torch.maximum(offset[:, None], offset[None, :]).flatten()
+    ring = _rings(largest_px, images.device)
     light = images.new_zeros(len(images), radius + 1).index_add_(1, ring, images.flatten(1))
     enough = light.cumsum(1) >= fraction * light.sum(1, keepdim=True)
     return 2 * int(enough.int().argmax(1).max()) + 1
+
+
+@torch.no_grad()
+def informative_size_px(
+    psf: PSFModel, z_min_nm: float, z_max_nm: float, loss: float = 0.05, largest_px: int = 81
+) -> int:
+    """Return the side (odd) of the smallest window that tells nearly all there is to know of a position.
+
+    Cramer-Rao bounds of x, y and z, with photons and background unknown, are compared with those of the
+    largest window for an emitter whose peak is `_PEAK` times the background: tails that hold light, but
+    hardly any of its slopes, are left out.
+
+    Parameters
+    ----------
+    psf
+        The PSF.
+    z_min_nm, z_max_nm
+        Depths, nm.
+    loss
+        By which the bounds may exceed the largest window's, in root mean square over depths and axes.
+    largest_px
+        Upper limit of the side, px, odd.
+
+    Raises
+    ------
+    UserError
+        If the depths are reversed.
+    """
+    shifts = _STEP_NM * torch.eye(3)
+    images = _along_depth(psf, z_min_nm, z_max_nm, largest_px).double()
+    low, high = (
+        torch.stack([_along_depth(psf, z_min_nm, z_max_nm, largest_px, sign * shift) for shift in shifts], 1)
+        for sign in (-1, 1)
+    )
+    slopes = (high - low).double() / (2 * _STEP_NM)
+    jacobian = torch.cat([slopes, images[:, None], torch.ones_like(images)[:, None]], 1).flatten(2)
+    variance = 1 + _PEAK * images.flatten(1) / images.flatten(1).amax(1, keepdim=True)
+    products = (jacobian / variance[:, None])[:, :, None] * jacobian[:, None]
+    radius = largest_px // 2
+    ring = _rings(largest_px, images.device)
+    rings = products.new_zeros(*products.shape[:3], radius + 1).index_add_(3, ring, products)
+    fisher = rings.cumsum(3).movedim(3, 1)
+    scale = fisher[:, -1:].diagonal(dim1=2, dim2=3).clamp_min(1e-30).sqrt()
+    fisher = fisher / (scale[..., :, None] * scale[..., None, :])
+    fisher = fisher + 1e-9 * torch.eye(fisher.shape[-1]).to(fisher)
+    variances = torch.linalg.inv(fisher).diagonal(dim1=2, dim2=3)[..., :3]
+    excess = (variances / variances[:, -1:]).mean((0, 2)).sqrt()
+    return 2 * int((excess <= 1 + loss).int().argmax()) + 1
 
 
 @torch.no_grad()
@@ -93,9 +143,18 @@ def power_sums(psf: PSFModel, z_min_nm: float, z_max_nm: float, size_px: int = 6
     return float(images.square().sum((1, 2)).mean()), float(images.pow(3).sum((1, 2)).mean())
 
 
-def _along_depth(psf: PSFModel, z_min_nm: float, z_max_nm: float, size_px: int) -> Tensor:
-    """Images (Z, S, S) of emitters at the middle of a pixel, every 50 nm or less."""
+def _rings(size_px: int, device: torch.device) -> Tensor:
+    """Return (S * S,) the distance of each pixel from the middle one, the larger of rows and columns."""
+    offset = (torch.arange(size_px, device=device) - size_px // 2).abs()
+    return torch.maximum(offset[:, None], offset[None, :]).flatten()
+
+
+def _along_depth(
+    psf: PSFModel, z_min_nm: float, z_max_nm: float, size_px: int, shift_nm: Tensor | None = None
+) -> Tensor:
+    """Images (Z, S, S) of emitters at the middle of a pixel, or beside it, every 50 nm or less."""
     if not z_max_nm > z_min_nm:
         raise UserError(f"psf.z_max_nm={z_max_nm} is not above psf.z_min_nm={z_min_nm}: correct the range")
     z = torch.linspace(z_min_nm, z_max_nm, 2 + int((z_max_nm - z_min_nm) / 50))
-    return psf(torch.stack([torch.zeros_like(z), torch.zeros_like(z), z], 1), size_px)
+    place = torch.stack([torch.zeros_like(z), torch.zeros_like(z), z], 1)
+    return psf(place if shift_nm is None else place + shift_nm, size_px)

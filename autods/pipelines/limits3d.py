@@ -60,7 +60,7 @@ def best_limits(
         Limits that are given and not to be changed; None for the best.
     """
     usual = (localizer.finder.threshold, localizer.min_significance)
-    side = max(_SIDE_PX, 2 * extent.fit_px)
+    side = max(_SIDE_PX, 2 * extent.light_px)
     per_frame = population.density_per_um2 * (side * known.model.pixel_size_nm * 1e-3) ** 2
     n_frames = int(np.clip(math.ceil(_ENOUGH / per_frame), _FEWEST, _MOST))
     noise = noise_std[torch.arange(n_frames, device=noise_std.device) % len(noise_std)]

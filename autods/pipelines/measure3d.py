@@ -22,14 +22,14 @@ from autods.estimation.snr3d import (
     light_density_per_um2,
 )
 from autods.optics import PSFModel
-from autods.optics.extent import peak_per_photon, power_sums, region_size_px
+from autods.optics.extent import informative_size_px, peak_per_photon, power_sums, region_size_px
 from autods.pipelines import figures3d
 from autods.pipelines.psf_source import KnownPsf
 from autods.pipelines.settings3d import SnrSettings
 from autods.simulation import PsfRenderer, Simulator, VolumeConditions
 
-#: Share of an emitter's light within the window of the fits, and within that of simulations; largest sides.
-FIT_SHARE, RENDER_SHARE = 0.85, 0.95
+#: Share of an emitter's light within a window that shows it, and within that of simulations; largest side.
+LIGHT_SHARE, RENDER_SHARE = 0.85, 0.95
 _MAX_RENDER_PX = 81
 #: Largest noise that is trained for, over that of the quietest pixels.
 _MAX_NOISE_RATIO = 3.0
@@ -55,23 +55,27 @@ class Extent:
     Parameters
     ----------
     fit_px
-        Holds most of its light, px: for fits and margins.
+        Holds nearly all that tells its position, px: for fits.
+    light_px
+        Holds most of its light, px: for training frames and margins.
     render_px
-        Holds nearly all, px: for simulations.
+        Holds nearly all of it, px: for simulations.
     """
 
     fit_px: int
+    light_px: int
     render_px: int
 
     @classmethod
     def of(cls, known: KnownPsf) -> Extent:
         """Measure a PSF over its depths."""
         low, high = known.z_range_nm
-        sides = [
+        light, nearly_all = (
             region_size_px(known.model, low, high, share, _MAX_RENDER_PX)
-            for share in (FIT_SHARE, RENDER_SHARE)
-        ]
-        return cls(max(sides[0], 9), max(sides[1], 11))
+            for share in (LIGHT_SHARE, RENDER_SHARE)
+        )
+        fit = informative_size_px(known.model, low, high, largest_px=_MAX_RENDER_PX)
+        return cls(max(min(fit, light), 9), max(light, 9), max(nearly_all, 11))
 
 
 @dataclass(frozen=True)
@@ -214,7 +218,7 @@ def training_conditions(
     size_px
         Side of the training frames, px.
     """
-    edge_px = -float(extent.fit_px // 4)
+    edge_px = -float(extent.light_px // 4)
     pixel_nm = known.model.pixel_size_nm
     area_um2 = ((size_px - 2 * edge_px) * pixel_nm * 1e-3) ** 2
     densest = min(_CROWDING * measured["density_per_um2"], _MAX_DENSITY_PER_UM2)

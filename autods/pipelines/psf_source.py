@@ -30,6 +30,7 @@ from autods.optics.storage import load_error, load_variation
 from autods.pipelines.inputs import Instrument
 from autods.pipelines.settings3d import PsfSettings
 from autods.runs.provenance import digest_file
+from autods.runs.stages import STAGE_FOLDER
 from autods.simulation import PsfRenderer
 
 logger = logging.getLogger(__name__)
@@ -112,8 +113,8 @@ def calibrate(
     Returns
     -------
     dict
-        ``source``, ``covered_nm`` (None if not known), ``warnings``, and of beads more, among it
-        ``direction``, see `direction_note`.
+        ``source``, ``covered_nm`` (None if not known), ``z_range_nm``, ``warnings``, and of beads more, among
+        it ``direction``, see `direction_note`.
 
     Raises
     ------
@@ -135,7 +136,10 @@ def calibrate(
         psf, error, warnings = _from_file(path, optics)
         variation = load_variation(path)
         results.update(source=str(path), warnings=warnings)
+        if settings.run is not None:
+            results["covered_nm"] = _depths_of(settings.run)
     low, high = depth_range(settings, results, optics)
+    results["z_range_nm"] = [low, high]
     # A formula is kept as its table, for later runs that take this one's PSF.
     kept = psf if isinstance(psf, PupilPSF | SplinePSF) else tabulate(psf, low, high, size_px=_TABLE_PX)
     provenance = {"source": results["source"], "command": command}
@@ -280,6 +284,15 @@ def _with_pixel(psf: PupilPSF, pixel_size_nm: float) -> PupilPSF:
         psf.blur_sigma_nm.detach().clone(),
         supercritical=psf.supercritical,
     )
+
+
+def _depths_of(run: Path) -> list[float] | None:
+    """Return the depths that an earlier run has worked in, for which its network was trained."""
+    file = run / STAGE_FOLDER / "calibrate.json"
+    if not file.is_file():
+        return None
+    depths: list[float] | None = json.loads(file.read_text(encoding="utf-8"))["results"].get("z_range_nm")
+    return depths
 
 
 def _run_psf(settings: PsfSettings) -> Path | None:

@@ -45,7 +45,7 @@ _MATCH_NM, _AXIAL_MATCH_NM = 250.0, 500.0
 
 def frame_size_px(settings: TrainingSettings, extent: Extent) -> int:
     """Return the side of the training frames: the wanted one, or what shows a whole PSF."""
-    return max(settings.size_px, 8 * -(-extent.fit_px // 8))
+    return max(settings.size_px, 8 * -(-extent.light_px // 8))
 
 
 def batch_size(settings: TrainingSettings, size_px: int) -> int:
@@ -73,7 +73,7 @@ def network_arguments(
                 "photons_at_amplitude": conditions.photons[1],
             },
         }
-    compact = extent.fit_px <= _COMPACT_PX
+    compact = extent.light_px <= _COMPACT_PX
     shape = {"pairs": 3} if compact else {}
     return {
         "network": "pixel" if compact else "dilated",

@@ -55,7 +55,7 @@ def try_simulated(
     results, example
         Scores, root mean square of the errors over each emitter's Cramer-Rao bound, and a frame to draw.
     """
-    side = max(_SIDE_PX, 2 * extent.fit_px)
+    side = max(_SIDE_PX, 2 * extent.light_px)
     generator = torch.Generator().manual_seed(_SEED)
     scenes = conditions.sample(_SIMULATED, side, generator).to(device)
     simulator = photon_simulator(known, extent, camera, device)
@@ -126,7 +126,7 @@ def try_real(
     """
     columns = localizer(observation)
     explained, signal, model = _of_block(localizer, observation, columns)
-    others = {name: _of_block(other, observation, other(observation))[0] for name, other in turned.items()}
+    others = {name: explained_of(other, observation) for name, other in turned.items()}
     results = {
         "frames": chosen,
         "localizations": len(columns["frame"]),
@@ -134,6 +134,11 @@ def try_real(
         "turned": others,
     }
     return results, figures3d.RealExample.choose(signal, model, columns, chosen)
+
+
+def explained_of(localizer: VolumeLocalizer, observation: Observation) -> float:
+    """Return the share of the light above noise that the localizer explains in some frames."""
+    return _of_block(localizer, observation, localizer(observation))[0]
 
 
 def _of_block(

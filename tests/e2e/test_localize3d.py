@@ -144,7 +144,7 @@ def test_an_earlier_runs_network_is_taken(run: Path, folder: Path, tmp_path: Pat
     first, second = tmp_path / "first", tmp_path / "second"
     range_nm = ["psf.z_min_nm=-300", "psf.z_max_nm=300"]
     assert localize(folder, first, "--psf", str(psf_file), *range_nm) == 0
-    assert localize(folder, second, "--run", str(first), *range_nm) == 0
+    assert localize(folder, second, "--run", str(first)) == 0  # its depths are those of the run
     assert "snr" not in stages_of(second)
     assert (first / "localizations.csv").read_bytes() == (second / "localizations.csv").read_bytes()
 

@@ -5,7 +5,7 @@ import torch
 
 from autods.core import UserError
 from autods.optics import AstigmaticGaussianPSF, DefocusCurve, GaussianPSF
-from autods.optics.extent import peak_per_photon, region_size_px
+from autods.optics.extent import informative_size_px, peak_per_photon, region_size_px
 
 
 def test_the_region_of_a_gaussian_holds_the_light_that_was_asked_for():
@@ -28,3 +28,17 @@ def test_the_widest_depth_decides_the_region_and_the_sharpest_the_peak():
 def test_reversed_depths_are_refused():
     with pytest.raises(UserError, match="z_max_nm"):
         region_size_px(GaussianPSF(100.0, 120.0), 100.0, -100.0)
+
+
+def test_a_window_that_tells_the_position_leaves_out_light_that_tells_nothing():
+    narrow = GaussianPSF(100.0, 120.0)
+    size = informative_size_px(narrow, -100.0, 100.0)
+    assert 5 <= size <= 13
+
+    class Haloed(torch.nn.Module):
+        pixel_size_nm = 100.0
+
+        def forward(self, xyz_nm: torch.Tensor, size_px: int) -> torch.Tensor:
+            return 0.7 * narrow(xyz_nm, size_px) + 0.3 * GaussianPSF(100.0, 1200.0)(xyz_nm, size_px)
+
+    assert informative_size_px(Haloed(), -100.0, 100.0) <= size + 4 < region_size_px(Haloed(), -100.0, 100.0)

@@ -19,7 +19,7 @@ from autods.pipelines.psf_source import KnownPsf
 from autods.pipelines.streaming3d import VolumeLocalizer
 
 _KNOWN = KnownPsf(PSF_MODELS["astigmatic_gaussian"](OpticalSystem(100.0, 660.0, 1.4)), (-300.0, 300.0))
-_EXTENT, _CAMERA = Extent(13, 17), Camera()
+_EXTENT, _CAMERA = Extent(13, 13, 17), Camera()
 _POPULATION, _NOISE = Population(0.5, 1000.0, 0.3), torch.full((2,), 5.0)
 
 
