@@ -11,43 +11,6 @@ from torch import Tensor
 _CACHED_PX = 131_072
 
 
-def leaders(probability: Tensor, means: list[Tensor], merge_px: float, merge_z_nm: float) -> Tensor:
-    """Return (B * Y * X,) the flat index of the pixel that each pixel follows; itself if a detection.
-
-    Parameters
-    ----------
-    probability
-        (B, Y, X) of an emitter.
-    means
-        (B, Y, X) each: x and y, px, and in depth z, nm.
-    merge_px, merge_z_nm
-        Pixels follow one another if their positions are nearer than this.
-    """
-    x, y = means[:2]
-    shape = probability.shape
-    index = torch.arange(probability.numel(), device=probability.device).view(shape)
-    best, leader = probability.clone(), index.clone()
-    for dy in (-1, 0, 1):
-        for dx in (-1, 0, 1):
-            if dy == dx == 0:
-                continue
-            here, there = _overlap(shape[1], dy), _overlap(shape[1], -dy)
-            left, right = _overlap(shape[2], dx), _overlap(shape[2], -dx)
-            a, b = (slice(None), here, left), (slice(None), there, right)
-            near = (x[a] - x[b]) ** 2 + (y[a] - y[b]) ** 2 < merge_px**2
-            if len(means) == 3:
-                near &= (means[2][a] - means[2][b]).abs() < merge_z_nm
-            # Of equals, the first in memory leads.
-            tie = (probability[b] == best[a]) & (index[b] < leader[a])
-            follows = near & ((probability[b] > best[a]) | tie)
-            best[a] = torch.where(follows, probability[b], best[a])
-            leader[a] = torch.where(follows, index[b], leader[a])
-    leader = leader.flatten()
-    for _ in range(3):
-        leader = leader[leader]
-    return leader
-
-
 def leaders_of_pixels(
     probability: Tensor,
     means: list[Tensor],
@@ -56,16 +19,20 @@ def leaders_of_pixels(
     merge_px: float,
     merge_z_nm: float,
 ) -> Tensor:
-    """Do as `leaders` for single pixels (M,), as if all others told nothing.
+    """Return (M,) which of the pixels each of them follows, itself if none: that is a detection.
 
     Parameters
     ----------
-    probability, means, merge_px, merge_z_nm
-        See `leaders`.
+    probability
+        (M,) of an emitter.
+    means
+        (M,) each: x and y, px, and in depth z, nm.
     pixel
-        Image, row and column of each pixel, in rising order.
+        Image, row and column of each pixel, in rising order; pixels that are not given tell nothing.
     shape
         Images, rows and columns.
+    merge_px, merge_z_nm
+        Pixels follow one another if their positions are nearer than this.
     """
     image, row, column = pixel
     # Some images at a time: the map of their pixels then stays in the cache.
@@ -112,8 +79,3 @@ def _of_part(
     for _ in range(3):
         leader = leader[leader]
     return leader
-
-
-def _overlap(n: int, shift: int) -> slice:
-    """Return the part of an axis of n entries that has a neighbour ``shift`` entries on."""
-    return slice(max(0, -shift), n - max(0, shift))

@@ -18,7 +18,7 @@ from torch import Tensor
 from autods.core import EmitterBatch, UserError
 from autods.core.grid import nm_to_px
 from autods.representation.base import Detections
-from autods.representation.leaders import leaders, leaders_of_pixels
+from autods.representation.leaders import leaders_of_pixels
 
 #: Output channels in 2D: detection logit, offsets x and y, their raw standard deviations.
 CHANNELS = 5
@@ -36,6 +36,8 @@ _MIN_STD_LOG = 0.01
 _TYPICAL_PHOTONS, _TYPICAL_BACKGROUND = 1000.0, 30.0
 _RARE_LOGIT = -4.0
 _FLOOR = 1e-9
+#: Probability, in parts of the threshold, below which a pixel is left out.
+_NEGLIGIBLE = 1e-3
 #: Power of 1 / (sigma_x sigma_y) by which predictions of one emitter are weighed. 0 is the plain mixture:
 #: its pull (error over predicted error) is 0.3 to 0.6 for resolved emitters; with 1.5 it is 0.85 to 1.1.
 _SHARPNESS = 1.5
@@ -185,13 +187,10 @@ class MixtureRepresentation:
             With ``uncertainty_px``, in 3D also ``z_nm`` and its uncertainty, with photons also these, theirs,
             and the background; by image, then row, then column.
         """
-        height, width = output.shape[-2:]
-        rows = torch.arange(height, device=output.device).view(1, -1, 1)
-        columns = torch.arange(width, device=output.device).view(1, 1, -1)
-        told = _Told.read(output, rows, columns, self._axis, self._light)
-        leader = leaders(told.probability, told.places(self._axis), self.merge_px, self.merge_z_nm)
-        image = torch.arange(len(output), device=output.device).repeat_interleave(height * width)
-        return self._gathered(told, leader, image, threshold)
+        n_images, channels, height, width = output.shape
+        flat = output.permute(0, 2, 3, 1).reshape(-1, channels).T
+        pixel = torch.arange(flat.shape[1], device=output.device)
+        return self.decode_pixels(flat, pixel, (n_images, height, width), threshold)
 
     def decode_pixels(
         self, output: Tensor, pixel: Tensor, shape: tuple[int, int, int], threshold: float
@@ -210,6 +209,10 @@ class MixtureRepresentation:
             See :meth:`decode`.
         """
         _, height, width = shape
+        # Of most pixels it is all but certain that they hold nothing.
+        least = max(_NEGLIGIBLE * threshold, _FLOOR)
+        likely = torch.nonzero(output[0] + _RARE_LOGIT >= math.log(least / (1 - least))).squeeze(1)
+        output, pixel = output[:, likely], pixel[likely]
         row = torch.div(pixel, width, rounding_mode="floor")
         image = torch.div(row, height, rounding_mode="floor")
         row, column = row - image * height, pixel % width
