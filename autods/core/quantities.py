@@ -33,7 +33,7 @@ QUANTITIES = {
     "z_step_nm": Quantity("a step of a z-stack", 1.0, 5000.0, "nm"),
     "na": Quantity("a numerical aperture", 0.05, 1.9, ""),
     "offset_adu": Quantity("a camera's dark level", 0.0, 70_000.0, "ADU"),
-    "e_per_adu": Quantity("a camera's conversion", 1e-4, 1e4, "electrons per ADU"),
+    "e_per_adu": Quantity("a camera's conversion", 1e-4, 1e4, "e/ADU"),
     "em_gain": Quantity("the gain of an EM register", 0.1, 1e4, ""),
     "read_noise_e": Quantity("a camera's read noise", 0.0, 1e4, "electrons"),
     "patch_um": Quantity("a patch that gets its own model", 2.5, 1000.0, "um"),

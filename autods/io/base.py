@@ -39,6 +39,8 @@ class MovieMetadata:
         Emission wavelength (nm) and numerical aperture.
     exposure_ms
         Exposure of a frame, ms.
+    camera
+        Which camera, and in which mode: what its numbers depend on; empty where the file does not tell.
     source
         Where the values come from, for the report; empty when there are none.
     notes
@@ -55,6 +57,7 @@ class MovieMetadata:
     wavelength_nm: float | None = None
     na: float | None = None
     exposure_ms: float | None = None
+    camera: str = ""
     source: str = ""
     notes: tuple[str, ...] = ()
 
@@ -76,7 +79,8 @@ class MovieMetadata:
             if new:
                 sources.append(part.source)
         notes = () if "pixel_size_nm" in values else tuple(note for part in parts for note in part.notes)
-        return cls(**values, source=", ".join(sources), notes=notes)
+        camera = next((part.camera for part in parts if part.camera), "")
+        return cls(**values, camera=camera, source=", ".join(sources), notes=notes)
 
     def square_pixel_nm(self, path: Path) -> float | None:
         """Return the side of a pixel, nm; None when the file does not state it.
@@ -95,7 +99,9 @@ class MovieMetadata:
         return self.pixel_size_nm
 
 
-_NUMBERS = tuple(field.name for field in fields(MovieMetadata) if field.name not in ("source", "notes"))
+_NUMBERS = tuple(
+    field.name for field in fields(MovieMetadata) if field.name not in ("camera", "source", "notes")
+)
 
 
 @dataclass(frozen=True)

@@ -137,7 +137,14 @@ OPTICS = (
 INDICES = (
     Setting("optics.n_immersion", "Refractive index, immersion", low=1, high=2.5),
     Setting("optics.n_sample", "Refractive index, sample", low=1, high=2.5),
-    Setting("optics.nfp_nm", "Focal plane above the coverslip", "nm", low=-50000, high=50000),
+    Setting(
+        "optics.nfp_nm",
+        "Focal plane height",
+        "nm",
+        low=-50000,
+        high=50000,
+        about="of the nominal focal plane above the coverslip",
+    ),
 )
 CAMERA = (
     _quantity("camera.offset_adu", "Dark level", "measured, else 0", besides=_MAP),
@@ -275,7 +282,7 @@ LOCALIZE3D = _by_key(
         _quantity(
             "calibration.z_step_nm", "Slice distance", "from their positions", about="of the bead stack"
         ),
-        Setting("calibration.z_nm", "or slices at", "START:STOP:N, nm", "range", unset="by their distance"),
+        Setting("calibration.z_nm", "Slices", "START:STOP:N, nm", "range", unset="by their distance"),
         Setting(
             "calibration.scan",
             "What was moved",

@@ -60,7 +60,7 @@ def section(
         axial = np.where(np.isfinite(chosen["uncertainty_z_nm"]), chosen["uncertainty_z_nm"], 2 * lateral)
         x, z = chosen[across] / pixel_nm, (high - chosen["z_nm"]) / pixel_nm
         axial = np.clip(axial / pixel_nm, SPOT_PX, None)
-        light += render_spots(x, z, lateral / pixel_nm, axial, light.shape)
+        light += render_spots(x, z, lateral / pixel_nm, axial, light.shape)[0]
     return light, white_level(light, look.percentile)
 
 
@@ -101,6 +101,5 @@ def turned(rows: Rows, look: Look, azimuth: float, elevation: float, side_px: in
     spot = np.full(len(u), SPOT_PX, np.float32)
     across, down = (np.asarray(side / pixel_nm + side_px / 2, np.float32) for side in (u, v))
     place = (across, down, spot, spot, (side_px, side_px))
-    depths = rows.depths(columns["z_nm"])
-    light = in_depth_colors(render_spots(*place), render_spots(*place, depths))
+    light = in_depth_colors(*render_spots(*place, [rows.depths(columns["z_nm"])]))
     return light, white_level(light, look.percentile)

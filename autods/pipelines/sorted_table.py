@@ -212,6 +212,32 @@ def sort_table(
     progress(1.0)
 
 
+def sort_columns(columns: Mapping[str, NDArray[Any]], shape_nm: tuple[float, float]) -> SortedTable:
+    """Sort localizations in memory: those of a run that goes on, which has no table yet.
+
+    Parameters
+    ----------
+    columns
+        (N,) by the names of `LocalizationTable`; x and y at least.
+    shape_nm
+        ``(height, width)`` of the field that they lie in, nm.
+    """
+    known = {name: np.asarray(values, np.float64) for name, values in columns.items()}
+    order, first, cells, cell_nm = _sorted(known["x_nm"], known["y_nm"], shape_nm)
+    found = {name: _histogram(name, known[name]) for name in _FILTERED if name in known}
+    return SortedTable(
+        {name: values[order].astype(np.float32) for name, values in known.items()},
+        first,
+        cells,
+        cell_nm,
+        (0.0, 0.0),
+        shape_nm,
+        _depth_range(known["z_nm"]) if "z_nm" in known else None,
+        _median(known["uncertainty_xy_nm"]) if "uncertainty_xy_nm" in known else 10.0,
+        {name: histogram for name, histogram in found.items() if histogram is not None},
+    )
+
+
 def _check_shape(data: NDArray[Any], first: NDArray[np.int64], wanted: tuple[int, int]) -> None:
     n_columns, n_cells = wanted
     fits = data.dtype == np.float32 and data.shape == (n_columns, first[-1]) and len(first) == n_cells + 1

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from autods.core import UserError
 from autods.pipelines.kept import Kept
 from autods.pipelines.shown_rows import Box, Look, Rows
-from autods.rendering import blur, depth_palette, in_depth_colors, render_spots, white_level
+from autods.rendering import CUTOFF, blur, depth_palette, in_depth_colors, render_spots, white_level
 
 #: Pixels of a tile's side.
 TILE_PX = 256
@@ -34,7 +34,7 @@ Image = NDArray[np.float32]
 class Painter:
     """Draws a sorted table.
 
-    Inside, an image is (Y, X, 1) counts or, in the colours of depth, (Y, X, 2) counts and sums of depths.
+    Inside, an image is (1, Y, X) counts or, in the colours of depth, (2, Y, X) counts and sums of depths.
 
     Parameters
     ----------
@@ -157,43 +157,46 @@ class Painter:
         light = _light_of(look)
 
         def make() -> float:
-            return float((self._base(light)[..., 0] > 0).mean())
+            return float(np.count_nonzero(base := self._summed(light, _BASE_LEVEL)[0]) / base.size)
 
         lit = self._get(("lit", light), make, lambda _: 64)
         return SPOT_PX if lit > _SPARSE_SHARE else _SPARSE_SPOT_PX
 
-    def _base(self, light: Look) -> Image:
-        """Return the counts of the whole field at the last level that is cut out of them."""
+    def _summed(self, light: Look, level: int) -> Image:
+        """Return the sums of the whole field in the pixels of a coarse level."""
 
         def make() -> Image:
-            pixel_nm = self.level_0_nm / (1 << _BASE_LEVEL)
-            return self._counts(light, (0.0, 0.0, *self.table.shape_nm), pixel_nm)
+            if level == _BASE_LEVEL:
+                return self._counts(light, (0.0, 0.0, *self.table.shape_nm), self.level_0_nm / (1 << level))
+            finer = self._summed(light, level + 1)
+            finer = np.pad(finer, [(0, 0), *((0, length % 2) for length in finer.shape[1:])])
+            rows: Image = finer[:, 0::2] + finer[:, 1::2]
+            return np.asarray(rows[:, :, 0::2] + rows[:, :, 1::2])
 
-        return np.asarray(self._get(("base", light), make))
+        return np.asarray(self._get(("summed", light, level), make))
 
     def _tile_light(self, light: Look, level: int, row: int, column: int) -> Image:
         def make() -> Image:
             pixel_nm = self.level_0_nm / (1 << level)
+            if level <= _BASE_LEVEL:
+                return self._coarse(light, level, row * TILE_PX, column * TILE_PX)
             side = TILE_PX * pixel_nm
             box = (row * side, column * side, (row + 1) * side, (column + 1) * side)
-            least = self._least_px(light)
-            if level > _BASE_LEVEL:
-                return self._light(light, box, pixel_nm, least)
-            whole = self._get(("level", light, level), lambda: self._whole(light, level, pixel_nm, least))
-            cut: Image = whole[row * TILE_PX : (row + 1) * TILE_PX, column * TILE_PX : (column + 1) * TILE_PX]
-            return np.pad(cut, [*((0, TILE_PX - length) for length in cut.shape[:2]), (0, 0)])
+            return self._light(light, box, pixel_nm, self._least_px(light))
 
         return np.asarray(self._get(("light", light, level, row, column), make))
 
-    def _whole(self, light: Look, level: int, pixel_nm: float, least_px: float) -> Image:
-        """Return the whole field at a coarse level, where all spots are about as wide as a pixel."""
-        base, factor = self._base(light), 1 << (_BASE_LEVEL - level)
-        rest = [(0, (-length) % factor) for length in base.shape[:2]]
-        padded = np.pad(base, [*rest, (0, 0)])
-        rows, columns = (length // factor for length in padded.shape[:2])
-        summed: Image = padded.reshape(rows, factor, columns, factor, -1).sum((1, 3))
-        sigma = max(self.table.typical_nm / pixel_nm, least_px)
-        return summed if light.drawing == "histogram" else blur(summed, (sigma, sigma))
+    def _coarse(self, light: Look, level: int, top: int, left: int) -> Image:
+        """Return a tile of a coarse level, where all spots are about as wide as a pixel."""
+        sigma = max(self.table.typical_nm * (1 << level) / self.level_0_nm, self._least_px(light))
+        margin = 0 if light.drawing == "histogram" else math.ceil(CUTOFF * sigma)
+        whole = self._summed(light, level)
+        tile = np.zeros((len(whole), *(2 * (TILE_PX + 2 * margin,))), np.float32)
+        y, x = max(top - margin, 0), max(left - margin, 0)
+        cut = whole[:, y : top + TILE_PX + margin, x : left + TILE_PX + margin]
+        y, x = y - top + margin, x - left + margin
+        tile[:, y : y + cut.shape[1], x : x + cut.shape[2]] = cut
+        return tile if not margin else blur(tile, (sigma, sigma), margin)
 
     def _white(self, look: Look, level: int) -> float:
         """Return the value of full brightness of a level: from tiles of places with localizations."""
@@ -217,7 +220,7 @@ class Painter:
                 row_of, column_of = (int(np.clip(place, 0, (1 << level) - 1)) for place in at)
                 places.add((row_of, column_of))
         light = _light_of(look)
-        tiles = [self._tile_light(light, level, *place)[..., 0] for place in sorted(places)]
+        tiles = [self._tile_light(light, level, *place)[0] for place in sorted(places)]
         white = white_level(np.stack(tiles), look.percentile) if tiles else 1.0
         # A colour of depth is less than white.
         return white * float(depth_palette().max(1).mean()) if look.colors == "depth" else white
@@ -231,23 +234,37 @@ class Painter:
         columns = self.rows.columns(light, wide, ("uncertainty_xy_nm", *_depth_of(light)))
         sigma = self.rows.widths(columns["uncertainty_xy_nm"], pixel_nm, least_px) / pixel_nm
         x, y = (columns["x_nm"] - box[1]) / pixel_nm, (columns["y_nm"] - box[0]) / pixel_nm
-        place = (x, y, sigma, sigma, _shape(box, pixel_nm))
-        weights = [None, *(self.rows.depths(columns[name]) for name in _depth_of(light))]
-        return np.stack([render_spots(*place, weight) for weight in weights], -1)
+        shape = _shape(box, pixel_nm)
+        counts = render_spots(x, y, sigma, sigma, shape)
+        if light.colors != "depth":
+            return counts
+        # The eye sees colours less sharply than light: those of two by two pixels are drawn at once.
+        half = np.float32(0.5)
+        place = (x * half, y * half, sigma * half, sigma * half, ((shape[0] + 1) // 2, (shape[1] + 1) // 2))
+        mean = _mean_depth(*render_spots(*place, [self.rows.depths(columns["z_nm"])]))
+        mean = mean.repeat(2, 0).repeat(2, 1)[: shape[0], : shape[1]]
+        return np.concatenate([counts, counts * mean])
 
     def _counts(self, light: Look, box: Box, pixel_nm: float) -> Image:
         """Count localizations and add up their depths in pixels."""
         height, width = _shape(box, pixel_nm)
         names = _depth_of(light)
-        counts = [np.zeros(height * width) for _ in ("count", *names)]
+        counts = np.zeros((1 + len(names), height * width), np.float32)
         for columns in self.rows.pieces(light, box, names):
             x, y = (columns["x_nm"] - box[1]) / pixel_nm, (columns["y_nm"] - box[0]) / pixel_nm
             inside = (x >= 0) & (y >= 0) & (x < width) & (y < height)
-            index = y[inside].astype(np.int32) * width + x[inside].astype(np.int32)
-            weights = [None, *(self.rows.depths(columns[name][inside]) for name in names)]
-            for image, weight in zip(counts, weights, strict=True):
-                image += np.bincount(index, weight, minlength=height * width)
-        return np.stack([image.astype(np.float32).reshape(height, width) for image in counts], -1)
+            if not inside.all():
+                x, y, columns = x[inside], y[inside], {name: columns[name][inside] for name in names}
+            index = y.astype(np.int32) * np.int32(width) + x.astype(np.int32)
+            if not len(index):
+                continue
+            # Rows go by place: a piece covers a strip of the picture.
+            low = int(index.min())
+            for image, name in zip(counts, [None, *names], strict=True):
+                weight = None if name is None else self.rows.depths(columns[name])
+                found = np.bincount(index - low, weight)
+                image[low : low + len(found)] += found
+        return counts.reshape(-1, height, width)
 
 
 def _depth_of(light: Look) -> tuple[str, ...]:
@@ -261,7 +278,13 @@ def _light_of(look: Look) -> Look:
 
 def _shown(image: Image) -> Image:
     """Return the counts, or their light in the colours of depth."""
-    return image[..., 0] if image.shape[-1] == 1 else in_depth_colors(image[..., 0], image[..., 1])
+    return image[0] if len(image) == 1 else in_depth_colors(*image)
+
+
+def _mean_depth(counts: Image, sums: Image) -> Image:
+    """Return the mean depth in each pixel, in parts of the range."""
+    mean: Image = np.divide(sums, np.maximum(counts, np.float32(1e-9)), dtype=np.float32)
+    return mean
 
 
 def _shape(box: Box, pixel_nm: float) -> tuple[int, int]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -146,6 +148,11 @@ def two_colors(
     return np.stack([magenta, green, magenta], -1)
 
 
+@cache
+def _light_palette() -> NDArray[np.float32]:
+    return depth_palette().astype(np.float32)
+
+
 def in_depth_colors(counts: NDArray[np.float32], depths: NDArray[np.float32]) -> NDArray[np.float32]:
     """Give counts (Y, X) the colour of their mean depth.
 
@@ -159,8 +166,11 @@ def in_depth_colors(counts: NDArray[np.float32], depths: NDArray[np.float32]) ->
     ndarray
         (Y, X, 3) float32, linear light.
     """
-    palette = depth_palette().astype(np.float32)
-    level = np.rint(depths / np.maximum(counts, 1e-9) * (len(palette) - 1))
-    colors = palette[np.clip(level, 0, len(palette) - 1).astype(np.uint8)]
-    light: NDArray[np.float32] = counts[..., None] * colors
+    palette = _light_palette()
+    level = depths / np.maximum(counts, np.float32(1e-9))
+    level *= np.float32(len(palette) - 1)
+    level += np.float32(0.5)
+    np.clip(level, 0, len(palette) - 1, out=level)
+    light: NDArray[np.float32] = np.take(palette, level.astype(np.uint8), axis=0)
+    light *= counts[..., None]
     return light

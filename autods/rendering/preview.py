@@ -86,8 +86,9 @@ def shaded(image: NDArray[np.floating], white: float, colormap: str = "inferno")
         index, palette = indexed(image, white, colormap)
         return palette[index]
     scaled = np.asarray(image, np.float32) * np.float32(_SRGB_STEPS / max(white, 1e-30))
-    level = np.rint(np.clip(scaled, 0, _SRGB_STEPS)).astype(np.uint16)
-    picture: NDArray[np.uint8] = _srgb_table()[level]
+    np.clip(scaled, 0, _SRGB_STEPS, out=scaled)
+    scaled += np.float32(0.5)
+    picture: NDArray[np.uint8] = np.take(_srgb_table(), scaled.astype(np.uint16))
     return picture
 
 

@@ -45,6 +45,8 @@ class MovieFacts:
         Grey values for black and white.
     choice
         Channel and position of the file that are looked at.
+    camera
+        Which camera and mode; '' where the file does not tell.
     """
 
     path: Path
@@ -54,6 +56,7 @@ class MovieFacts:
     source: str
     limits: tuple[float, float]
     choice: Choice = _ANY
+    camera: str = ""
 
 
 _Key = tuple[Path, Choice]
@@ -159,4 +162,5 @@ def _facts(path: Path, movie: Movie, choice: Choice) -> MovieFacts:
         movie.metadata.source,
         contrast_limits(movie),
         choice,
+        movie.metadata.camera,
     )

@@ -20,7 +20,6 @@ from autods.pipelines.side_views import section as draw_section
 from autods.pipelines.side_views import turned as draw_turned
 from autods.pipelines.sorted_table import Source
 from autods.pipelines.tiles import Painter
-from autods.pipelines.view import png_bytes
 from autods.web.jobs import Job
 from autods.web.names import shown
 from autods.web.results import encoded, media_type
@@ -109,11 +108,17 @@ def _add_tiles(app: FastAPI, site: Site) -> None:
 
         return _drawn(site, job_id, source, (look, level, row, column, second), draw)
 
-    @app.get("/api/live/{job_id}")
-    def live(job_id: str) -> Response:
+    @app.get("/api/live/{job_id}/{level}/{row}/{column}")
+    def live(job_id: str, level: int, row: int, column: int, look: Looked) -> Response:
         with _told(404):
-            data = png_bytes(site.results.live(site.store.load(job_id)).draw())
-        return Response(data, media_type="image/png", headers={"Cache-Control": "no-store"})
+            found = site.results.live(site.store.load(job_id))
+            painter = found.painter
+            assert painter is not None
+            key = ("live", job_id, found.version, look, level, row, column)
+            data = site.results.picture(
+                key, lambda: encoded(*painter.tile(look, level, row, column), look.colors)
+            )
+        return Response(data, media_type=media_type(data), headers={"Cache-Control": "no-store"})
 
 
 def _add_side_views(app: FastAPI, site: Site) -> None:
@@ -182,10 +187,14 @@ def _drawn_file(painter: Painter, look: Look, part: Box, side_px: int, ending: s
     """Write an exported picture to a temporary file."""
     with tempfile.NamedTemporaryFile(suffix=f".{ending}", prefix="autods_", delete=False) as file:
         path = Path(file.name)
-    if ending == "tif":
-        export_tiff(painter, look, part, side_px, path)
-    else:
-        write_png(export_picture(painter, look, part, side_px), path)
+    try:
+        if ending == "tif":
+            export_tiff(painter, look, part, side_px, path)
+        else:
+            write_png(export_picture(painter, look, part, side_px), path)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
     return path
 
 
@@ -228,3 +237,8 @@ def _box(text: str) -> Box | None:
 def tile_address(job: Job) -> str:
     """Return the address of the tiles of a run, without level, row and column."""
     return f"/api/tile/{quote(job.id)}"
+
+
+def live_address(job: Job) -> str:
+    """Return the address of the tiles of a run that goes on, alike."""
+    return f"/api/live/{quote(job.id)}"

@@ -8,6 +8,8 @@ import os
 import signal
 import sys
 import tempfile
+import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
@@ -21,7 +23,7 @@ from numpy.typing import NDArray
 from autods.core import UserError
 from autods.pipelines.exports import drift_curve
 from autods.pipelines.kept import Kept
-from autods.pipelines.live import LivePicture
+from autods.pipelines.live import LiveTable
 from autods.pipelines.shown_rows import Look, Rows
 from autods.pipelines.sorted_table import Source, has_table, is_sorted, open_sorted
 from autods.pipelines.tiles import Painter
@@ -39,6 +41,8 @@ _LONGEST_S = 1800.0
 _AT_ONCE = 1
 #: Runs that go on and are looked at.
 _MOST_LIVE = 8
+#: Seconds between two pictures of such a run.
+_LIVE_S = 3.0
 #: Runs that are offered as a second channel.
 _OFFERED = 50
 
@@ -59,6 +63,30 @@ class Preparation:
     task: asyncio.Task[None] = field(init=False)
 
 
+@dataclass
+class Live:
+    """What a run that goes on has found.
+
+    Parameters
+    ----------
+    table
+        Grows with the run.
+    painter
+        Draws it as it was when ``version`` was counted up; None before anything was read.
+    count
+        Localizations then.
+    next_s
+        When it may be drawn anew.
+    """
+
+    table: LiveTable
+    painter: Painter | None = None
+    version: int = 0
+    count: int = 0
+    next_s: float = 0.0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
 class Results:
     """Painters of results and their latest pictures.
 
@@ -73,7 +101,8 @@ class Results:
         self._light = Kept(_LIGHT_BYTES)
         self._pictures = Kept(_PICTURE_BYTES)
         self._preparing: dict[tuple[Path, Source], Preparation] = {}
-        self._live: OrderedDict[Path, LivePicture] = OrderedDict()
+        self._live: OrderedDict[Path, Live] = OrderedDict()
+        self._live_lock = threading.Lock()
         self._slots = asyncio.Semaphore(_AT_ONCE)
 
     def load(self, job_id: str) -> Job:
@@ -126,14 +155,23 @@ class Results:
         async with self._slots:
             await _work(["sort", str(key[0]), key[1]], tell)
 
-    def live(self, job: Job) -> LivePicture:
-        """Return the picture of a run that goes on, with all that it has found so far."""
-        live = self._live.pop(job.folder, None) or LivePicture(job.folder)
-        self._live[job.folder] = live
-        while len(self._live) > _MOST_LIVE:
-            self._live.popitem(last=False)
-        live.update()
-        return live
+    def live(self, job: Job) -> Live:
+        """Return what a run that goes on has found, for all who look at it anew every few seconds."""
+        with self._live_lock:
+            found = self._live.pop(job.folder, None) or Live(LiveTable(job.folder))
+            self._live[job.folder] = found
+            while len(self._live) > _MOST_LIVE:
+                self._live.popitem(last=False)
+        with found.lock:
+            begun = time.monotonic()
+            if begun >= found.next_s and (found.table.update() or found.painter is None):
+                found.version += 1
+                name = (str(job.folder), "live", found.version)
+                found.painter = Painter(Rows(found.table.table(), None, self._light, name), self._light, name)
+                found.count = found.table.count
+                # Large tables take their time: most of it is for others.
+                found.next_s = time.monotonic() + max(_LIVE_S, 10 * (time.monotonic() - begun))
+        return found
 
     def painter(self, job: Job, source: Source) -> Painter:
         """Return what draws a table that is ready.

@@ -18,7 +18,7 @@ from fastapi import FastAPI
 from nicegui import ui
 
 from autods.core import UserError
-from autods.web.pages import compare, movie, run, runs, start
+from autods.web.pages import compare, movie, run, runs, start, trash
 from autods.web.result_routes import add_result_routes
 from autods.web.roots import Roots
 from autods.web.routes import add_routes
@@ -83,7 +83,7 @@ def build(site: Site, access: Access) -> FastAPI:
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     add_routes(app, site)
     add_result_routes(app, site)
-    for module in (start, movie, runs, run, compare):
+    for module in (start, movie, runs, run, compare, trash):
         module.add_pages(site)
     # Dark where the system is.
     ui.run_with(app, title="autods", language="en-US", dark=None, show_welcome_message=False)

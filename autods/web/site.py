@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from autods.inference import pick_device
 from autods.runs.steps import step_key
 from autods.web.jobs import Job, JobStore, JobView, Kind, view
+from autods.web.known_cameras import KnownCameras
 from autods.web.movies import Movies
 from autods.web.presets import Presets
 from autods.web.queue import Queue
@@ -53,6 +54,7 @@ class Site:
     index: RunIndex = field(init=False)
     queue: Queue = field(init=False)
     presets: Presets = field(init=False)
+    known_cameras: KnownCameras = field(init=False)
     short_commands: ShortCommands = field(init=False)
     results: Results = field(init=False)
     tensorboard: TensorBoard | None = field(init=False)
@@ -66,6 +68,7 @@ class Site:
         self.queue = Queue(self.store, self.index)
         self.results = Results(self.store, self.index)
         self.presets = Presets(self.store.folder / "presets.json")
+        self.known_cameras = KnownCameras(self.store.folder / "cameras.json")
         self.short_commands = ShortCommands(self.store.folder / SHORT_FOLDER)
         self.tensorboard = TensorBoard(self.store.folder) if self.is_local else None
 

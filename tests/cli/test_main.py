@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -52,10 +53,14 @@ def command(monkeypatch: pytest.MonkeyPatch) -> list[BaseException | int]:
 def test_exit_codes(
     command: list[BaseException | int],
     capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
     outcome: BaseException | int,
     code: int,
     said: str,
 ) -> None:
+    # Where a traceback goes that has no run folder.
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     command.append(outcome)
     assert cli.main(["fail"]) == code
     captured = capsys.readouterr()

@@ -89,8 +89,8 @@ def test_the_run_folder_is_complete(run: Path) -> None:
     assert record["kind"] == "localize3d"
     assert not (run / ".partial").exists()
     history = read_history(run / "training" / "metrics.csv")
-    assert [row["step"] for row in history] == [2, 4]
-    assert all("val/jaccard" in row for row in history)
+    assert [row["step"] for row in history if "val/jaccard" in row] == [2, 4]
+    assert all("train/loss" in row for row in history)
 
 
 def test_the_table_is_in_depth(run: Path) -> None:
@@ -176,7 +176,8 @@ def test_an_interrupted_training_goes_on(
     assert (tmp_path / "training" / "checkpoints" / "last.ckpt").is_file()
     monkeypatch.setattr(LocalizationModule, "training_step", original)
     assert localize(folder, tmp_path, *FORMULA) == 0
-    assert [row["step"] for row in read_history(tmp_path / "training" / "metrics.csv")] == [2, 4]
+    history = read_history(tmp_path / "training" / "metrics.csv")
+    assert [row["step"] for row in history if "val/jaccard" in row] == [2, 4]
     assert (tmp_path / "localizations.csv").read_bytes() == (run / "localizations.csv").read_bytes()
 
 

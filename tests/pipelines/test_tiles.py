@@ -205,7 +205,7 @@ def test_many_spots_look_as_those_drawn_one_by_one(sigma: float) -> None:
     x, y = (rng.normal(100, 25, number).astype(np.float32) for _ in range(2))
     width = np.full(number, sigma, np.float32)
     exact = render_gaussian(x, y, width, (200.0, 200.0), 1.0)
-    quick = render_spots(x, y, width, width, (200, 200))
+    quick = render_spots(x, y, width, width, (200, 200))[0]
     assert np.linalg.norm(quick - exact) < 0.15 * np.linalg.norm(exact)
     assert np.isclose(quick.sum(), exact.sum(), rtol=0.01)
 

@@ -22,8 +22,9 @@ from autods.io.tables import write_parquet
 from autods.pipelines.simulate import SimulationSettings, simulate_to_folder
 from autods.web.security import Access
 
-# The key that signs jobs is the user's: tests have their own.
-os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="autods_state_")
+# The key that signs jobs is the user's: tests have their own, which goes with the last of them.
+_STATE = tempfile.TemporaryDirectory(prefix="autods_state_")
+os.environ["XDG_STATE_HOME"] = _STATE.name
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
 
 

@@ -12,7 +12,8 @@ from autods.core import UserError
 from autods.web.jobs import JobStore
 from autods.web.roots import Roots
 from autods.web.run_index import RunIndex, is_of, read_counts
-from autods.web.run_notes import TRASH, Notes, disk_bytes, read_notes, remove, write_notes
+from autods.web.run_notes import Notes, read_notes, write_notes
+from autods.web.trash import TRASH, disk_bytes, remove
 
 
 def finished(store: JobStore, name: str, number: int) -> Path:

@@ -48,6 +48,21 @@ def test_runs_are_named_found_compared_and_removed(browser: Browser, server: Ser
     runs = server.data / "autods_runs"
     assert sum((runs / name).exists() for name in (first, second)) == 1
     assert len(list((runs / ".trash").iterdir())) == 1
+    with visit(browser, server.url("/trash")) as page:
+        page.get_by_text("1 run, ").wait_for()
+        page.get_by_role("button", name="Restore").click()
+        page.get_by_text("The trash is empty.").wait_for()
+    assert all((runs / name).exists() for name in (first, second))
+    with visit(browser, server.url(f"/run/{first}"), width=390, height=844) as page:
+        page.get_by_text("on disk").wait_for()
+        page.get_by_role("button", name="Remove").click()
+        page.get_by_role("dialog").get_by_role("button", name="Remove").click()
+        page.wait_for_url("**/runs")
+        page.get_by_role("link", name="Trash").click()
+        page.get_by_role("button", name="Empty the trash").click()
+        page.get_by_role("button", name="Delete for good").click()
+        page.get_by_text("The trash is empty.").wait_for()
+    assert not (runs / first).exists()
 
 
 @pytest.mark.slow

@@ -75,6 +75,7 @@ def test_step_by_step_with_a_drawn_region_then_all(browser: Browser, server: Ser
         page.locator(".figure").locator("visible=true").wait_for()
         check_out_of_date(page)
         run_all(page, folder)
+        check_again(page, server, folder)
 
 
 def check_out_of_date(page: Page) -> None:
@@ -102,3 +103,18 @@ def run_all(page: Page, folder: Path) -> None:
     page.locator(".section .viewer-pane[data-loaded]").wait_for()
     assert "trainer.max_steps=3" in page.locator("code.command").inner_text()
     assert (folder / "localizations.csv").stat().st_size > 0
+
+
+def check_again(page: Page, server: Server, folder: Path) -> None:
+    """A run is repeated with changes in a folder of its own, from the entries that it was made with."""
+    page.get_by_role("button", name="Run again with changes").click()
+    page.wait_for_url(lambda address: not address.endswith(folder.name))
+    page.locator('[data-step="train"]').click()
+    assert page.locator('[data-key="trainer.max_steps"]').input_value() == "3"
+    page.locator('[data-step="calibrate"]').click()
+    assert page.locator('[data-key="psf.z_min_nm"]').input_value() == "-400"
+    page.get_by_text("ready-made: astigmatic_gaussian").wait_for()
+    assert page.locator(".steps .chip.new").count() == len(STAGES)
+    again = server.data / "autods_runs" / page.url.rsplit("/", 1)[1]
+    assert not (again / "localizations.csv").exists()
+    assert (folder / "localizations.csv").exists()

@@ -14,6 +14,26 @@ from autods.io.base import MovieMetadata
 from autods.io.readers.tiff_micromanager import micromanager_settings
 from autods.io.units import length_nm, pixel_size, plain_unit, time_ms
 
+#: What the numbers of a detector depend on, in OME-XML.
+_OME_MODE = ("Gain", "ReadOutRate", "Binning", "AmplificationGain")
+#: How the drivers of Micro-Manager call a camera, its serial number, and what its numbers depend on.
+_MM_MODEL = ("CameraName", "Camera", "ChipName", "Description")
+_MM_SERIAL = ("CameraID", "SerialNumber", "Serial Number", "CameraSerialNumber")
+_MM_MODE = (
+    "Output_Amplifier",
+    "Port",
+    "AD_Converter",
+    "ReadoutMode",
+    "ReadoutRate",
+    "PixelReadoutRate",
+    "Pre-Amp-Gain",
+    "ScanMode",
+    "READOUT SPEED",
+    "SENSOR MODE",
+    "Sensitivity/DynamicRange",
+    "Binning",
+)
+
 
 def tiff_metadata(tif: TiffFile, path: Path, channel: int = 0) -> MovieMetadata:
     """Collect what an open TIFF file states about microscope and camera.
@@ -70,10 +90,32 @@ def _from_ome(xml: str | None, channel: int) -> MovieMetadata:
         wavelength_nm=_length(emission, "EmissionWavelength", "nm"),
         na=_number(objective.get("LensNA")) if objective is not None else None,
         exposure_ms=None if exposure is None else time_ms(exposure, unit),
+        camera=_ome_camera(root, emission),
         source="OME-XML",
     )
     merged = MovieMetadata.merge([size, others])
     return replace(merged, source="OME-XML", notes=size.notes)
+
+
+def _ome_camera(root: ElementTree.Element, channel: ElementTree.Element | None) -> str:
+    """Name the detector of a channel, else the only one, with the settings that its numbers depend on."""
+    settings = channel.find("{*}DetectorSettings") if channel is not None else None
+    detectors = root.findall(".//{*}Detector")
+    wanted = settings.get("ID") if settings is not None else None
+    found = [each for each in detectors if each.get("ID") == wanted] or detectors
+    if len(found) != 1:
+        return ""
+    named = found[0].get
+    mode = {name: settings.get(name) for name in _OME_MODE} if settings is not None else {}
+    model = " ".join(filter(None, [named("Manufacturer"), named("Model")]))
+    return _camera(model, named("SerialNumber"), mode)
+
+
+def _camera(model: str | None, serial: str | None, mode: Mapping[str, str | None]) -> str:
+    """Write which camera it is and how it was read; '' where it is not named."""
+    first = [model or "", f"serial {serial}" if serial else ""]
+    set_to = [f"{name} {value}" for name, value in mode.items() if value]
+    return "; ".join([", ".join(filter(None, first)), *set_to]) if any(first) else ""
 
 
 def _length(element: ElementTree.Element | None, name: str, unit: str) -> float | None:
@@ -112,9 +154,19 @@ def micromanager_metadata(settings: Mapping[str, Any]) -> MovieMetadata:
         em_gain=_first(settings, f"{camera}-MultiplierGain", f"{camera}-Gain") if has_register else None,
         offset_adu=_first(settings, f"{camera}-CONVERSION FACTOR OFFSET"),
         e_per_adu=_first(settings, f"{camera}-CONVERSION FACTOR COEFF"),
+        camera=_micromanager_camera(settings, camera, () if has_register else ("Gain",)),
         source="Micro-Manager",
     )
     return replace(MovieMetadata.merge([pixel, others]), source="Micro-Manager", notes=pixel.notes)
+
+
+def _micromanager_camera(settings: Mapping[str, Any], camera: str, also: tuple[str, ...]) -> str:
+    def text(name: str) -> str | None:
+        value = _plain(settings.get(f"{camera}-{name}"))
+        return str(value).strip() if value not in (None, "") else None
+
+    model, serial = (next(filter(None, map(text, names)), None) for names in (_MM_MODEL, _MM_SERIAL))
+    return _camera(model, serial, {name: text(name) for name in (*_MM_MODE, *also)})
 
 
 def _plain(value: Any) -> Any:

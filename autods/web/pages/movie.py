@@ -9,8 +9,7 @@ from nicegui import run, ui
 
 from autods.core import UserError
 from autods.io.movie import Choice, ChoiceError
-from autods.pipelines import definitions
-from autods.web.fields import ADVANCED, CAMERA, DEVICES, LOCALIZE, OPTICS, PART, ROI, device_word
+from autods.web.fields import ADVANCED, CAMERA, LOCALIZE, OPTICS, PART, ROI, device_word
 from autods.web.movies import MovieFacts
 from autods.web.names import path_of, shown
 from autods.web.pages.preview import Preview
@@ -18,7 +17,7 @@ from autods.web.progress3d import Progress3D, StaleError, load_progress, save_pr
 from autods.web.routes import chosen, movie_address
 from autods.web.run_files import read_json
 from autods.web.site import Site, device_key
-from autods.web.widgets.form import Form, Suggestion, suggestion
+from autods.web.widgets.form import Form, Suggestion, device_entry, suggestion
 from autods.web.widgets.frames import FrameViewer
 from autods.web.widgets.layout import (
     duration_text,
@@ -130,7 +129,7 @@ class MoviePage:
         ui.timer(_SAVE_S, self._exchange)
 
     def _form_panel(self) -> None:
-        known, given = suggestions_from_file(self._facts), self._entered.values
+        known, given = suggestions_of(self._site, self._facts), self._entered.values
         with panel("Reconstruct in 2D"):
             self._go = ui.button("Reconstruct", icon="play_arrow", on_click=self._start)
             self._go.props("size=lg no-caps").classes("wide")
@@ -145,6 +144,9 @@ class MoviePage:
             preset_line(self._site.presets, "camera", lambda: self._camera)
             with ui.element("div").classes("entries"):
                 self._camera = Form(CAMERA, given, self._changed, suggestions=known)
+            if self._facts.camera:
+                ui.label(f"The file names: {shown(self._facts.camera)}").classes("soft wrap")
+                ui.button("Remember for this camera", on_click=self._confirm).props("flat dense no-caps")
         with panel("Part of the movie"):
             ui.label("Empty takes everything; a region can be drawn on the picture.").classes("soft")
             with ui.element("div").classes("entries"):
@@ -152,11 +154,7 @@ class MoviePage:
                 self._part = Form(PART, {**given, **part}, self._changed)
         with panel(), ui.expansion("Advanced").classes("w-full"), ui.element("div").classes("entries"):
             self._advanced = Form(ADVANCED, given, self._changed)
-            device = given.get("device", "auto")
-            self._device = ui.select(
-                DEVICES, value=device if device in DEVICES else "auto", label=definitions.DEVICE.label
-            )
-            self._device.props("dense outlined").on_value_change(self._changed)
+            self._device = device_entry(given.get("device", "auto"), self._changed)
             self._follow = ui.switch("The file still grows: localize what is added")
         with panel("Try it on a few frames"):
             self._preview = Preview(self._site, self._facts, self._frames, self._words, self._take_threshold)
@@ -240,6 +238,15 @@ class MoviePage:
             return
         ui.navigate.to(f"/run/{job.id}")
 
+    def _confirm(self) -> None:
+        """Keep what is given here for all movies of this camera in this mode."""
+        try:
+            self._site.known_cameras.confirm(self._facts.camera, self._camera.values())
+        except UserError as error:
+            ui.notify(shown(str(error)), type="warning")
+            return
+        ui.notify("Movies of this camera in this mode start with these values now.")
+
     def _start_3d(self) -> None:
         """Make a draft with what was entered, and go on there."""
         try:
@@ -254,8 +261,9 @@ class MoviePage:
 
     async def _measure(self) -> None:
         """Measure the movie once its pixel size is known, and fill in what was found."""
-        self._show_measured({})
-        if not self._has_pixel_size():
+        is_known = self._has_pixel_size()
+        self._show_measured({}, can_measure=not is_known)
+        if not is_known:
             return
         fields = [field for field in LOCALIZE if field.key.startswith(("optics.", "camera."))]
         known = self._optics.values() | self._camera.values()
@@ -267,6 +275,7 @@ class MoviePage:
             folder = await self._site.short_commands.run("profile", self._facts.path, words)
         except UserError as error:
             waiting.delete()
+            self._show_measured({})
             with self._measured:
                 problem(shown(str(error)))
             return
@@ -277,7 +286,7 @@ class MoviePage:
         self._camera.suggest(rows)
         self._changed()
 
-    def _show_measured(self, profile: dict[str, object]) -> None:
+    def _show_measured(self, profile: dict[str, object], *, can_measure: bool = True) -> None:
         self._measured.clear()
         whole = profile.get("whole", {})
         assert isinstance(whole, dict)
@@ -310,17 +319,22 @@ class MoviePage:
             notes = profile.get("notes", [])
             for note in notes if isinstance(notes, list) else []:
                 ui.label(str(note)).classes("notice")
-            if not profile:
+            if not profile and can_measure:
                 ui.button("Measure", on_click=self._measure).props("flat dense no-caps")
 
 
-def suggestions_from_file(facts: MovieFacts) -> dict[str, Suggestion]:
-    """Return what a movie's file states, by the keys of the forms."""
+def suggestions_of(site: Site, facts: MovieFacts) -> dict[str, Suggestion]:
+    """Return what is known without asking, by key: of the file, and what was confirmed of its camera."""
     groups = {field.key.partition(".")[2]: field.key for field in (*OPTICS, *CAMERA)}
-    return {
+    stated = {
         groups[name]: Suggestion(f"{value:g}", f"from the file ({facts.source})")
         for name, value in facts.known.items()
         if name in groups
+    }
+    confirmed = site.known_cameras.get(facts.camera)
+    source = f"confirmed for this camera, {confirmed.day}"
+    return stated | {
+        key: Suggestion(text, source, is_confirmed=True) for key, text in confirmed.values.items()
     }
 
 

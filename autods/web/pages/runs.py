@@ -14,9 +14,10 @@ from autods.core import UserError
 from autods.web.jobs import Job, JobView
 from autods.web.names import shown
 from autods.web.run_index import Entry, is_of, read_counts
-from autods.web.run_notes import Notes, disk_bytes, remove, write_notes
+from autods.web.run_notes import Notes, write_notes
 from autods.web.site import Site
-from autods.web.widgets.layout import chip, duration_text, later, page, panel, problem, size_text
+from autods.web.trash import disk_bytes, remove
+from autods.web.widgets.layout import chip, confirm, duration_text, later, page, panel, problem, size_text
 
 _PERIOD_S = 1.5
 _PAGE = 50
@@ -81,9 +82,11 @@ class RunsPage:
         with self._list:
             ui.label("Reading the runs ...").classes("soft").props('role="status"')
         with ui.element("nav").classes("line").props('aria-label="Pages of the list"'):
-            self._back = ui.button("Back", on_click=lambda: self._turn(-1)).props("flat dense no-caps")
+            self._back = ui.button("Previous", on_click=lambda: self._turn(-1)).props("flat dense no-caps")
             self._where = ui.label("").classes("soft")
-            self._next = ui.button("On", on_click=lambda: self._turn(1)).props("flat dense no-caps")
+            self._next = ui.button("Next", on_click=lambda: self._turn(1)).props("flat dense no-caps")
+            ui.element("span").style("flex:1")
+            ui.link("Trash", "/trash")
         self._dialog = ui.dialog()
         later(self._refresh)
         ui.timer(_PERIOD_S, self._refresh)
@@ -198,17 +201,10 @@ class RunsPage:
         self._dialog.open()
 
     def _ask(self, entry: Entry) -> None:
-        self._dialog.clear()
-        with self._dialog, ui.card():
-            ui.label(f"Put {name_of(entry)} into the trash (autods_runs/.trash)?").classes("wrap")
+        async def put() -> None:
+            await self._do(lambda: remove(entry.view.job), entry)
 
-            async def put() -> None:
-                await self._do(lambda: remove(entry.view.job), entry)
-
-            with ui.row():
-                ui.button("Remove", on_click=put).props("no-caps color=negative")
-                ui.button("Cancel", on_click=self._dialog.close).props("flat no-caps")
-        self._dialog.open()
+        confirm(f"Put {name_of(entry)} into the trash? It can be taken back from there.", "Remove", put)
 
     async def _do(self, work: Callable[[], None], entry: Entry) -> None:
         """Change a run, and show the list anew or what is wrong."""

@@ -15,12 +15,12 @@ from autods.web.fields import CHANNEL, POSITION
 from autods.web.jobs import JobView
 from autods.web.movies import MovieFacts
 from autods.web.names import shown
-from autods.web.pages.movie import box_of, suggestions_from_file
+from autods.web.pages.movie import box_of, suggestions_of
 from autods.web.progress3d import StaleError, load_progress, save_progress, save_values
 from autods.web.site import Site, device_key
 from autods.web.steps3d import DEVICE, HEADINGS, STEPS, arguments
 from autods.web.steps3d import Step as StepText
-from autods.web.widgets.form import Form, Suggestion
+from autods.web.widgets.form import Form, Suggestion, device_entry
 from autods.web.widgets.frames import FrameViewer
 from autods.web.widgets.layout import chip, panel, problem
 from autods.web.widgets.preset_line import preset_line
@@ -77,12 +77,8 @@ class Stepper:
             with ui.element("div").classes("line"):
                 self._go = ui.button("One click: all steps", icon="play_arrow", on_click=self._run_all)
                 self._go.props("no-caps size=lg")
-                self._device = ui.select(
-                    ["auto", "cpu", "cuda", "mps"],
-                    value=self._state.values.get(DEVICE, "auto"),
-                    label="Device",
-                )
-                self._device.props("dense outlined").style("min-width:7rem").on_value_change(self._changed)
+                device = self._state.values.get(DEVICE, "auto")
+                self._device = device_entry(device, self._changed).style("min-width:7rem")
             self._problem = problem("")
             with ui.element("nav").classes("steps").props('aria-label="Steps"'):
                 for step in STEPS:
@@ -96,7 +92,7 @@ class Stepper:
                     for step in STEPS:
                         self._results[step.name] = StepResult(self._job, step)
             with ui.element("div").classes("stack"):
-                known = suggestions_from_file(facts)
+                known = suggestions_of(self._site, facts)
                 for step in STEPS:
                     self._step_panel(step, known)
         self._choose(STAGES[0])
@@ -226,7 +222,7 @@ class Stepper:
         for form in self._forms.values():
             form.replace(values)
         self._source.replace(values)
-        self._device.value = values.get(DEVICE, "auto")
+        self._device.set_value(values.get(DEVICE, "auto"))
         self._state = dataclasses.replace(self._state, values=values)
         self._is_dirty = False
         if told:

@@ -11,17 +11,21 @@ from nicegui import ui
 from nicegui.elements.mixins.value_element import ValueElement
 
 from autods.core import UserError
-from autods.web.fields import Field, words
+from autods.pipelines.definitions import DEVICE
+from autods.web.fields import DEVICES, Field, words
 
+#: Characters of a choice that fit into half of the width.
+_NARROW = 22
 _LEADING_NUMBER = re.compile(r"-?\d+(\.\d+)?(e[+-]?\d+)?")
 
 
 @dataclass(frozen=True)
 class Suggestion:
-    """A value that the program would use by itself, and where it comes from."""
+    """A value that the program would use by itself, or that a person confirmed, and where it comes from."""
 
     text: str
     source: str
+    is_confirmed: bool = False
 
     @property
     def is_guess(self) -> bool:
@@ -82,15 +86,14 @@ class Form:
             self._inputs[field.key] = (
                 self._choice(field, shown) if field.kind == "choice" else self._text(field, shown)
             )
-            if given:
-                self._touched.add(field.key)
-                self._mark(field, "given", is_guess=False)
-            elif shown:
-                self._mark(field, suggested.source, is_guess=suggested.is_guess)
+            if shown:
+                self._marked(field, shown)
 
     def _choice(self, field: Field, shown: str) -> ValueElement[Any]:
         element = ui.select(field.choices, value=shown, label=field.caption)
         element.on_value_change(lambda: self._changed(field))
+        if max(map(len, field.choices.values())) > _NARROW:
+            element.style("grid-column: 1 / -1")
         return element.props("dense outlined options-dense").mark(field.key)
 
     def _text(self, field: Field, shown: str) -> ValueElement[Any]:
@@ -100,18 +103,26 @@ class Form:
         return element
 
     def _changed(self, field: Field) -> None:
-        text = str(self._inputs[field.key].value or "")
-        suggested = self._suggested.get(field.key)
-        if suggested is not None and text.strip() == suggested.text:
-            self._touched.discard(field.key)
-            self._mark(field, suggested.source, is_guess=suggested.is_guess)
-        elif text.strip():
-            self._touched.add(field.key)
-            self._mark(field, "given", is_guess=False)
+        text = str(self._inputs[field.key].value or "").strip()
+        if text:
+            self._marked(field, text)
         else:
             self._touched.discard(field.key)
             self._mark(field, _hint(field), is_guess=False)
         self._on_change()
+
+    def _marked(self, field: Field, text: str) -> None:
+        """Note whether an entry goes into the command, and say where it comes from."""
+        suggested = self._suggested.get(field.key)
+        is_suggested = suggested is not None and text == suggested.text
+        if suggested is not None and is_suggested:
+            self._mark(field, suggested.source, is_guess=suggested.is_guess)
+        else:
+            self._mark(field, "given", is_guess=False)
+        if is_suggested and not (suggested and suggested.is_confirmed):
+            self._touched.discard(field.key)
+        else:
+            self._touched.add(field.key)
 
     def _mark(self, field: Field, text: str, *, is_guess: bool) -> None:
         element = self._inputs[field.key]
@@ -128,7 +139,8 @@ class Form:
         """Fill in what the program would use; what people entered stays."""
         for field in self.fields:
             found = suggestions.get(field.key)
-            if found is None:
+            # What a person confirmed of the camera is no guess.
+            if found is None or (field.key in self._suggested and self._suggested[field.key].is_confirmed):
                 continue
             self._suggested[field.key] = found
             if field.key not in self._touched and found.text:
@@ -180,3 +192,10 @@ class Form:
 
 def _hint(field: Field) -> str:
     return f"empty: {field.usual}" if field.usual else ""
+
+
+def device_entry(device: str, on_change: Callable[[], None]) -> ui.select:
+    """Offer the devices, and one of several that a command named."""
+    offered = DEVICES if device in DEVICES else {**DEVICES, device: device}
+    entry = ui.select(offered, value=device, label=DEVICE.label)
+    return entry.props("dense outlined").on_value_change(on_change)

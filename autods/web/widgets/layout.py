@@ -86,6 +86,22 @@ def error_panel(title: str, text: str, ways_on: Mapping[str, str] | None = None)
         ui.link("Back to the start page", "/")
 
 
+def confirm(question: str, word: str, act: Callable[[], Awaitable[None]]) -> None:
+    """Ask before something is removed; ``word`` does it."""
+    with ui.dialog() as dialog, ui.card():
+        ui.label(question).classes("wrap")
+
+        async def go() -> None:
+            dialog.close()
+            await act()
+
+        with ui.row():
+            ui.button(word, on_click=go).props("no-caps color=negative")
+            ui.button("Cancel", on_click=dialog.close).props("flat no-caps")
+    dialog.on("hide", dialog.delete)
+    dialog.open()
+
+
 def number_text(value: object, unit: str = "", digits: int = 3) -> str:
     """Write a measured number, or 'not known'."""
     if not isinstance(value, int | float):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
+import math
 from dataclasses import dataclass
 from typing import Any, get_args
 from urllib.parse import quote, urlencode
@@ -194,15 +195,11 @@ class ResultPanel:
                     "Reconstruction",
                     tile_address(job),
                     files,
-                    table.shape_nm,
-                    painter.level_0_nm,
-                    painter.levels,
                     self._now.box,
                     self._moved,
                 ).classes("w-full result")
+                self._viewer.set_field(table.shape_nm, painter.level_0_nm, painter.levels)
                 self._style_line(sources)
-                if table.is_3d:
-                    self._sides = SideViews(job, table.shape_nm, table.depth_range_nm or (0.0, 1.0))
             with ui.element("div").classes("stack").style("gap:.2rem"):
                 self._count = ui.label("").props('role="status"')
                 self._typed_filter()
@@ -212,6 +209,8 @@ class ResultPanel:
                 with ui.element("div").classes("line"):
                     ui.button("Show all again", on_click=self._reset).props("flat dense no-caps")
                     self._exports = ui.element("div").classes("line")
+        if table.is_3d:
+            self._sides = SideViews(job, table.shape_nm, table.depth_range_nm or (0.0, 1.0))
         self._apply()
 
     def _style_line(self, sources: list[Source]) -> None:
@@ -273,12 +272,11 @@ class ResultPanel:
         self._problem = problem("")
 
     def _filter(self, name: str, histogram: Histogram) -> None:
-        low, high = float(histogram.edges[0]), float(histogram.edges[-1])
+        low, high, step = _round_range(float(histogram.edges[0]), float(histogram.edges[-1]))
         ui.label(_TITLES[name]).classes("soft")
         ui.echart(_chart(histogram)).style("height:74px;width:100%").props(
             f'role="img" aria-label="{_TITLES[name]}"'
         )
-        step = 1.0 if name == "frame" else (high - low) / 200
         kept = {key: (lowest, min(highest, high)) for key, lowest, highest in self._now.limits}.get(
             name, (low, high)
         )
@@ -358,20 +356,37 @@ class ResultPanel:
         later(self._apply_async)
 
 
+def _round_range(low: float, high: float) -> tuple[float, float, float]:
+    """Return the ends of a slider and its step, as round numbers: they are read."""
+    power = math.floor(math.log10(max(high - low, 1e-9) / 100))
+    step = 10.0**power
+    ends = (math.floor(low / step) * step, math.ceil(high / step) * step)
+    return round(ends[0], max(-power, 0)), round(ends[1], max(-power, 0)), step
+
+
 def _chart(histogram: Histogram) -> dict[str, Any]:
     centers = (histogram.edges[1:] + histogram.edges[:-1]) / 2
     return {
         "animation": False,
         "grid": {"left": 4, "right": 4, "top": 4, "bottom": 18},
         "xAxis": {
-            "type": "category",
-            "data": [f"{value:.4g}" for value in centers],
-            "axisTick": {"show": False},
-            "axisLabel": {"fontSize": 10, "interval": 14},
+            "type": "value",
+            "min": float(histogram.edges[0]),
+            "max": float(histogram.edges[-1]),
+            "splitLine": {"show": False},
+            # The ends are no round numbers.
+            "axisLabel": {"fontSize": 10, "color": "#7d8b97", "showMinLabel": False, "showMaxLabel": False},
         },
         "yAxis": {"show": False},
         "tooltip": {"trigger": "axis"},
         "series": [
-            {"type": "bar", "data": histogram.counts.tolist(), "barCategoryGap": "5%", "color": "#0b5cad"}
+            {
+                "type": "bar",
+                "data": [
+                    [float(f"{x:.4g}"), n] for x, n in zip(centers, histogram.counts.tolist(), strict=True)
+                ],
+                "barWidth": "90%",
+                "color": "#0b5cad",
+            }
         ],
     }

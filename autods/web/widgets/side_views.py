@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from urllib.parse import quote
 
 from nicegui import ui
@@ -28,36 +29,43 @@ class SideViews:
         self._job, self._shape, self._query = job, shape_nm, ""
         low, high = depth_range_nm
         self._top = high
-        heading("Cross-section", 2)
-        self._plane = ui.toggle({"xz": "x-z (seen along y)", "yz": "y-z (seen along x)"}, value="xz")
-        self._plane.props("no-caps dense").on_value_change(self._turned_over)
-        with ui.element("div").classes("line"):
-            ui.label("Slab (nm)").classes("soft")
-            top = shape_nm[0]
-            self._slab = ui.range(min=0, max=top, step=top / 200, value={"min": 0, "max": top})
-            self._slab.props('label aria-label="Slab"').style("flex:1;min-width:10rem")
-            self._slab.on("change", self._draw_section)
-        self._side = Viewer("Cross-section", shape_nm[1], high - low, nm_per_unit=1.0).classes(
-            "w-full section"
-        )
-        self._side.set_axes("x", "z", high)
-        heading("From any direction", 2)
-        with ui.element("div").classes("line"):
-            ui.label("Turn").classes("soft")
-            self._azimuth = ui.slider(min=-180, max=180, step=2, value=30)
-            self._azimuth.props('label aria-label="Turn about z, degrees"')
-            ui.label("Tilt").classes("soft")
-            self._elevation = ui.slider(min=-90, max=90, step=2, value=60)
-            self._elevation.props('label aria-label="Tilt, degrees"')
-            for slider in (self._azimuth, self._elevation):
-                slider.style("flex:1;min-width:8rem").on(
-                    "update:model-value", self._draw_turned, throttle=0.15
+        with ui.element("div").classes("columns even"):
+            with ui.element("div").classes("stack"):
+                heading("Cross-section", 2)
+                self._plane = ui.toggle({"xz": "x-z (seen along y)", "yz": "y-z (seen along x)"}, value="xz")
+                self._plane.props("no-caps dense").on_value_change(self._turned_over)
+                with ui.element("div").classes("line"):
+                    ui.label("Slab (nm)").classes("soft")
+                    top = shape_nm[0]
+                    self._slab = ui.range(min=0, max=top, step=top / 200, value={"min": 0, "max": top})
+                    self._slab.props('label aria-label="Slab"').style("flex:1;min-width:10rem")
+                    self._slab.on("change", self._draw_section)
+                self._side = Viewer("Cross-section", shape_nm[1], high - low, nm_per_unit=1.0).classes(
+                    "w-full section"
                 )
-        self._turned = (
-            ui.element("img")
-            .classes("figure turned")
-            .props('alt="Localizations from a direction, in the colours of depth" loading=lazy')
-        )
+                self._side.set_axes("x", "z", high)
+            with ui.element("div").classes("stack"):
+                heading("From any direction", 2)
+                with ui.element("div").classes("line"):
+                    ui.label("Turn").classes("soft")
+                    self._azimuth = ui.slider(min=-180, max=180, step=2, value=30)
+                    self._azimuth.props('label aria-label="Turn about z, degrees"')
+                    ui.label("Tilt").classes("soft")
+                    self._elevation = ui.slider(min=-90, max=90, step=2, value=60)
+                    self._elevation.props('label aria-label="Tilt, degrees"')
+                    for slider in (self._azimuth, self._elevation):
+                        slider.style("flex:1;min-width:8rem").on(
+                            "update:model-value", self._draw_turned, throttle=0.15
+                        )
+                self._turned = (
+                    ui.element("img")
+                    .classes("figure turned")
+                    .props('alt="Localizations from a direction, in the colours of depth" loading=lazy')
+                )
+                side_um = math.hypot(*shape_nm) / 1000
+                ui.label(f"Height and width of the picture: {side_um:.4g} µm; colours of depth.").classes(
+                    "soft"
+                )
 
     def show(self, query: str) -> None:
         """Show another look."""

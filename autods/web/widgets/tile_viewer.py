@@ -12,7 +12,7 @@ from autods.web.widgets.viewer import Box, box_of_event
 _STOPS = 12
 
 
-class TileViewer(Element, component="tile_viewer.js"):
+class TileViewer(Element, component="tile_viewer.js", dependencies=["pan_zoom.js"]):
     """A picture of any size with pan and zoom (mouse, touch, keyboard), scale bar, depth legend and export.
 
     Parameters
@@ -20,13 +20,8 @@ class TileViewer(Element, component="tile_viewer.js"):
     label
         What it shows, for screen readers.
     tiles, files
-        Addresses of the tiles, without level, row and column, and of the exports, without their ending.
-    shape_nm
-        (height, width) of the field, nm.
-    level_0_nm
-        Pixel of the coarsest level, nm.
-    levels
-        Number of levels.
+        Addresses of the tiles, without level, row and column, and of the exports, without their ending; ''
+        offers none.
     start
         Part that is shown at first; None for the whole field.
     on_shown
@@ -37,24 +32,24 @@ class TileViewer(Element, component="tile_viewer.js"):
         self,
         label: str,
         tiles: str,
-        files: str,
-        shape_nm: tuple[float, float],
-        level_0_nm: float,
-        levels: int,
-        start: Box | None,
-        on_shown: Callable[[Box], None],
+        files: str = "",
+        start: Box | None = None,
+        on_shown: Callable[[Box], None] = lambda _: None,
     ) -> None:
         super().__init__()
         self._props.update(
-            label=label, tiles=tiles, files=files, height=shape_nm[0], width=shape_nm[1], levels=levels
+            label=label, tiles=tiles, files=files, start=None if start is None else list(start)
         )
-        self._props.update(finest=level_0_nm, start=None if start is None else list(start))
 
         def tell(box: Box | None) -> None:
             if box is not None:
                 on_shown(box)
 
         self.on("shown", lambda event: tell(box_of_event(event)))
+
+    def set_field(self, shape_nm: tuple[float, float], level_0_nm: float, levels: int) -> None:
+        """Set the field: its (height, width) and the pixel of the coarsest of its levels, nm."""
+        self._props.update(height=shape_nm[0], width=shape_nm[1], levels=levels, coarsest=level_0_nm)
 
     def show(self, query: str, depth_range_nm: tuple[float, float] | None) -> None:
         """Show another look, with a legend of depth where there is a range."""

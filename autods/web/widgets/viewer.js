@@ -1,14 +1,12 @@
 // A picture to pan, zoom and draw a region on, with marks and a scale bar. Sizes and marks are in units of the
 // picture (camera pixels, or nm of a reconstruction); `nmPerUnit` makes the scale bar.
-const ROUND = [5, 2, 1];
+import panZoom, { SCALE_BAR, TOOLS, roundAbove } from "pan_zoom";
 
 export default {
   template: `
     <div class="viewer-frame">
       <div class="viewer-tools" role="toolbar" :aria-label="label + ': tools'">
-        <button type="button" @click="zoom(1.5)" title="Zoom in (+)" aria-label="Zoom in">+</button>
-        <button type="button" @click="zoom(1 / 1.5)" title="Zoom out (-)" aria-label="Zoom out">&minus;</button>
-        <button type="button" @click="fit" title="Whole picture (0)">Fit</button>
+        ${TOOLS}
         <button v-if="drawable" type="button" :aria-pressed="drawing ? 'true' : 'false'" class="draw"
                 :class="{on: drawing}" @click="drawing = !drawing">Draw region</button>
         <button v-if="drawable && region" type="button" class="clear" @click="$emit('region', {box: null})">
@@ -16,7 +14,7 @@ export default {
         <span class="where" aria-hidden="true">{{ where }}</span>
       </div>
       <div ref="pane" class="viewer-pane" tabindex="0" role="img" :aria-label="label" :class="{draw: drawing}"
-           @wheel.prevent="wheel" @pointerdown="down" @pointermove="move" @pointerup="up"
+           @wheel.prevent="wheel" @pointerdown="begin" @pointermove="move" @pointerup="end"
            @pointercancel="cancel" @pointerleave="where = ''" @keydown="key">
         <div class="viewer-stage" :style="stageStyle">
           <img :src="address(src)" alt="" draggable="false" :class="{sharp: sharp}" @load="loaded" @error="failed"
@@ -25,126 +23,67 @@ export default {
                :style="detailStyle">
         </div>
         <canvas ref="marks" class="viewer-marks"></canvas>
-        <div v-if="bar.px" class="viewer-bar" :style="{width: bar.px + 'px'}"><span>{{ bar.text }}</span></div>
+        ${SCALE_BAR}
         <div v-if="broken" class="viewer-broken">The picture could not be drawn.</div>
       </div>
     </div>`,
+  mixins: [panZoom],
   props: {
     src: String, width: Number, height: Number, nmPerUnit: Number, label: String, drawable: Boolean,
     sharp: Boolean, points: Array, region: Array, detail: Object, radius: Number, axes: Object,
   },
-  data() {
-    return { scale: 1, x: 0, y: 0, drawing: false, box: null, start: null, pointers: {}, pinch: null,
-             where: "", broken: false, size: [1, 1] };
-  },
+  data() { return { drawing: false, drawn: null, start: null, broken: false }; },
   computed: {
     stageStyle() { return { transform: `translate(${this.x}px, ${this.y}px) scale(${this.scale})` }; },
     detailStyle() {
       const [y0, x0, y1, x1] = this.detail.box;
       return { left: x0 + "px", top: y0 + "px", width: x1 - x0 + "px", height: y1 - y0 + "px" };
     },
-    bar() {
-      if (!this.nmPerUnit) return { px: 0, text: "" };
-      const longest = (this.size[0] * 0.25 / this.scale) * this.nmPerUnit;
-      const power = 10 ** Math.floor(Math.log10(longest));
-      const nm = ROUND.map((step) => step * power).find((step) => step <= longest) || power;
-      return { px: (nm / this.nmPerUnit) * this.scale, text: nm >= 1000 ? nm / 1000 + " µm" : nm + " nm" };
-    },
   },
   watch: {
     points() { this.paint(); },
     region() { this.paint(); },
-    box() { this.paint(); },
-    width() { this.fit(); },
-    height() { this.fit(); },
+    drawn() { this.paint(); },
+    width() { this.whole(); },
+    height() { this.whole(); },
   },
-  mounted() {
-    this.observer = new ResizeObserver(() => { this.fit(); });
-    this.observer.observe(this.$refs.pane);
-    this.fit();
-  },
-  unmounted() { this.observer.disconnect(); clearTimeout(this.timer); },
   methods: {
-    address(path) { return path ? (window.path_prefix || "") + path : undefined; },
+    resized() { this.measure(); this.whole(); },
+    most(least) { return 1000 * least; },
+    place([x, y]) { return `x ${Math.floor(x)}, y ${Math.floor(y)}`; },
     loaded() { this.broken = false; this.$refs.pane.dataset.loaded = this.src; },
     failed() { this.broken = true; },
-    fit() {
-      const pane = this.$refs.pane;
-      this.size = [pane.clientWidth, pane.clientHeight];
-      this.scale = Math.min(this.size[0] / this.width, this.size[1] / this.height) || 1;
-      this.x = (this.size[0] - this.width * this.scale) / 2;
-      this.y = (this.size[1] - this.height * this.scale) / 2;
-      this.settle();
+    begin(event) {
+      if (this.down(event) === 1 && this.drawing) this.start = this.unit(this.at(event));
     },
-    zoom(factor, at) {
-      const [px, py] = at || [this.size[0] / 2, this.size[1] / 2];
-      const least = 0.5 * Math.min(this.size[0] / this.width, this.size[1] / this.height);
-      const scale = Math.min(Math.max(this.scale * factor, least), 1000 * least);
-      this.x = px - ((px - this.x) * scale) / this.scale;
-      this.y = py - ((py - this.y) * scale) / this.scale;
-      this.scale = scale;
-      this.settle();
+    dragged(at) {
+      if (this.start) this.drawn = this.limited(this.start, this.unit(at));
+      return this.start;
     },
-    pan(dx, dy) { this.x += dx; this.y += dy; this.settle(); },
-    wheel(event) { this.zoom(event.deltaY < 0 ? 1.2 : 1 / 1.2, this.at(event)); },
-    at(event) {
-      const frame = this.$refs.pane.getBoundingClientRect();
-      return [event.clientX - frame.left, event.clientY - frame.top];
-    },
-    unit(at) { return [(at[0] - this.x) / this.scale, (at[1] - this.y) / this.scale]; },
-    down(event) {
-      this.$refs.pane.setPointerCapture(event.pointerId);
-      this.pointers[event.pointerId] = this.at(event);
-      const held = Object.values(this.pointers);
-      this.pinch = held.length === 2 ? Math.hypot(held[0][0] - held[1][0], held[0][1] - held[1][1]) : null;
-      if (this.drawing && held.length === 1) this.start = this.unit(this.at(event));
-    },
-    move(event) {
-      const at = this.at(event), [ux, uy] = this.unit(at), before = this.pointers[event.pointerId];
-      this.where = `x ${Math.floor(ux)}, y ${Math.floor(uy)}`;
-      if (!before) return;
-      this.pointers[event.pointerId] = at;
-      const held = Object.values(this.pointers);
-      if (held.length === 2) {
-        const gap = Math.hypot(held[0][0] - held[1][0], held[0][1] - held[1][1]);
-        this.zoom(gap / (this.pinch || gap), [(held[0][0] + held[1][0]) / 2, (held[0][1] + held[1][1]) / 2]);
-        this.pinch = gap;
-      } else if (this.start) {
-        this.box = this.limited(this.start, [ux, uy]);
-      } else {
-        this.pan(at[0] - before[0], at[1] - before[1]);
-      }
-    },
-    up(event) {
-      delete this.pointers[event.pointerId];
-      if (this.start && this.box) {
-        const [y0, x0, y1, x1] = this.box;
-        if (y1 - y0 >= 2 && x1 - x0 >= 2) this.$emit("region", { box: this.box });
+    end(event) {
+      this.up(event);
+      if (this.start && this.drawn) {
+        const [y0, x0, y1, x1] = this.drawn;
+        if (y1 - y0 >= 2 && x1 - x0 >= 2) this.$emit("region", { box: this.drawn });
         this.drawing = false;
       }
-      this.start = this.box = null;
+      this.start = this.drawn = null;
     },
-    cancel(event) { delete this.pointers[event.pointerId]; this.start = this.box = null; },
+    cancel(event) { this.up(event); this.start = this.drawn = null; },
+    pressed(key) {
+      if (key !== "Escape") return false;
+      this.drawing = false;
+      this.start = this.drawn = null;
+      return true;
+    },
     limited(a, b) {
       const inside = (value, top) => Math.min(Math.max(value, 0), top);
       const xs = [a[0], b[0]].sort((p, q) => p - q), ys = [a[1], b[1]].sort((p, q) => p - q);
       return [Math.floor(inside(ys[0], this.height)), Math.floor(inside(xs[0], this.width)),
               Math.ceil(inside(ys[1], this.height)), Math.ceil(inside(xs[1], this.width))];
     },
-    key(event) {
-      const step = 40, moves = { ArrowLeft: [step, 0], ArrowRight: [-step, 0], ArrowUp: [0, step],
-                                 ArrowDown: [0, -step] };
-      if (moves[event.key]) this.pan(...moves[event.key]);
-      else if (event.key === "+" || event.key === "=") this.zoom(1.5);
-      else if (event.key === "-") this.zoom(1 / 1.5);
-      else if (event.key === "0") this.fit();
-      else if (event.key === "Escape") { this.drawing = false; this.start = this.box = null; }
-      else return;
-      event.preventDefault();
-    },
     drawAxes(pen) {
-      const most = 70 / this.scale, power = 10 ** Math.floor(Math.log10(most));
-      const step = [10, 5, 2, 1].map((each) => each * power).find((each) => each <= most) || power;
+      const step = roundAbove(50 / this.scale);
       const [x0, y0] = this.unit([0, 0]), [x1, y1] = this.unit(this.size), text = (nm) => String(Math.round(nm));
       pen.fillStyle = pen.strokeStyle = "#ffffffcc";
       pen.font = "11px system-ui, sans-serif";
@@ -168,18 +107,14 @@ export default {
       this.paint();
       clearTimeout(this.timer);
       this.timer = setTimeout(() => {
-        const a = this.unit([0, 0]), b = this.unit(this.size), whole = this.limited(a, b);
-        this.$emit("shown", { box: whole, px: Math.max(...this.size), scale: this.scale });
+        const seen = this.limited(this.unit([0, 0]), this.unit(this.size));
+        this.$emit("shown", { box: seen, px: Math.max(...this.size), scale: this.scale });
       }, 350);
     },
     paint() {
       const canvas = this.$refs.marks;
       if (!canvas) return;
-      const dense = window.devicePixelRatio || 1;
-      canvas.width = this.size[0] * dense;
-      canvas.height = this.size[1] * dense;
-      const pen = canvas.getContext("2d");
-      pen.scale(dense, dense);
+      const pen = this.pen(canvas);
       pen.lineWidth = 1.5;
       pen.strokeStyle = "#00e5a8";
       const flat = this.points || [], radius = Math.max((this.radius || 2.5) * this.scale, 4);
@@ -189,7 +124,7 @@ export default {
         pen.stroke();
       }
       if (this.axes) this.drawAxes(pen);
-      const box = this.box || this.region;
+      const box = this.drawn || this.region;
       if (box) {
         pen.lineWidth = 2;
         pen.strokeStyle = "#ffb000";

@@ -11,7 +11,7 @@ from nicegui.events import GenericEventArguments
 Box = tuple[int, int, int, int]
 
 
-class Viewer(Element, component="viewer.js"):
+class Viewer(Element, component="viewer.js", dependencies=["pan_zoom.js"]):
     """A picture with pan and zoom (mouse, touch, keyboard), marks, a region and a scale bar.
 
     Parameters

@@ -98,3 +98,17 @@ def test_merging_takes_the_first_statement():
     ]
     merged = MovieMetadata.merge(parts)
     assert merged == MovieMetadata(na=1.4, pixel_size_nm=100, source="b, c")
+
+
+def test_the_camera_and_its_mode_are_named() -> None:
+    settings = {
+        "Camera": "Cam",
+        "Cam-CameraName": "C11440-22C",
+        "Cam-CameraID": "S/N: 500183",
+        "Cam-ScanMode": {"PropVal": "2"},
+        "Cam-Gain": "1",
+        "Other-ReadoutMode": "fast",
+    }
+    expected = "C11440-22C, serial S/N: 500183; ScanMode 2; Gain 1"
+    assert micromanager_metadata(settings).camera == expected
+    assert micromanager_metadata({"Camera": "Cam", "Cam-Gain": "1"}).camera == ""
