@@ -64,7 +64,7 @@ SHORT = {
 #: The same for scripts, and what of their words is long.
 SCRIPTS = {
     "scripts/time_devices.py": ["--device", "cpu", "--size-px", "64", "--frames", "4", "--limit-s", "1"],
-    "scripts/train_universal.py": ["--smoke"],
+    "scripts/train_universal.py": ["--smoke", "--minutes", "0.05"],
     "benchmarks.big_results": ["20000"],
 }
 _LONG = {"2000": "3", "NAME": "unrolled", "FILE": "weights.safetensors", "docs": "pages"}
