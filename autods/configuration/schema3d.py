@@ -97,7 +97,7 @@ class NetworkArgsConfig:
 
 @dataclass
 class NetworkConfig:
-    """The network."""
+    """Settings of ``network``: which one, and its size."""
 
     args: NetworkArgsConfig = field(default_factory=NetworkArgsConfig)
 

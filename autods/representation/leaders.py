@@ -32,7 +32,7 @@ def leaders_of_pixels(
     shape
         Images, rows and columns.
     merge_px, merge_z_nm
-        Pixels follow one another if their positions are nearer than this.
+        Pixels follow one another if their positions are nearer than this, px and nm.
     """
     image, row, column = pixel
     # Some images at a time: the map of their pixels then stays in the cache.

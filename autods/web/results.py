@@ -76,7 +76,9 @@ class Live:
     count
         Localizations then.
     next_s
-        When it may be drawn anew.
+        When it may be drawn anew, seconds of the monotonic clock.
+    version, lock
+        Counted up with what was read; held while it is read.
     """
 
     table: LiveTable
