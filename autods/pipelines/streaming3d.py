@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -15,6 +16,7 @@ from autods.core.grid import px_to_nm
 from autods.inference import Found, Localizer, Tile, stitch, tile_field
 from autods.inference.observation import Observation
 from autods.inference.psf_fit import Emitters3D, PsfFit, PsfFitter
+from autods.inference.pursuit import UNJUDGED, Pursuit
 from autods.representation import Detections
 
 #: Side of a tile's core, px.
@@ -27,6 +29,8 @@ _HELD_NM = 0.5
 _MISMATCH = 0.15
 #: Least confidence of what a second pass adds.
 _SURER = 0.6
+#: Least significance of what the matched filter adds, in its own eyes and after the fit.
+_PURSUED, _PURSUED_AFTER_FIT = 8.0, 7.0
 
 Columns = dict[str, NDArray[Any]]
 
@@ -84,17 +88,20 @@ class VolumeLocalizer:
     min_significance
         Photons, in standard errors, of a localization at least.
     passes
-        From the second on, the network looks at what the fitted emitters leave.
+        From the second on, the network looks at what the fitted emitters leave, and in the end a matched
+        filter, which sees what networks are blind to.
     """
 
     def __init__(self, finder: Finder, fitter: PsfFitter, min_significance: float, passes: int = 1) -> None:
         self.finder, self.fitter = finder, fitter
         self.min_significance, self._passes = min_significance, passes
+        self._pursuit = Pursuit(fitter.psf, fitter.z_range_nm, fitter.size_px) if passes > 1 else None
 
     def with_limits(self, threshold: float, min_significance: float) -> VolumeLocalizer:
         """Return the same with another smallest confidence and another least significance."""
-        finder = self.finder.with_threshold(threshold)
-        return VolumeLocalizer(finder, self.fitter, min_significance, self._passes)
+        other = copy.copy(self)
+        other.finder, other.min_significance = self.finder.with_threshold(threshold), min_significance
+        return other
 
     def __call__(self, observation: Observation) -> Columns:
         """Localize a block.
@@ -119,21 +126,37 @@ class VolumeLocalizer:
         found = self._find(observation.light, observation.variance_under(nothing))
         found, fit, keep = self._fit(observation, found)
         for _ in range(self._passes - 1):
-            model = self.fitter.image(_kept(fit, keep), found.frame[keep], _shape(observation)).to(
-                nothing.device
+            more = self._find(*self._left(observation, found, fit, keep))
+            found, fit, keep = self._with_more(
+                observation, found, fit, keep, more.select(more.confidence >= _SURER)
             )
-            # A calibrated PSF is wrong by some part of itself: what it leaves there is no molecule.
-            variance = observation.variance_under(model) + (_MISMATCH * model) ** 2
-            more = self._find(observation.less(model).light, variance)
-            more = more.select(more.confidence >= _SURER)
-            if not len(more):
-                break
-            # Those that are settled start from where they were fitted, and keep their errors as a prior.
-            settled = replace(
-                found.select(keep), x_px=fit.x_px[keep], y_px=fit.y_px[keep], z_nm=fit.z_nm[keep]
-            )
-            found, fit, keep = self._fit(observation, Found.concatenate([settled, more]))
+        if self._pursuit is not None:
+            more = self._pursuit(*self._left(observation, found, fit, keep), _PURSUED)
+            found, fit, keep = self._with_more(observation, found, fit, keep, more)
+            judged = found.confidence != UNJUDGED
+            keep = keep & (judged | (fit.significance >= _PURSUED_AFTER_FIT))
+            found = replace(found, confidence=np.where(judged, found.confidence, self.finder.threshold))
         return found, fit, keep
+
+    def _left(
+        self, observation: Observation, found: Found, fit: PsfFit, keep: NDArray[np.bool_]
+    ) -> tuple[Tensor, Tensor]:
+        """Return what the fitted emitters leave of the light, and its variance."""
+        model = self.fitter.image(_kept(fit, keep), found.frame[keep], _shape(observation))
+        model = model.to(observation.light.device)
+        # A calibrated PSF is wrong by some part of itself: what it leaves there is no molecule.
+        variance = observation.variance_under(model) + (_MISMATCH * model) ** 2
+        return observation.less(model).light, variance
+
+    def _with_more(
+        self, observation: Observation, found: Found, fit: PsfFit, keep: NDArray[np.bool_], more: Found
+    ) -> tuple[Found, PsfFit, NDArray[np.bool_]]:
+        """Fit once more, together with others."""
+        if not len(more):
+            return found, fit, keep
+        # Those that are settled start from where they were fitted, and keep their errors as a prior.
+        settled = replace(found.select(keep), x_px=fit.x_px[keep], y_px=fit.y_px[keep], z_nm=fit.z_nm[keep])
+        return self._fit(observation, Found.concatenate([settled, more]))
 
     def _fit(self, observation: Observation, found: Found) -> tuple[Found, PsfFit, NDArray[np.bool_]]:
         """Fit, and tell which estimates are significant, on pixels that measure light, and not another of the

@@ -1,0 +1,71 @@
+"""Emitters that a network has missed: peaks of the matched filter in what the fitted emitters leave."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from autods.inference.stitching import Found
+from autods.inference.told_psf import told_scene
+from autods.networks.matched_filter import MatchedFilter
+from autods.optics import PSFModel
+from autods.optics.planes import psf_planes
+
+#: Pixels that are filtered at once: every plane is an image of its own.
+_BATCH_PX = 65_536
+#: Nearest peaks, px.
+_APART_PX = 5
+#: Confidence that marks what no network has judged.
+UNJUDGED = -1.0
+
+
+class Pursuit:
+    """A filter for one PSF, blind to nothing that stands out of the noise.
+
+    Parameters
+    ----------
+    psf
+        The PSF.
+    z_range_nm
+        Depths, nm.
+    size_px
+        Side of the region that is looked at, px, odd.
+    """
+
+    def __init__(self, psf: PSFModel, z_range_nm: tuple[float, float], size_px: int) -> None:
+        self._planes = psf_planes(psf, *z_range_nm, size_px)
+
+    @torch.inference_mode()
+    def __call__(self, light: Tensor, variance: Tensor, least: float) -> Found:
+        """Find the peaks.
+
+        Parameters
+        ----------
+        light
+            (T, Y, X) photons that nothing explains yet.
+        variance
+            (T, Y, X) of their noise, photons^2; infinite where a pixel is not valid.
+        least
+            Significance of a peak at least: its photons over their standard error.
+
+        Returns
+        -------
+        Found
+            With confidence `UNJUDGED`, errors NaN, and positions of pixels and planes.
+        """
+        count = max(1, _BATCH_PX // (light.shape[1] * light.shape[2]))
+        planes = self._planes.to(light.device)
+        parts = []
+        for start in range(0, len(light), count):
+            frames, weight = told_scene(light[start : start + count], variance[start : start + count])
+            significance, plane = MatchedFilter(planes.kernels, weight).significance(frames).max(1)
+            around = F.max_pool2d(significance[:, None], _APART_PX, 1, _APART_PX // 2)[:, 0]
+            frame, row, column = ((significance == around) & (significance >= least)).nonzero(as_tuple=True)
+            depth = planes.z_nm[0, plane[frame, row, column]]
+            parts.append(torch.stack([frame + start, column + 0.5, row + 0.5, depth], 1).double().cpu())
+        frame, x_px, y_px, z_nm = torch.cat(parts).numpy().T
+        unknown = np.full(len(frame), np.nan)
+        unjudged, tile = np.full(len(frame), UNJUDGED), np.zeros(len(frame), np.int64)
+        return Found(frame.astype(np.int64), x_px, y_px, unjudged, tile, unknown, z_nm, unknown)
