@@ -9,7 +9,7 @@ import pytest
 
 from autods.cli.arguments import parse
 from autods.configuration.compose import compose_checked
-from tests.docs.pages import ALL, BASH, INLINE_COMMANDS, ROOT, Block, commands
+from tests.docs.pages import ALL, BASH, INLINE_COMMANDS, PAGES, ROOT, Block, commands
 from tests.docs.running import CANNOT_RUN, INSTALL_PAGES, INSTALLERS, LONG_TARGETS, NAMES
 
 #: Programs that belong to others; their words are looked at by `others`.
@@ -133,3 +133,18 @@ def test_every_target_that_is_named_is_typed_by_a_test_or_long() -> None:
     }
     assert named <= typed | set(LONG_TARGETS)
     assert not typed & set(LONG_TARGETS)
+
+
+def test_paths_that_pages_name_are_there() -> None:
+    """Those that begin with a folder of the source; results of runs, and what a reader makes, are others."""
+    tops = {path.name for path in ROOT.iterdir() if path.is_dir() and not path.name.startswith(".")} - {
+        "runs"
+    }
+    named = {
+        (page.name, word)
+        for page in PAGES
+        for word in re.findall(r"`([\w.*-]+/[\w./*-]*)`", page.read_text(encoding="utf-8"))
+        if word.partition("/")[0] in tops
+    }
+    assert len(named) > 50
+    assert not sorted((page, word) for page, word in named if not list(ROOT.glob(word.rstrip("/"))))
