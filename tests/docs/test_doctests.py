@@ -16,8 +16,8 @@ PACKAGES = (
     *("api", "core", "estimation", "io", "metrics", "networks", "optics"),
     *("postprocessing", "rendering", "representation", "simulation", "zoo"),
 )
-#: Of the public functions, examples that take over 5 s: they localize or calibrate a whole stack.
-SLOW = {"localize3d", "calibrate"}
+#: Of the public functions, examples that take over 5 s: whole stacks, a training.
+SLOW = {"localize3d", "calibrate", "train"}
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 
