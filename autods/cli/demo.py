@@ -94,13 +94,7 @@ def _known(simulated: SimulationSettings) -> dict[str, Any]:
     optics, camera = simulated.optics, simulated.camera
     return {
         "optics": OpticsSettings(**vars(optics)),
-        "camera": CameraSettings(
-            offset_adu=camera.offset_adu,
-            e_per_adu=camera.e_per_adu,
-            em_gain=camera.em_gain,
-            qe=camera.qe,
-            read_noise_e=camera.read_noise_e,
-        ),
+        "camera": CameraSettings.of(camera),
     }
 
 

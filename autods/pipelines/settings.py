@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from autods.core import UserError
+from autods.core import Camera, UserError
 from autods.estimation.scene import Method
 from autods.pipelines.definitions import LOCALIZE
 from autods.postprocessing.filtering import check_filter
@@ -93,6 +93,11 @@ class CameraSettings:
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
             LOCALIZE[f"camera.{name}"].require(value)
+
+    @classmethod
+    def of(cls, camera: Camera) -> CameraSettings:
+        """Return what is known of a camera that is known."""
+        return cls(camera.offset_adu, camera.e_per_adu, camera.em_gain, camera.qe, camera.read_noise_e)
 
 
 def camera_inputs(camera: CameraSettings) -> CameraSettings:

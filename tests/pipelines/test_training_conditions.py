@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,20 @@ from autods.cli.main import main
 from autods.core import Camera, OpticalSystem, UserError
 from autods.pipelines.settings import CameraSettings, OpticsSettings
 from autods.pipelines.simulate import SimulationSettings, simulate_to_folder
-from autods.pipelines.training_conditions import TrainingConditions, joint, measure_movie, read_profile
+from autods.pipelines.training_conditions import (
+    TrainingConditions,
+    at_pixels_of_the_psf,
+    joint,
+    measure_movie,
+    read_profile,
+)
 
 CAMERA = Camera(offset_adu=100.0, e_per_adu=0.5, qe=0.9, read_noise_e=3.0)
 KNOWN = CameraSettings(offset_adu=100.0, e_per_adu=0.5, qe=0.9)
 
 
 def simulated(folder: Path, **changes: Any) -> Path:
-    settings = {
+    settings: dict[str, Any] = {
         "n_frames": 60,
         "size_px": 80,
         "structure": "uniform",
@@ -27,7 +34,7 @@ def simulated(folder: Path, **changes: Any) -> Path:
         "gradient": 0.0,
     }
     settings |= {"photons": 1500.0, "background": 30.0, "blobs": 0.0, **changes}
-    optics = OpticalSystem(100.0, wavelength_nm=660.0, na=1.3)
+    optics = settings.pop("optics", OpticalSystem(100.0, wavelength_nm=660.0, na=1.3))
     return simulate_to_folder(SimulationSettings(optics, CAMERA, **settings), folder)
 
 
@@ -53,6 +60,43 @@ def test_the_conditions_hold_what_was_simulated(changes: dict[str, float], tmp_p
     noise = (light + camera["read_noise_e"] ** 2) ** 0.5
     assert noise == pytest.approx((light + 3.0**2) ** 0.5, rel=0.12)
     assert values["data.simulator.structure"] < 0.15
+
+
+def photons(values: dict[str, Any], snr: str) -> float:
+    """Return the photons that an SNR means, see `ImagingConditions`."""
+    (camera,) = values["cameras.cameras"]
+    assert values["conditions.read_noise_photons"] == pytest.approx(camera["read_noise_e"] / 0.9, rel=0.02)
+    variance = (
+        values["conditions.noise_variance_factor"] * values["conditions.background.centre"]
+        + values["conditions.read_noise_photons"] ** 2
+    )
+    sigma_px = values["conditions.psf_sigma_nm.centre"] / values["conditions.pixel_size_nm"]
+    light: float = values[f"conditions.snr.{snr}"] * variance**0.5 * 2 * math.pi * sigma_px**2
+    return light
+
+
+def test_a_wide_psf_is_trained_at_pixels_that_hold_more_of_it(tmp_path: Path) -> None:
+    wide = OpticalSystem(100.0, wavelength_nm=660.0, na=0.5)  # 2.8 px
+    measured = measure_movie(simulated(tmp_path, optics=wide, photons=8000.0), OpticsSettings(), KNOWN)
+    coarser = at_pixels_of_the_psf(measured)
+    before, after = measured.values, coarser.values
+    factor = after["conditions.pixel_size_nm"] / before["conditions.pixel_size_nm"]
+    assert after["conditions.psf_sigma_nm.centre"] == before["conditions.psf_sigma_nm.centre"]
+    assert after["conditions.psf_sigma_nm.centre"] / after["conditions.pixel_size_nm"] == pytest.approx(
+        1.5, rel=1e-3
+    )
+    assert after["conditions.background.low"] == pytest.approx(
+        factor**2 * before["conditions.background.low"], rel=1e-3
+    )
+    assert "coarser pixels" in coarser.sources["conditions.snr.low"]
+    # The molecules are as bright as they were.
+    for end in ("low", "centre", "high"):
+        assert photons(after, end) == pytest.approx(photons(before, end), rel=0.02)
+
+
+def test_a_narrow_psf_keeps_its_pixels(tmp_path: Path) -> None:
+    measured = measure_movie(simulated(tmp_path), OpticsSettings(), KNOWN)
+    assert at_pixels_of_the_psf(measured) is measured
 
 
 def test_an_uneven_background_is_trained_for(tmp_path: Path) -> None:
