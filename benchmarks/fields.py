@@ -31,6 +31,8 @@ IDEAL_CAMERA = Camera(offset_adu=100.0)
 _MARGIN_PX = 4
 _CHUNK = 10
 _ON_FRAMES = 2.0
+#: Emitters per um^2 and frame in a hot spot.
+_HOT_PER_UM2 = 5.0
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,9 @@ class UniformConditions:
         Photons of an emitter, and per pixel of the background.
     psf_sigma_nm, pixel_size_nm
         Standard deviation of the Gaussian PSF and camera pixel, nm.
+    hot_spots
+        Discs of 1 um radius, the same in all frames, into which so many of the emitters are moved that they
+        hold 5 per um^2; 0 for none.
     """
 
     density_per_um2: float | None
@@ -83,6 +88,7 @@ class UniformConditions:
     background: float = 15.0
     psf_sigma_nm: float = 100.0
     pixel_size_nm: float = 100.0
+    hot_spots: int = 0
 
 
 def uniform_field(conditions: UniformConditions, generator: torch.Generator) -> SimulatedField:
@@ -93,6 +99,10 @@ def uniform_field(conditions: UniformConditions, generator: torch.Generator) -> 
     else:
         per_px = c.density_per_um2 * (c.pixel_size_nm * 1e-3) ** 2
         mask, xy = positions_anywhere(c.n_frames, c.size_px, per_px, generator)
+        if c.hot_spots:
+            radius_px, area_um2 = 1e3 / c.pixel_size_nm, c.size_px**2 * (c.pixel_size_nm * 1e-3) ** 2
+            share = min(c.hot_spots * math.pi * _HOT_PER_UM2 / (c.density_per_um2 * area_um2), 1.0)
+            xy = _gathered(xy, c.hot_spots, share, radius_px, c.size_px, generator)
     xyz = torch.cat([xy * c.pixel_size_nm, torch.zeros(*mask.shape, 1)], -1) * mask.unsqueeze(-1)
     emitters = EmitterBatch(xyz, c.photons * mask, mask)
     scenes = Scenes(
@@ -121,6 +131,20 @@ def positions_anywhere(
     n_slots = max(int(counts.max()), 1)
     mask = torch.arange(n_slots) < counts.unsqueeze(1)
     return mask, torch.rand((n_frames, n_slots, 2), generator=generator) * side_px - _MARGIN_PX
+
+
+def _gathered(
+    xy: Tensor, n_spots: int, share: float, radius_px: float, size_px: int, generator: torch.Generator
+) -> Tensor:
+    """Move a share of the positions (T, K, 2) to random places within discs."""
+    shape = xy.shape[:2]
+    centres = radius_px + torch.rand((n_spots, 2), generator=generator) * (size_px - 2 * radius_px)
+    angle = 2 * math.pi * torch.rand(shape, generator=generator)
+    distance = radius_px * torch.rand(shape, generator=generator).sqrt()
+    within = torch.stack([angle.cos(), angle.sin()], -1) * distance[..., None]
+    there = centres[torch.randint(n_spots, shape, generator=generator)] + within
+    moves = torch.rand(shape, generator=generator) < share
+    return torch.where(moves[..., None], there, xy)
 
 
 def isolated_positions(n_frames: int, size_px: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:

@@ -18,7 +18,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import torch
 
-from autods.core import LocalizationTable, OpticalSystem, UserError
+from autods.core import Camera, LocalizationTable, OpticalSystem, UserError
 from autods.inference import Localizer
 from autods.io.images import write_movie_tiff
 from autods.io.result_tables import Cell, Row, Table
@@ -26,7 +26,7 @@ from autods.io.tables import read_table
 from autods.metrics.detection import detection_metrics
 from autods.pipelines.simulate import SimulationSettings, simulate_to_folder
 from benchmarks.contenders import zoo_cards
-from benchmarks.fields import CAMERA, SimulatedField
+from benchmarks.fields import CAMERA, SimulatedField, UniformConditions, uniform_field
 from benchmarks.picasso import run_picasso
 from benchmarks.suite import SuiteResult
 
@@ -37,6 +37,8 @@ _OPTICS = OpticalSystem(100.0, wavelength_nm=660.0, na=1.3)
 _FEW = 8
 #: Least net gradient of Picasso: its accuracy is measured in other suites.
 _GRADIENT = 400.0
+#: Emitters per um^2, over the whole field, where hot spots are.
+_CROWD_PER_UM2 = 0.47
 _MB = 2**20
 
 
@@ -58,6 +60,9 @@ class Throughput:
         Numbers of cores that each movie is run on; those that the machine lacks are left out.
     device
         Where the networks run: `cpu`, `cuda`, `auto`.
+    hot_spots
+        Discs with 5 emitters per um^2 in a field of 160 x 160 px, which is compared with one of as many
+        emitters anywhere; 0 leaves this out.
     picasso_python
         A Python that has ``picassosr``; None leaves Picasso out.
     zoo
@@ -73,6 +78,7 @@ class Throughput:
     structure: str = "filaments"
     cores: Sequence[int] = (1, 2)
     device: str = "auto"
+    hot_spots: int = 6
     picasso_python: str | None = None
     zoo: Path | str | None = None
     seed: int = 0
@@ -104,8 +110,38 @@ class Throughput:
             Table("results", "Whole command", rows),
             Table("exponents", "Growth of the cost", exponents(rows)),
         ]
+        if self.hot_spots:
+            tables.append(
+                Table("crowds", "Hot spots beside as many emitters anywhere", self._crowds(usable[0]))
+            )
         limits = Table("limits", "Limits, on one core", [self._limits()])
         return SuiteResult("Throughput", [*tables, limits], {}, notes)
+
+    def _crowds(self, cores: int) -> list[Row]:
+        """Compare the cost of a field with hot spots with that of one without, of as many emitters."""
+        rows: list[Row] = []
+        for hot_spots in (0, self.hot_spots):
+            conditions = UniformConditions(
+                _CROWD_PER_UM2, size_px=160, photons=2000.0, hot_spots=hot_spots, psf_sigma_nm=110.0
+            )
+            field = uniform_field(conditions, torch.Generator().manual_seed(self.seed))
+            with TemporaryDirectory(prefix="autods-throughput-") as folder:
+                movie = Path(folder) / "movie.tif"
+                write_movie_tiff(field.frames, movie, conditions.pixel_size_nm)
+                cost = self._localize(movie, Path(folder) / "run", cores, field.camera)
+                found = read_table(Path(folder) / "run" / "localizations.csv")
+            score = detection_metrics(field.truth, found).jaccard
+            rows.append(
+                {
+                    "hot_spots": hot_spots,
+                    "emitters": len(field.truth),
+                    "found": len(found),
+                    "jaccard": score,
+                    "stage_fps": cost["stage_fps"],
+                    "cost_ratio": float(rows[0]["stage_fps"]) / cost["stage_fps"] if rows else 1.0,  # type: ignore[arg-type]
+                }
+            )
+        return rows
 
     def _movie(self, folder: Path, size_px: int, density: float, usable: Sequence[int]) -> list[Row]:
         n_frames = int(np.clip(self.megapixels * 1e6 // size_px**2, _FEW, self.max_frames))
@@ -134,9 +170,9 @@ class Throughput:
             rows.append({"program": "Picasso", **same, "cores": max(usable), **self._picasso(movie, truth)})
         return rows
 
-    def _localize(self, movie: Path, out: Path, cores: int) -> dict[str, float]:
+    def _localize(self, movie: Path, out: Path, cores: int, camera: Camera = CAMERA) -> dict[str, float]:
         """Run the command on some cores; return its costs."""
-        words = ["localize", str(movie), "--out", str(out), f"device={self.device}", *_known()]
+        words = ["localize", str(movie), "--out", str(out), f"device={self.device}", *_known(camera)]
         if self.zoo is not None:
             words.append(f"zoo={self.zoo}")
         chosen = sorted(os.sched_getaffinity(0))[:cores]
@@ -215,16 +251,16 @@ class Throughput:
         }
 
 
-def _known() -> list[str]:
+def _known(camera: Camera) -> list[str]:
     """Return what a user knows of optics and camera, as words of the command."""
     return [
         f"optics.pixel_size_nm={_OPTICS.pixel_size_nm}",
         f"optics.wavelength_nm={_OPTICS.wavelength_nm}",
         f"optics.na={_OPTICS.na}",
-        f"camera.offset_adu={CAMERA.offset_adu}",
-        f"camera.e_per_adu={CAMERA.e_per_adu}",
-        f"camera.qe={CAMERA.qe}",
-        f"camera.read_noise_e={CAMERA.read_noise_e}",
+        f"camera.offset_adu={camera.offset_adu}",
+        f"camera.e_per_adu={camera.e_per_adu}",
+        f"camera.qe={camera.qe}",
+        f"camera.read_noise_e={camera.read_noise_e}",
     ]
 
 

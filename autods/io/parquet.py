@@ -59,7 +59,10 @@ def write_parquet(
     columns = table.columns() | dict(more or {})
     arrays, fields = [], []
     for name, values in columns.items():
-        array = pa.array(_stored(name, values[order]))
+        stored = np.ascontiguousarray(_stored(name, values[order]))
+        # `pa.array` would import pandas.
+        kind = pa.from_numpy_dtype(stored.dtype)
+        array = pa.Array.from_buffers(kind, len(stored), [None, pa.py_buffer(stored)])
         arrays.append(array)
         unit = "nm" if name.endswith("_nm") else _UNITS.get(name, "frame, from 0" if name == "frame" else "")
         fields.append(pa.field(name, array.type, metadata={"unit": unit} if unit else None))
