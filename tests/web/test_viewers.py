@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import time
-import uuid
 from collections.abc import Callable
-from typing import Any
-from urllib.parse import urlencode
 from urllib.request import urlopen
 
 import numpy as np
@@ -18,6 +14,7 @@ import tifffile
 
 from autods.web.jobs import JobStore, view
 from autods.web.roots import Roots
+from benchmarks.page_tabs import connect
 from tests.web.conftest import Server
 
 VIEWERS = 20
@@ -31,29 +28,6 @@ def job_on_a_long_movie(server: Server) -> str:
         path, np.tile(frames, (100, 1, 1)), imagej=True, resolution=(10, 10), metadata={"unit": "um"}
     )
     return JobStore(Roots([server.data])).create("localize", path, [str(path)], "cpu", queue=True).id
-
-
-async def connect(server: Server, page: str, received: list[int]) -> Any:
-    """Open a page as a browser does: fetch it, then keep its live connection."""
-    import socketio
-
-    client_id = re.search(r"client_id'?\"?: '?\"?([0-9a-f-]{36})", page)
-    assert client_id is not None
-    query = {
-        "client_id": client_id[1],
-        "document_id": str(uuid.uuid4()),
-        "tab_id": str(uuid.uuid4()),
-        "next_message_id": 0,
-        "implicit_handshake": "true",
-    }
-    client = socketio.AsyncClient(reconnection=False)
-    client.on("update", lambda _: received.append(1))
-    await client.connect(
-        f"{server.address}?{urlencode(query)}",
-        socketio_path="/_nicegui_ws/socket.io",
-        transports=["websocket"],
-    )
-    return client
 
 
 async def cpu_share(server: Server, seconds: float) -> float:
@@ -74,7 +48,7 @@ async def watch(server: Server, job: str) -> tuple[list[float], float, list[list
         page = await asyncio.to_thread(lambda: urlopen(address, timeout=60).read().decode())
         return page, time.perf_counter() - start
 
-    clients = [await connect(server, (await fetch())[0], seen) for seen in received]
+    clients = [await connect(server.address, (await fetch())[0], seen) for seen in received]
     share = await cpu_share(server, WATCHED_S)
     latencies = []
     for _ in range(10):
@@ -113,7 +87,7 @@ async def hold(server: Server, job: str, ended: Callable[[], bool]) -> int:
     def fetch() -> str:
         return str(urlopen(address, timeout=60).read().decode())
 
-    clients = [await connect(server, await asyncio.to_thread(fetch), seen) for seen in received]
+    clients = [await connect(server.address, await asyncio.to_thread(fetch), seen) for seen in received]
     while not await asyncio.to_thread(ended):
         await asyncio.sleep(0.5)
     for client in clients:

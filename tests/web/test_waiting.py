@@ -6,6 +6,7 @@ import asyncio
 import shutil
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.request import urlopen
@@ -99,7 +100,9 @@ def test_each_movie_waits_for_itself_alone(tmp_path: Path, monkeypatch: pytest.M
             8,
         )
 
-    asyncio.run(visits())
+    # In a thread: Playwright's loop runs in this one as long as its browser is open.
+    with ThreadPoolExecutor(1) as threads:
+        threads.submit(asyncio.run, visits()).result()
 
 
 @pytest.mark.slow

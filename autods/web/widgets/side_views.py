@@ -38,7 +38,7 @@ class SideViews:
                     ui.label("Slab (nm)").classes("soft")
                     top = shape_nm[0]
                     self._slab = ui.range(min=0, max=top, step=top / 200, value={"min": 0, "max": top})
-                    self._slab.props('label aria-label="Slab"').style("flex:1;min-width:10rem")
+                    self._slab.props('label aria-label="Slab"').style("flex:1;min-width:10rem;padding:0 12px")
                     self._slab.on("change", self._draw_section)
                 self._side = Viewer("Cross-section", shape_nm[1], high - low, nm_per_unit=1.0).classes(
                     "w-full section"
