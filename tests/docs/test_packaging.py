@@ -38,6 +38,14 @@ def test_the_conda_recipe_asks_for_what_the_project_asks_for() -> None:
 def test_the_citation_is_the_paper() -> None:
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
     assert citation["preferred-citation"]["doi"] == "10.1038/s44303-025-00123-w"
+    # Schema 1.2.0: what is required, and authors as entities: the project has no list of persons.
+    assert {"cff-version", "message", "title", "authors"} <= set(citation)
+    assert citation["cff-version"] == "1.2.0"
+    assert {"type", "title", "authors"} <= set(citation["preferred-citation"])
+    for author in [*citation["authors"], *citation["preferred-citation"]["authors"]]:
+        assert set(author) == {"name"}
+    if cffconvert := shutil.which("cffconvert"):
+        shell(ROOT, cffconvert, "--validate")
     for page in ("README.md", "docs/index.md"):
         assert citation["preferred-citation"]["doi"] in (ROOT / page).read_text()
 
