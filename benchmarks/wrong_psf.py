@@ -19,7 +19,7 @@ from autods.inference.observation import Observation
 from autods.inference.psf_fit import PsfFitter
 from autods.io.result_tables import Row, Table
 from autods.optics import PSFModel
-from autods.optics.turned import TURNS, TurnedPSF
+from autods.optics.turned import MIRRORED, TurnedPSF
 from autods.pipelines import first_pass3d, train3d, trial3d
 from autods.pipelines.measure3d import Extent, Population
 from autods.pipelines.population_frames import population_frames
@@ -60,7 +60,7 @@ class WrongPsf:
     n_drawn: int = 17
     data: Path | str | None = None
     crowds: Sequence[str] = ("sparse, bright", "dense, bright")
-    n_frames: int = 10
+    n_frames: int = 20
     size_px: int = 64
     folder: Path | str | None = None
     device: str = "auto"
@@ -117,7 +117,8 @@ class WrongPsf:
             "warns": int(line is not None),
             "why": "" if line is None else line.split(":")[0],
             "explained": real["explained_variance"],
-            "explained_simulated": None if simulated is None else simulated["explained_variance"],
+            "in_half": real["explained_in_half"],
+            "in_half_simulated": None if simulated is None else simulated["explained_in_half"],
             **real["turned"],
         }
 
@@ -134,7 +135,7 @@ class WrongPsf:
         noise = observation.variance.mean((1, 2)).sqrt()
         side = int(observation.light.shape[-1])
         frames, _ = population_frames(told, extent, _CAMERA, side, noise)(population)
-        return {"explained_variance": trial3d.explained_of(localizer, frames)}
+        return trial3d.explained_of(localizer, frames)
 
 
 def told_psfs(psf: HeldOutPsf, all_psfs: Sequence[HeldOutPsf]) -> dict[str, KnownPsf]:
@@ -142,9 +143,9 @@ def told_psfs(psf: HeldOutPsf, all_psfs: Sequence[HeldOutPsf]) -> dict[str, Know
     low, high = psf.z_range_nm
     told = {RIGHT: KnownPsf(psf.told, psf.z_range_nm)}
     # Reversed in z, a PSF has the same images at other depths: no frame can tell.
-    mirrored = TurnedPSF(psf.told, TURNS[0], psf.z_range_nm)
+    mirrored = TurnedPSF(psf.told, MIRRORED, psf.z_range_nm)
     if _differ(psf.told, mirrored, psf.z_range_nm):
-        told[TURNS[0]] = KnownPsf(mirrored, psf.z_range_nm)
+        told[MIRRORED] = KnownPsf(mirrored, psf.z_range_nm)
     off = _OFF * (high - low)
     told["other focus"] = KnownPsf(_Shifted(psf.told, off), (low, high))
     start = list(all_psfs).index(psf)

@@ -9,7 +9,8 @@ from autods.optics.protocol import PSFModel
 from autods.optics.pupil_psf import PupilPSF
 
 #: What goes wrong most often, by name.
-TURNS = ("mirrored", "reversed in z")
+MIRRORED = "mirrored"
+TURNS = (MIRRORED, "reversed in z")
 REVERSED_SCAN = "of the reversed scan"
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -11,16 +13,23 @@ from autods.optics.turned import TURNS, TurnedPSF
 from autods.pipelines.trial3d import unexplained
 
 
+def _shares(all_light: float, in_half: float | None = None, **turned: float) -> dict[str, Any]:
+    half = all_light if in_half is None else in_half
+    return {"explained_variance": all_light, "explained_in_half": half, "turned": turned}
+
+
 def test_a_turned_psf_that_explains_more_is_named() -> None:
-    real = {"explained_variance": 0.6, "turned": {"mirrored": 0.5, "reversed in z": 0.8}}
-    assert "reversed in z" in str(unexplained(real, {"explained_variance": 0.9}))
+    assert "mirrored" in str(unexplained(_shares(0.6, mirrored=0.8), _shares(0.9)))
 
 
 def test_much_less_than_in_simulated_frames_is_said() -> None:
-    real: dict[str, object] = {"explained_variance": 0.3, "turned": {}}
-    assert "one microscope" in str(unexplained(real, {"explained_variance": 0.9}))
-    assert unexplained(real, {"explained_variance": 0.5}) is None
-    assert unexplained(real, None) is None
+    assert "one microscope" in str(unexplained(_shares(0.7), _shares(0.95)))
+    assert unexplained(_shares(0.7), _shares(0.85)) is None
+    assert unexplained(_shares(0.7), None) is None
+
+
+def test_a_few_molecules_that_are_not_explained_do_not_decide() -> None:
+    assert unexplained(_shares(0.65, in_half=0.97), _shares(0.99)) is None
 
 
 @pytest.mark.parametrize("turn", TURNS)
