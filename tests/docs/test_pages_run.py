@@ -49,7 +49,6 @@ FILES = {
 }
 #: What a word in capitals of the running text stands for.
 PLACEHOLDERS = {
-    "BEADS": "beads.tif",
     "DIR": "made",
     "DIR/movie.tif": "made/movie.tif",
     "FILE": "psf.h5",
