@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 from autods.estimation.spots import blur
 from autods.inference.significance import required_significance
@@ -48,6 +49,14 @@ class Places:
     def select(self, rows: NDArray[np.generic]) -> Places:
         """Return the rows given by a mask (N,) or an index array (M,)."""
         return Places(self.frame[rows], self.row[rows], self.column[rows], self.height[rows])
+
+    def are_alone(self, radius_px: float) -> NDArray[np.bool_]:
+        """Tell (N,) which have no other of their frame within a radius, px."""
+        if not len(self):
+            return np.zeros(0, bool)
+        # Frames lie far apart along a third axis.
+        tree = cKDTree(np.column_stack([self.column, self.row, self.frame * 10 * radius_px]))
+        return np.asarray(tree.query_ball_point(tree.data, radius_px, return_length=True) == 1)
 
     def within(self, box: tuple[int, int, int, int], reach_px: int) -> Places:
         """Return those within a box (y0, x0, y1, x1) or at most ``reach_px`` outside of it."""

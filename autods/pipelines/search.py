@@ -13,7 +13,7 @@ from autods.estimation.empty import noise_peak
 from autods.estimation.patch import summarize
 from autods.estimation.spots import matched_filter
 from autods.estimation.statistics import FrameStatistics, frame_statistics
-from autods.inference import Found, Localizer
+from autods.inference import Found, Localizer, Observation, refine_positions
 from autods.inference.places import (
     LEAST_HEIGHT,
     WINDOW_COST_PX,
@@ -29,6 +29,8 @@ from autods.representation import Detections
 
 #: Frames of a patch of lower SNR are never skipped: single emitters do not stand out of the noise there.
 SKIP_MIN_SNR = 3.5
+#: A place so far from all others, px, and so high holds one emitter, if one fits with a lower misfit.
+_ALONE_PX, _SURE_HEIGHT, _SINGLE_MISFIT = 8.0, 8.0, 2.0
 #: A patch also looks at places so far outside of its core: a bright emitter there may hide one within, px.
 _REACH_PX = 4
 
@@ -93,6 +95,7 @@ class Search:
         white: NDArray[np.float32],
         before: int,
         tell: Callable[[float], None],
+        observation: Observation | None = None,
     ) -> tuple[Found, NDArray[np.int64]]:
         """Search a block.
 
@@ -107,6 +110,8 @@ class Search:
             Neighbours before the block.
         tell
             Told what share of the search is done.
+        observation
+            The block, in which emitters that are alone are fitted; None shows all to the networks.
 
         Returns
         -------
@@ -122,7 +127,12 @@ class Search:
         parts = []
         if places is not None:
             for name, patches in sparse.items():
-                parts.append(self._find_at(name, patches, places, seen[False], before))
+                rest = places
+                if observation is not None:
+                    single, alone = self._fit_single(patches, places, observation)
+                    parts.append(single)
+                    rest = places.select(~alone)
+                parts.append(self._find_at(name, patches, rest, seen[False], before))
                 for patch in patches:
                     looked = np.unique(places.within(patch.tile.core, 0).frame)
                     used[patch.tile.index, names.index(name)] += len(looked)
@@ -176,6 +186,47 @@ class Search:
             for number, (y0, x0, y1, x1) in zip(numbers or range(len(boxes)), boxes, strict=True):
                 owner[max(y0 - reach, 0) : y1 + reach, max(x0 - reach, 0) : x1 + reach] = number
         return owner
+
+    def _fit_single(
+        self, patches: list[PatchPlan], places: Places, observation: Observation
+    ) -> tuple[Found, NDArray[np.bool_]]:
+        """Fit one emitter to each place that is far from all others; also tell (N,) where it fits.
+
+        There a network would find the same emitter at no better place: its light is what a fit sees, too.
+        """
+        owner = self._tile_map(
+            [patch.tile.core for patch in patches], [patch.tile.index for patch in patches]
+        )
+        tile = owner[places.row, places.column]
+        candidate = np.flatnonzero(
+            (tile >= 0) & (places.height >= _SURE_HEIGHT) & places.are_alone(_ALONE_PX)
+        )
+        x, y = (values[candidate].astype(np.float64) + 0.5 for values in (places.column, places.row))
+        frame, sigma_px = places.frame[candidate], self._plan.psf_sigma_px
+        pixel = frame, places.row[candidate], places.column[candidate]
+        level, variance = (
+            values[pixel].cpu().numpy().astype(np.float64)
+            for values in (observation.background, observation.variance)
+        )
+        # The height is the light over its standard error in white noise.
+        photons = places.height[candidate].astype(np.float64) * np.sqrt(4 * np.pi * variance) * sigma_px
+        fit = refine_positions(observation, frame, x, y, photons, level, sigma_px)
+        moved = np.maximum(np.abs(fit.x_px - x), np.abs(fit.y_px - y))
+        fits = (fit.misfit < _SINGLE_MISFIT) & (moved < 1) & (fit.photons > 0)
+        alone = np.zeros(len(places), bool)
+        alone[candidate[fits]] = True
+        unknown = np.full(int(fits.sum()), np.nan)
+        found = Found(
+            frame[fits],
+            fit.x_px[fits],
+            fit.y_px[fits],
+            np.ones(len(unknown)),
+            tile[candidate[fits]],
+            unknown,
+            photons=unknown,
+            background=unknown,
+        )
+        return found, alone
 
     def _find_at(
         self, name: str, patches: list[PatchPlan], places: Places, frames: torch.Tensor, before: int

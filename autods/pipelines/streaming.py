@@ -132,9 +132,6 @@ class BlockLocalizer:
         if any(localizer.needs_photons for localizer in self._localizers.values()):
             seen[True] = self._photons(np.where(backdrop.valid, frames, backdrop.background))
         values = around[own]
-        found, used = self._search(seen, values, before, lambda share: tell(_NETWORK_SHARE * share))
-        shape = (values.shape[1], values.shape[2])
-        found = stitch(found, self._plan.tiles, shape)
         observation = Observation.over_scene(
             frames[own],
             backdrop[own],
@@ -142,6 +139,13 @@ class BlockLocalizer:
             gain_known=self._gain_known,
             device=self.device,
         )
+        del backdrop
+        # Positions that the networks alone are to tell are not fitted.
+        fitted = None if self._refine == "none" else observation
+        found, used = self._search(seen, values, before, lambda share: tell(_NETWORK_SHARE * share), fitted)
+        shape = (values.shape[1], values.shape[2])
+        del around, seen, values
+        found = stitch(found, self._plan.tiles, shape)
         found = found.select(np.flatnonzero(observation.is_clear(found.frame, found.x_px, found.y_px)))
         return {**self._table(observation, found), "used": used}
 

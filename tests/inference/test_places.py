@@ -6,7 +6,7 @@ from scipy.spatial import cKDTree
 from autods.core import Camera, OpticalSystem
 from autods.inference import Localizer, Rescaling
 from autods.inference.localizer import CORE_PX
-from autods.inference.places import COVERED_PX, correlate_psf, cover, find_places
+from autods.inference.places import COVERED_PX, Places, correlate_psf, cover, find_places
 from autods.io.movie import ArrayMovie
 from autods.pipelines.autods import localize
 from autods.pipelines.search import Search
@@ -82,3 +82,12 @@ def test_a_movie_is_localized_alike_with_and_without_windows(monkeypatch, per_fr
     points = [np.column_stack([t.frame * 1e6, t.x_nm, t.y_nm]) for t in (whole, windows)]
     distance = cKDTree(points[1]).query(points[0])[0]
     assert (distance < 3).mean() > 0.99
+
+
+def test_places_that_are_alone_have_no_other_of_their_frame_near():
+    rng = np.random.default_rng(0)
+    frame, row, column = rng.integers(0, 3, 60), rng.integers(0, 50, 60), rng.integers(0, 50, 60)
+    places = Places(frame, row, column, np.ones(60, np.float32))
+    distance = np.hypot(row[:, None] - row, column[:, None] - column)
+    near = (distance <= 6) & (frame[:, None] == frame)
+    assert np.array_equal(places.are_alone(6.0), near.sum(1) == 1)
