@@ -49,6 +49,7 @@ FILES = {
 }
 #: What a word in capitals of the running text stands for.
 PLACEHOLDERS = {
+    "COMMAND": "localize",
     "DIR": "made",
     "DIR/movie.tif": "made/movie.tif",
     "FILE": "psf.h5",
