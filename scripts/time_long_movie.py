@@ -83,7 +83,14 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.cores)
     simulation = SimulationSettings(
-        OPTICS, CAMERA, n_frames=SIMULATED, size_px=arguments.size_px, density_per_um2=arguments.density
+        OPTICS,
+        CAMERA,
+        n_frames=SIMULATED,
+        size_px=arguments.size_px,
+        density_per_um2=arguments.density,
+        # What shifted with the emitters would be no background.
+        gradient=0.0,
+        blobs=0.0,
     )
     with tempfile.TemporaryDirectory(prefix="autods-long-") as folder:
         with open_movie(simulate_to_folder(simulation, Path(folder) / "movie")) as stored:
