@@ -25,6 +25,8 @@ from autods.simulation import VolumeConditions
 
 #: Simulated frames, their side, and frames of the movie that are looked at.
 _SIMULATED, _SIDE_PX, _REAL = 32, 64, 10
+#: Side of the part of the movie's frames that is looked at, px.
+REAL_PX = 160
 _RADIUS_NM, _AXIAL_RADIUS_NM = 250.0, 500.0
 _SEED = 20_001
 #: A turned PSF is the better one when it leaves less than this share of what the PSF itself leaves, and that
@@ -105,6 +107,29 @@ def chosen_frames(n_frames: int) -> list[int]:
     """Return the frames of a movie on which a localizer is tried."""
     chosen = np.linspace(0, n_frames - 1, min(_REAL, n_frames)).round().astype(int)
     return [int(t) for t in np.unique(chosen)]
+
+
+def brightest_window(observation: Observation, side_px: int) -> Observation:
+    """Return the square part of some frames that holds the most light; all of it where they are no larger.
+
+    A field of any size is tried in the same time.
+
+    Parameters
+    ----------
+    observation
+        The frames.
+    side_px
+        Side of the square.
+    """
+    _, height, width = observation.light.shape
+    side = min(side_px, height, width)
+    if max(height, width) <= side_px:
+        return observation
+    light = observation.light.clamp_min(0).mean(0)[None, None]
+    step = max(1, side // 8)
+    sums = torch.nn.functional.avg_pool2d(light, side, step)[0, 0]
+    y, x = divmod(int(sums.argmax()), sums.shape[1])
+    return observation.window(y * step, x * step, side)
 
 
 def try_real(

@@ -85,6 +85,9 @@ class TrialStage:
         def compute(_: Stage) -> dict[str, Any]:
             chosen = trial3d.chosen_frames(n_frames)
             observation = Observation.concatenate([observe(t, t + 1) for t in chosen])
+            if known.variation is None:  # a part of the frames would be at another place of the field
+                side_px = max(trial3d.REAL_PX, 2 * extent.light_px)
+                observation = trial3d.brightest_window(observation, side_px)
             limits = self._limits(known, extent, observation, localizer_of(known), measured, population_of)
 
             def limited(psf: KnownPsf) -> VolumeLocalizer:

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 import torch
 
-from autods.core import OpticalSystem
+from autods.core import Camera, OpticalSystem
+from autods.inference.observation import Observation
 from autods.optics import PSF_MODELS
 from autods.optics.turned import TURNS, TurnedPSF
-from autods.pipelines.trial3d import unexplained
+from autods.pipelines.trial3d import brightest_window, unexplained
 
 
 def _shares(all_light: float, in_half: float | None = None, **turned: float) -> dict[str, Any]:
@@ -42,3 +43,15 @@ def test_turning_twice_gives_the_psf_again(turn: str) -> None:
     torch.testing.assert_close(
         TurnedPSF(once, turn, (-200.0, 500.0))(xyz, 21), expected, atol=1e-6, rtol=1e-4
     )
+
+
+def test_large_frames_are_tried_where_most_light_is() -> None:
+    light = torch.zeros(3, 400, 500)
+    light[:, 290:310, 130:150] = 5.0
+    frames = Observation.of_light(light, torch.ones(3), Camera())
+    part = brightest_window(frames, 160)
+    assert part.light.shape == (3, 160, 160)
+    assert part.light.sum() == light.sum()
+    assert brightest_window(frames, 600) is frames
+    narrow = Observation.of_light(light[:, :64], torch.ones(3), Camera())
+    assert brightest_window(narrow, 160).light.shape == (3, 64, 64)
