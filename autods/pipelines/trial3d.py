@@ -119,7 +119,7 @@ def brightest_window(observation: Observation, side_px: int) -> Observation:
     observation
         The frames.
     side_px
-        Side of the square.
+        Side of the square, px.
     """
     _, height, width = observation.light.shape
     side = min(side_px, height, width)
