@@ -47,10 +47,9 @@ def own_folder(folder: Path) -> Iterator[None]:
         raise UserError(
             f"another command is at work in {folder}: wait for it, stop it, or choose another folder"
         ) from None
-    except NotImplementedError as error:
-        logger.info("%s cannot be locked: %s", folder, error)
-    except OSError as error:
-        if error.errno not in _NO_LOCKS:
+    except (NotImplementedError, OSError) as error:
+        # File systems without locks: the folder has no other owner as far as anyone can tell.
+        if isinstance(error, OSError) and error.errno not in _NO_LOCKS:
             raise
         logger.info("%s cannot be locked: %s", folder, error)
     try:
