@@ -10,7 +10,7 @@ from pathlib import Path
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from autods.cli.arguments import Arguments, UsageError
 from autods.cli.faults import DONE
@@ -102,8 +102,8 @@ def with_own_zoo(overrides: Sequence[str]) -> DictConfig:
 
 def _trainings(config: DictConfig) -> Iterator[tuple[str, DictConfig]]:
     """Yield name and training configuration of each wanted model of the zoo."""
-    entries = [(str(entry.name), list(entry.settings)) for entry in config.entries]
-    entries += _combinations(list(config.sweep))
+    entries = [(str(entry.name), _words(entry.settings)) for entry in config.entries]
+    entries += _combinations(_words(config.sweep))
     names = [name for name, _ in entries]
     for name in names:
         if names.count(name) > 1:
@@ -114,6 +114,11 @@ def _trainings(config: DictConfig) -> Iterator[tuple[str, DictConfig]]:
     for name, settings in entries:
         if config.only is None or name in config.only:
             yield name, compose_checked("train", _overrides(config, settings, name))
+
+
+def _words(settings: ListConfig) -> list[str]:
+    """Return settings as overrides, where the null that ``key=${...}`` refers to is no None."""
+    return [re.sub("=None$", "=null", str(word)) for word in settings]
 
 
 def _combinations(sweep: list[str]) -> list[tuple[str, list[str]]]:
@@ -139,7 +144,7 @@ def _overrides(config: DictConfig, settings: list[str], name: str) -> list[str]:
         f"out={config.out}/{name}",
         f"models={config.models}",
         f"overwrite={str(config.overwrite).lower()}",
-        *config.overrides,
+        *_words(config.overrides),
         *settings,
         f"name={name}",
     ]

@@ -98,6 +98,17 @@ def test_some_models_of_the_zoo_can_be_built_by_name(tmp_path):
         build_zoo(config)
 
 
+@pytest.mark.parametrize(
+    "words", [[], ["budget=gpu", "budget.general_start=null", "budget.general_minutes=null"]]
+)
+def test_a_null_of_the_budget_means_none(words, tmp_path, monkeypatch):
+    trained = []
+    monkeypatch.setattr("autods.cli.zoo.train", lambda wanted: trained.append(wanted) or 1.0)
+    build_zoo(compose_checked("zoo", [f"models={tmp_path}", "only=[mixture_general]", *words]))
+    (wanted,) = trained
+    assert (wanted.warm_start, wanted.trainer.max_minutes) == (None, None)
+
+
 OWN_ZOO = """
 models: {models}
 out: {out}

@@ -52,7 +52,7 @@ SHORT = {
     "demo": ["simulate.n_frames=20"],
     "zoo": [
         "budget.general_steps=2",
-        'budget.general_start="null"',
+        "budget.general_start=null",
         "budget.specialist_steps=2",
         "budget.size_px=16",
         "budget.batch_size=2",
