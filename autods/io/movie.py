@@ -24,6 +24,7 @@ from autods.io.readers.tiff import open_tiff
 from autods.io.readers.zarr import open_zarr
 
 __all__ = [
+    "MOVIE_FORMATS",
     "ArrayMovie",
     "Choice",
     "ChoiceError",
@@ -39,17 +40,19 @@ __all__ = [
 
 _log = logging.getLogger(__name__)
 
-_KINDS = "TIFF, ND2, CZI, LIF, SIF, Imaris, Zarr, .npy and Picasso .raw"
-
-_READERS: list[tuple[bytes, Callable[[Path, Choice], BaseMovie]]] = [
-    *((magic, open_tiff) for magic in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")),
-    *((magic, open_nd2) for magic in (b"\xda\xce\xbe\x0a", b"\0\0\0\x0cjP  ")),
-    (b"\x93NUMPY", open_npy),
-    (b"ZISRAWFI", open_czi),
-    (b"\x70\0\0\0", open_lif),
-    (b"Andor Te", open_sif),
-    (b"\x89HDF", open_imaris),
+#: What a file is called, its first bytes, and who reads it.
+_READERS: list[tuple[str, tuple[bytes, ...], Callable[[Path, Choice], BaseMovie]]] = [
+    ("TIFF", (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"), open_tiff),
+    ("ND2", (b"\xda\xce\xbe\x0a", b"\0\0\0\x0cjP  "), open_nd2),
+    ("CZI", (b"ZISRAWFI",), open_czi),
+    ("LIF", (b"\x70\0\0\0",), open_lif),
+    ("SIF", (b"Andor Te",), open_sif),
+    ("Imaris", (b"\x89HDF",), open_imaris),
+    (".npy", (b"\x93NUMPY",), open_npy),
 ]
+
+#: What is read, for a sentence; a folder and a file of bare numbers have no first bytes.
+MOVIE_FORMATS = ", ".join(name for name, *_ in _READERS) + ", Zarr and Picasso .raw"
 
 _FOREIGN = {
     b"\x89PNG": "a PNG picture",
@@ -242,10 +245,10 @@ def _open_file(path: Path, choice: Choice) -> BaseMovie:
         start = file.read(8)
     if not start:
         raise UserError(f"{path} is empty (0 bytes): copy or save it again")
-    for magic, reader in _READERS:
-        if start.startswith(magic):
+    for _, magics, reader in _READERS:
+        if start.startswith(magics):
             return reader(path, choice)
     if path.suffix.lower() in (".raw", ".yaml", ".yml"):
         return open_picasso_raw(path, choice)
     kind = next((name for magic, name in _FOREIGN.items() if start.startswith(magic)), "of another kind")
-    raise UserError(f"{path} is {kind}, not a movie: autods reads {_KINDS}")
+    raise UserError(f"{path} is {kind}, not a movie: autods reads {MOVIE_FORMATS}")

@@ -1,4 +1,5 @@
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -6,7 +7,8 @@ import pytest
 import tifffile
 
 from autods.core import UserError
-from autods.io.movie import ArrayMovie, CroppedMovie, check_frames, find_movies, open_movie
+from autods.io import readers
+from autods.io.movie import MOVIE_FORMATS, ArrayMovie, CroppedMovie, check_frames, find_movies, open_movie
 from tests.data import shared
 from tests.io.mmstack import write_mmstack
 
@@ -168,3 +170,11 @@ def test_shared_movies_open(name, shape):
     with open_movie(shared(name)) as movie:
         assert movie.shape == shape
         np.testing.assert_array_equal(movie.read(7, 9), tifffile.imread(movie.path, key=[7, 8]))
+
+
+def test_every_format_that_is_read_is_named():
+    sources = Path(readers.__path__[0]).glob("*.py")
+    opened = {name for source in sources for name in re.findall(r"^def open_(\w+)", source.read_text(), re.M)}
+    opened -= {"sequence"}  # a folder of TIFF
+    assert len(opened) > 8
+    assert [name for name in opened if name.replace("_", " .") not in MOVIE_FORMATS.lower()] == []

@@ -13,6 +13,7 @@ from urllib.request import HTTPCookieProcessor, OpenerDirector, build_opener
 import pytest
 
 from autods.cli.main import main
+from autods.io.movie import MOVIE_FORMATS
 from tests.web.browser import chromium, visit
 from tests.web.conftest import Server, start_server, stop_server
 
@@ -92,6 +93,12 @@ def test_files_need_the_token_and_stay_in_the_run(open_server: Server) -> None:
     inside = f"/api/frame?path={open_server.data / 'movie.tif'}&t=0&low=0&high=1000"
     assert fetch(opener, open_server.url(inside))[0] == 200
     assert fetch(opener, open_server.url(inside.replace("t=0", "t=99")))[0] == 400
+
+
+def test_the_start_page_names_what_is_read(open_server: Server) -> None:
+    opener = build_opener(HTTPCookieProcessor(CookieJar()))
+    _, start = fetch(opener, open_server.url(f"/?token={open_server.token}"))
+    assert MOVIE_FORMATS in start
 
 
 def test_the_token_is_asked_for_in_the_browser(open_server: Server) -> None:

@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 
 from nicegui import run, ui
 
+from autods.io.movie import MOVIE_FORMATS
 from autods.web.jobs import JobView
 from autods.web.names import path_text, shown
 from autods.web.site import Site
@@ -29,9 +30,7 @@ def add_pages(site: Site) -> None:
     def start() -> None:
         with page("Reconstruct a movie", "/"), ui.element("div").classes("columns"):
             with panel("Choose a movie on the server"):
-                ui.label(
-                    "TIFF, OME-TIFF, ND2, Zarr, .npy or Picasso .raw. Large movies are not copied."
-                ).classes("soft")
+                ui.label(f"{MOVIE_FORMATS}. Large movies are not copied.").classes("soft")
                 FileChooser(site, lambda path: ui.navigate.to(movie_address(path)))
             with ui.element("div").classes("stack"):
                 with panel("Or upload a small one"):
