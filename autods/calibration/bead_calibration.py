@@ -41,81 +41,55 @@ _RATES = {"zernike": 0.05, "position": 0.02, "log_blur": 0.02, "apodisation": 0.
 
 @dataclass(frozen=True)
 class BeadSettings:
-    """How a bead stack is read and fitted.
+    """How a bead stack is read and fitted."""
 
-    Parameters
-    ----------
-    size_px
-        Side of the cut-out around a bead, px; None measures it.
-    saturation_adu
-        Camera value at which pixels saturate, ADU; None looks for a plateau.
-    scan
-        What the z positions are: "objective", the focal plane's height, growing into the sample; "stage" (or
-        "sample"), the stage's height, which is the reverse; "emitter", the bead's own depth in the sample's
-        medium, under a focal plane that stays and is fitted; "auto", the objective's, or the emitter's depth
-        where the mismatch of the refractive indices says so.
-    retrieval
-        The fit itself.
-    seed
-        Of the slices drawn in each step.
-    over_field
-        Whether each bead tells of the aberrations at its place, see `autods.calibration.field`.
-    """
-
+    #: Side of the cut-out around a bead, px; None measures it.
     size_px: int | None = None
+    #: Camera value at which pixels saturate, ADU; None looks for a plateau.
     saturation_adu: float | None = None
+    #: What the z positions are: "objective", the focal plane's height, growing into the sample; "stage" (or
+    #: "sample"), the stage's height, which is the reverse; "emitter", the bead's own depth in the sample's
+    #: medium, under a focal plane that stays and is fitted; "auto", the objective's, or the emitter's depth
+    #: where the mismatch of the refractive indices says so.
     scan: Literal["auto", "objective", "stage", "sample", "emitter"] = "auto"
+    #: The fit itself.
     retrieval: RetrievalSettings = field(default_factory=RetrievalSettings)
+    #: Of the slices drawn in each step.
     seed: int = 0
+    #: Whether each bead tells of the aberrations at its place, see `autods.calibration.field`.
     over_field: bool = False
 
 
 @dataclass(frozen=True)
 class BeadCalibration:
-    """Everything a calibration found.
+    """Everything a calibration found."""
 
-    Parameters
-    ----------
-    beads
-        Candidates and their registered mean.
-    z_nm
-        (Z,) positions as given, nm.
-    scan_of, scan_by
-        What was scanned, see `BeadSettings.scan`, and how that is known: "given", "data" or "assumed".
-    scan
-        Focal plane and depth of the bead in each slice, as the calibrated PSF wants them.
-    depth_nm
-        (Z,) depth at which an emitter, with the objective at 0, looks like the bead in each slice, nm; when
-        focal planes were scanned, 0 is where the bead is in focus.
-    axial_scale
-        Displacement of an emitter that looks like 1 nm of focal displacement.
-    retrieved
-        The fitted pupil and the model of the stack.
-    empirical
-        Cubic-spline PSF of the mean bead, free of any model.
-    error
-        What the model's misfit does to positions.
-    correlation, correlation_masked
-        (Z,) of model and mean bead, raw and with the background masked.
-    start
-        Name of the starting mask that won.
-    held_out_correlation
-        Of the slices left out while starts were compared, by start.
-    """
-
+    #: Candidates and their registered mean.
     beads: BeadStack
+    #: (Z,) positions as given, nm.
     z_nm: NDArray[np.float64]
+    #: What was scanned, see `BeadSettings.scan`, and how that is known: "given", "data" or "assumed".
     scan_of: str
     scan_by: Literal["given", "data", "assumed"]
+    #: Focal plane and depth of the bead in each slice, as the calibrated PSF wants them.
     scan: Scan
+    #: (Z,) depth at which an emitter, with the objective at 0, looks like the bead in each slice, nm; when
+    #: focal planes were scanned, 0 is where the bead is in focus.
     depth_nm: NDArray[np.float64]
+    #: Displacement of an emitter that looks like 1 nm of focal displacement.
     axial_scale: float
+    #: The fitted pupil and the model of the stack.
     retrieved: Retrieved
+    #: Cubic-spline PSF of the mean bead, free of any model.
     empirical: SplinePSF
+    #: What the model's misfit does to positions.
     error: ModelError
+    #: (Z,) of model and mean bead, raw and with the background masked.
     correlation: NDArray[np.float64]
     correlation_masked: NDArray[np.float64]
+    #: Name of the starting mask that won.
     start: str
+    #: Of the slices left out while starts were compared, by start.
     held_out_correlation: dict[str, float]
 
 
@@ -123,6 +97,9 @@ def z_positions(
     n_slices: int, z_step_nm: float | None = None, z_nm: str | None = None
 ) -> NDArray[np.float64]:
     """Positions (n_slices,) of the slices of a stack, nm.
+
+    Raises `UserError` if neither or both are given, the text cannot be read, N is not the number of slices,
+    or the positions do not differ.
 
     Parameters
     ----------
@@ -132,12 +109,6 @@ def z_positions(
         Equal steps, centred on 0, nm.
     z_nm
         ``START:STOP:N``, both ends included, nm.
-
-    Raises
-    ------
-    UserError
-        If neither or both are given, the text cannot be read, N is not the number of slices, or the positions
-        do not differ.
     """
     if (z_step_nm is None) == (z_nm is None):
         raise UserError(
@@ -176,6 +147,8 @@ def calibrate_beads(
 ) -> BeadCalibration:
     """Calibrate the PSF from a z-stack of beads on the coverslip.
 
+    Raises `UserError` if the stack is flat, holds no usable bead, or the positions do not belong to it.
+
     Parameters
     ----------
     stack
@@ -189,11 +162,6 @@ def calibrate_beads(
     nominal_mask
         Named starting phases (P, P) of which the first is tried first, for instance the designed mask; None
         starts from a flat pupil.
-
-    Raises
-    ------
-    UserError
-        If the stack is flat, holds no usable bead, or the positions do not belong to it.
     """
     settings = settings or BeadSettings()
     if len(z_nm) != len(stack):

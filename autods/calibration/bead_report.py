@@ -44,8 +44,8 @@ def write_calibration(
     """Write a calibration's output folder.
 
     ``psf.h5``, ``psf_empirical.h5``, ``calibration.json``, ``bead_zstack.tif``, ``fit_zstack.tif`` and
-    ``pupil.png``, ``residuals.png``, ``correlation.png``, ``crlb.png``,
-    ``focal_plane.png``.
+    ``pupil.png``, ``residuals.png``, ``correlation.png``, ``crlb.png``, ``focal_plane.png``. Raises
+    `UserError` if the folder cannot be written.
 
     Parameters
     ----------
@@ -57,11 +57,6 @@ def write_calibration(
         See `save_psf`.
     variation
         How the PSF changes over the field, where that was fitted.
-
-    Raises
-    ------
-    UserError
-        If the folder cannot be written.
     """
     psf = result.retrieved.psf
     save_psf(psf, folder / "psf.h5", provenance, variation, result.error)

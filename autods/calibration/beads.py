@@ -23,40 +23,26 @@ _MIN_SHARE = 0.15
 
 @dataclass(frozen=True)
 class Bead:
-    """One candidate bead.
+    """One candidate bead."""
 
-    Parameters
-    ----------
-    x_px, y_px
-        Centre in corner pixels of the stack.
-    reason
-        Why it was rejected; empty when it was accepted.
-    z_shift_nm
-        Axial offset against the mean bead, nm.
-    correlation
-        Mean per-slice correlation with the mean bead.
-    """
-
+    #: Centre in corner pixels of the stack.
     x_px: float
     y_px: float
+    #: Why it was rejected; empty when it was accepted.
     reason: str = ""
+    #: Axial offset against the mean bead, nm.
     z_shift_nm: float = 0.0
+    #: Mean per-slice correlation with the mean bead.
     correlation: float = float("nan")
 
 
 @dataclass(frozen=True)
 class BeadStack:
-    """Registered mean of the accepted beads.
+    """Registered mean of the accepted beads."""
 
-    Parameters
-    ----------
-    volume
-        (Z, S, S) mean bead, in the stack's units, background included; S odd, the bead in the centre.
-    beads
-        All candidates, accepted and rejected.
-    """
-
+    #: (Z, S, S) mean bead, in the stack's units, background included; S odd, the bead in the centre.
     volume: Volume
+    #: All candidates, accepted and rejected.
     beads: tuple[Bead, ...]
 
     @property
@@ -70,6 +56,9 @@ def collect_beads(
 ) -> BeadStack:
     """Find the beads of a stack, reject bad ones with a reason each, register and average the rest.
 
+    Raises `UserError` if the stack is flat, holds no bead or no bead can be used (the message gives the
+    reasons).
+
     Parameters
     ----------
     stack
@@ -80,11 +69,6 @@ def collect_beads(
         Distance of the slices, nm.
     saturation
         Camera value at which a pixel saturates; None when unknown (then a plateau of equal maxima counts).
-
-    Raises
-    ------
-    UserError
-        If the stack is flat, holds no bead or no bead can be used (the message gives the reasons).
     """
     _check_stack(stack)
     light = _light_projection(stack)

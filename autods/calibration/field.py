@@ -32,6 +32,8 @@ def calibrate_field(
 ) -> FieldVariation:
     """Fit Zernike modes to every bead, on top of the common pupil, and polynomials of the place to these.
 
+    Raises `UserError` if there are fewer than four beads.
+
     Parameters
     ----------
     stack
@@ -42,11 +44,6 @@ def calibrate_field(
         Microscope.
     settings
         Of the calibration.
-
-    Raises
-    ------
-    UserError
-        If there are fewer than four beads.
     """
     beads = calibration.beads.accepted
     if len(beads) < _LINEAR:

@@ -33,64 +33,43 @@ _SEARCH_STEP_NM = 50.0
 
 @dataclass(frozen=True)
 class InsituSettings:
-    """Priors and effort.
+    """Priors and effort."""
 
-    Parameters
-    ----------
-    z_range_nm
-        Range of the molecules' depths relative to the focus, nm.
-    start_waves, start_angle_deg
-        Assumed astigmatism, waves rms and degrees, where no mask is given.
-    zernike_max
-        Largest Noll index fitted on top of the first guess.
-    prior_waves
-        Standard deviation of the prior on each mode about the first guess, waves rms.
-    rounds, steps
-        Alternations, and steps of gradient descent in each.
-    batch
-        Molecules a step.
-    seed
-        Of the molecules drawn.
-    """
-
+    #: Range of the molecules' depths relative to the focus, nm.
     z_range_nm: tuple[float, float] = (-600.0, 600.0)
+    #: Assumed astigmatism, waves rms and degrees, where no mask is given.
     start_waves: float = 0.15
     start_angle_deg: float = 0.0
+    #: Largest Noll index fitted on top of the first guess.
     zernike_max: int = 21
+    #: Standard deviation of the prior on each mode about the first guess, waves rms.
     prior_waves: float = 0.1
+    #: Alternations, and steps of gradient descent in each.
     rounds: int = 8
     steps: int = 60
+    #: Molecules a step.
     batch: int = 64
+    #: Of the molecules drawn.
     seed: int = 0
 
 
 @dataclass(frozen=True)
 class InsituCalibration:
-    """What the molecules told.
+    """What the molecules told."""
 
-    Parameters
-    ----------
-    psf
-        The estimated PSF, focus at z = 0.
-    xyz_nm
-        (N, 3) positions of the molecules from the centres of their cut-outs, nm; z relative to the focus.
-    photons, background
-        (N,) fitted scale and offset.
-    model
-        (N, S, S) the fit of each molecule.
-    correlation
-        (N,) of fit and data.
-    axial_scale_range
-        Factors on all depths for which the fit, refined at these depths, is as good within the noise; the
-        depths are known up to a factor in this range.
-    """
-
+    #: The estimated PSF, focus at z = 0.
     psf: ScalarPSF
+    #: (N, 3) positions of the molecules from the centres of their cut-outs, nm; z relative to the focus.
     xyz_nm: NDArray[np.float32]
+    #: (N,) fitted scale and offset.
     photons: NDArray[np.float32]
     background: NDArray[np.float32]
+    #: (N, S, S) the fit of each molecule.
     model: NDArray[np.float32]
+    #: (N,) of fit and data.
     correlation: NDArray[np.float64]
+    #: Factors on all depths for which the fit, refined at these depths, is as good within the noise; the
+    #: depths are known up to a factor in this range.
     axial_scale_range: tuple[float, float]
 
     @property
@@ -190,6 +169,8 @@ def calibrate_insitu(
 ) -> InsituCalibration:
     """Estimate the PSF from cut-outs of isolated molecules at unknown depths.
 
+    Raises `UserError` if there are fewer than 10 molecules or the depth range is empty.
+
     Parameters
     ----------
     molecules
@@ -201,11 +182,6 @@ def calibrate_insitu(
     start
         (48, 48) first guess of the pupil phase, for instance the designed mask; None takes the astigmatism of
         the settings. Without a fair guess the result can be the conjugate twin or a scaled one.
-
-    Raises
-    ------
-    UserError
-        If there are fewer than 10 molecules or the depth range is empty.
     """
     settings = settings or InsituSettings()
     if len(molecules) < 10:

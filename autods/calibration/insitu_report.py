@@ -23,6 +23,8 @@ def write_insitu(
 ) -> None:
     """Write ``psf.h5``, ``calibration.json``, ``molecules.tif``, ``fit_molecules.tif`` and figures.
 
+    Raises `UserError` if the folder cannot be written.
+
     Parameters
     ----------
     result
@@ -33,11 +35,6 @@ def write_insitu(
         Made when absent.
     provenance
         See `save_psf`.
-
-    Raises
-    ------
-    UserError
-        If the folder cannot be written.
     """
     save_psf(result.psf, folder / "psf.h5", provenance)
     pixel = result.psf.pixel_size_nm

@@ -17,6 +17,8 @@ def collect_molecules(
 ) -> NDArray[np.float32]:
     """Cut isolated molecules out of a movie, or pass cut-outs through.
 
+    Raises `UserError` if fewer than 10 isolated molecules are found.
+
     Parameters
     ----------
     movie
@@ -32,11 +34,6 @@ def collect_molecules(
     -------
     ndarray
         (N, S, S) cut-outs, S = `size_px` (or the frames' odd side).
-
-    Raises
-    ------
-    UserError
-        If fewer than 10 isolated molecules are found.
     """
     if max(movie.shape[1:]) <= CUTOUT_PX:
         side = min(movie.shape[1:])

@@ -66,17 +66,11 @@ def conjugate_twin(phase: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class PupilComparison:
-    """Difference of two pupil phases.
+    """Difference of two pupil phases."""
 
-    Parameters
-    ----------
-    rms_waves
-        Root mean square difference inside the aperture after piston, tilt and defocus are removed, in waves.
-    twin_rms_waves
-        The same against the reference's conjugate twin.
-    """
-
+    #: Root mean square difference inside the aperture after piston, tilt and defocus are removed, in waves.
     rms_waves: float
+    #: The same against the reference's conjugate twin.
     twin_rms_waves: float
 
     @property

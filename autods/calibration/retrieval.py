@@ -32,78 +32,53 @@ _START_FALL = 0.2
 
 @dataclass(frozen=True)
 class RetrievalSettings:
-    """How the pupil is fitted.
+    """How the pupil is fitted."""
 
-    Parameters
-    ----------
-    method
-        "pixel": Zernike modes plus a free phase in every pupil sample; "zernike": modes only.
-    model
-        "scalar" or "vectorial" diffraction.
-    loss
-        "likelihood": Gaussian approximation to Poisson and read noise; "mse": plain squares.
-    steps
-        Steps of gradient descent for the final fit; each sees `batch_slices` slices.
-    batch_slices
-        Slices a step, drawn evenly over the stack.
-    zernike_max
-        Largest Noll index fitted.
-    fit_amplitude
-        Fit the pupil's amplitude too.
-    supercritical
-        Include light beyond the critical angle (see `Pupil.sample`); None tries both where the aperture is
-        that wide and keeps what explains held-out slices better.
-    smoothness
-        Weight of the roughness (second differences) of the free phase and of the amplitude.
-    containment
-        Weight of the light that the phase puts outside of the cut-out, which the data do not show: a free
-        phase would scatter as much of it there as it likes.
-    pupil_px
-        Pupil samples (pixels) a side; None chooses the fewest that keep the image from repeating.
-    """
-
+    #: "pixel": Zernike modes plus a free phase in every pupil sample; "zernike": modes only.
     method: Literal["pixel", "zernike"] = "pixel"
+    #: "scalar" or "vectorial" diffraction.
     model: Literal["scalar", "vectorial"] = "scalar"
+    #: "likelihood": Gaussian approximation to Poisson and read noise; "mse": plain squares.
     loss: Literal["likelihood", "mse"] = "likelihood"
+    #: Steps of gradient descent for the final fit; each sees `batch_slices` slices.
     steps: int = 400
+    #: Slices a step, drawn evenly over the stack.
     batch_slices: int = 14
+    #: Largest Noll index fitted.
     zernike_max: int = 36
+    #: Fit the pupil's amplitude too.
     fit_amplitude: bool = False
+    #: Include light beyond the critical angle (see `Pupil.sample`); None tries both where the aperture is
+    #: that wide and keeps what explains held-out slices better.
     supercritical: bool | None = None
+    #: Weight of the roughness (second differences) of the free phase and of the amplitude.
     smoothness: float = 1e-2
+    #: Weight of the light that the phase puts outside of the cut-out, which the data do not show: a free
+    #: phase would scatter as much of it there as it likes.
     containment: float = 0.02
+    #: Pupil samples (pixels) a side; None chooses the fewest that keep the image from repeating.
     pupil_px: int | None = None
 
 
 @dataclass(frozen=True)
 class Retrieved:
-    """Result of a phase retrieval.
+    """Result of a phase retrieval."""
 
-    Parameters
-    ----------
-    psf
-        The calibrated PSF with the objective at NFP = 0: focused at z = 0 when focal planes were scanned;
-        with the fitted focal plane in its phase when the emitter's own depth was.
-    x_nm, y_nm
-        Offset of the bead from the centre of the stack, nm.
-    z_offset_nm
-        What must be added to the stated focal planes so that the bead is in focus at 0, nm; for a scan of the
-        emitter's depth, the fitted focal plane.
-    model
-        (Z, S, S) model of every slice, photons and background included.
-    photons, background
-        (Z,) fitted scale and offset of each slice.
-    inside
-        (Z,) share of the light within the cut-out.
-    """
-
+    #: The calibrated PSF with the objective at NFP = 0: focused at z = 0 when focal planes were scanned; with
+    #: the fitted focal plane in its phase when the emitter's own depth was.
     psf: PupilPSF
+    #: Offset of the bead from the centre of the stack, nm.
     x_nm: float
     y_nm: float
+    #: What must be added to the stated focal planes so that the bead is in focus at 0, nm; for a scan of the
+    #: emitter's depth, the fitted focal plane.
     z_offset_nm: float
+    #: (Z, S, S) model of every slice, photons and background included.
     model: np.ndarray
+    #: (Z,) fitted scale and offset of each slice.
     photons: np.ndarray
     background: np.ndarray
+    #: (Z,) share of the light within the cut-out.
     inside: np.ndarray
 
 
@@ -129,17 +104,11 @@ def linear_fit(image: Tensor, data: Tensor, weight: Tensor) -> tuple[Tensor, Ten
 
 @dataclass(frozen=True)
 class Scan:
-    """Where bead and focal plane were in each slice.
+    """Where bead and focal plane were in each slice."""
 
-    Parameters
-    ----------
-    nfp_nm
-        (Z,) focal plane, up to a constant that is fitted, nm.
-    depth_nm
-        (Z,) depth of the bead in the sample, nm.
-    """
-
+    #: (Z,) focal plane, up to a constant that is fitted, nm.
     nfp_nm: Tensor
+    #: (Z,) depth of the bead in the sample, nm.
     depth_nm: Tensor
 
     @classmethod

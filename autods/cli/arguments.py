@@ -25,38 +25,25 @@ class UsageError(Exception):
 
 @dataclass(frozen=True)
 class Arguments:
-    """The command line, sorted.
+    """The command line, sorted."""
 
-    Parameters
-    ----------
-    command
-        The command.
-    paths
-        Plain arguments.
-    overrides
-        ``key=value`` settings, as typed.
-    options
-        Values of the options, by name with the dashes.
-    data
-        Folders of ``--data``, which may be given more than once.
-    multirun
-        Whether ``-m`` was given.
-    flags
-        Options without a value that were given.
-    help
-        Whether ``--help`` was given.
-    all_settings
-        Whether ``--settings`` was given.
-    """
-
+    #: The command.
     command: Command
+    #: Plain arguments.
     paths: tuple[Path, ...] = ()
+    #: ``key=value`` settings, as typed.
     overrides: tuple[str, ...] = ()
+    #: Values of the options, by name with the dashes.
     options: dict[str, Path] = field(default_factory=dict)
+    #: Folders of ``--data``, which may be given more than once.
     data: tuple[Path, ...] = ()
+    #: Whether ``-m`` was given.
     multirun: bool = False
+    #: Options without a value that were given.
     flags: tuple[str, ...] = ()
+    #: Whether ``--help`` was given.
     help: bool = False
+    #: Whether ``--settings`` was given.
     all_settings: bool = False
 
     @property
@@ -87,10 +74,7 @@ class Arguments:
 def find_command(name: str) -> Command:
     """Look a command up.
 
-    Raises
-    ------
-    UsageError
-        If there is no such command.
+    Raises `UsageError` if there is no such command.
     """
     if name in COMMANDS:
         return COMMANDS[name]
@@ -100,10 +84,8 @@ def find_command(name: str) -> Command:
 def parse(argv: Sequence[str]) -> Arguments:
     """Sort a command line; the first word is the command.
 
-    Raises
-    ------
-    UsageError
-        If the command or an option is unknown, an option's value is missing, or the number of paths is wrong.
+    Raises `UsageError` if the command or an option is unknown, an option's value is missing, or the number of
+    paths is wrong.
     """
     command = find_command(argv[0])
     paths: list[Path] = []

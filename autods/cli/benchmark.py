@@ -11,10 +11,7 @@ from autods.core.resources import benchmarks_dir
 def command(arguments: Arguments) -> int:
     """Run ``autods benchmark``.
 
-    Raises
-    ------
-    UsageError
-        If this is an installed package without its source.
+    Raises `UsageError` if this is an installed package without its source.
     """
     if benchmarks_dir() is None:
         raise UsageError(

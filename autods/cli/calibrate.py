@@ -127,10 +127,7 @@ def _summary(result: BeadCalibration, folder: Path) -> list[str]:
 def resolve_optics(given: OpticsSettings, movie: Movie) -> OpticalSystem:
     """Return the microscope: each number as given, else as the file states it.
 
-    Raises
-    ------
-    UserError
-        Naming a number that neither tells.
+    Raises `UserError` naming a number that neither tells.
     """
     stated = movie.metadata
     if given.pixel_size_nm is None:

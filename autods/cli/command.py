@@ -7,45 +7,29 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Command:
-    """One command.
+    """One command."""
 
-    Parameters
-    ----------
-    name
-        As typed.
-    summary
-        One line for the list of commands.
-    usage
-        Its arguments, after the name.
-    entry
-        ``module:function`` of ``function(arguments) -> int``.
-    config
-        Name of its Hydra configuration; None when it takes no settings.
-    options
-        Options it takes beside ``--help``.
-    paths
-        Fewest and most plain arguments; None for no upper limit.
-    keys
-        Main settings with units.
-    details
-        Further lines of its help.
-    flags
-        Options without a value that it takes.
-    overrides_only
-        Whether everything that is no option goes to Hydra as it is (research commands).
-    is_swept
-        Whether ``-m`` runs it once for each combination of comma-separated values.
-    """
-
+    #: As typed.
     name: str
+    #: One line for the list of commands.
     summary: str
+    #: Its arguments, after the name.
     usage: str
+    #: ``module:function`` of ``function(arguments) -> int``.
     entry: str
+    #: Name of its Hydra configuration; None when it takes no settings.
     config: str | None = None
+    #: Options it takes beside ``--help``.
     options: tuple[str, ...] = ()
+    #: Fewest and most plain arguments; None for no upper limit.
     paths: tuple[int, int | None] = (0, 0)
+    #: Main settings with units.
     keys: tuple[tuple[str, str], ...] = ()
+    #: Further lines of its help.
     details: str = ""
+    #: Options without a value that it takes.
     flags: tuple[str, ...] = ()
+    #: Whether everything that is no option goes to Hydra as it is (research commands).
     overrides_only: bool = False
+    #: Whether ``-m`` runs it once for each combination of comma-separated values.
     is_swept: bool = False

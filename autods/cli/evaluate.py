@@ -36,15 +36,12 @@ def run(arguments: Arguments) -> int:
 def score_files(found_path: Path, truth_path: Path, config: EvaluateConfig) -> dict[str, Any]:
     """Score a table of localizations against a table of true positions.
 
+    Raises `UserError` if a table cannot be read or a setting is out of range.
+
     Returns
     -------
     dict
         Detection and image metrics side by side, then ``resolution``, ``settings`` and ``warnings``.
-
-    Raises
-    ------
-    UserError
-        If a table cannot be read or a setting is out of range.
     """
     from autods.metrics.evaluation import evaluate, flatten
 

@@ -30,15 +30,12 @@ _GIVEN = "given"
 def fill_measured(config: DictConfig) -> None:
     """Measure what the conditions of a training leave open, and note where each number came from.
 
+    Raises `UserError` if something is open and there is no movie, or a movie cannot be measured.
+
     Parameters
     ----------
     config
         Composition of ``conf/train.yaml``; its nulls are filled in, ``sources`` too.
-
-    Raises
-    ------
-    UserError
-        If something is open and there is no movie, or a movie cannot be measured.
     """
     if config.sources is not None:
         return  # filled in before

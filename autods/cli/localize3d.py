@@ -61,10 +61,7 @@ def _localize(
 def localize3d_settings(arguments: Arguments) -> Localize3DSettings:
     """Return the settings of the pipeline.
 
-    Raises
-    ------
-    UserError
-        If a setting is unknown or does not fit.
+    Raises `UserError` if a setting is unknown or does not fit.
     """
     return convert3d.localize3d_settings(
         convert3d.compose_localize3d(arguments.overrides), _sources(arguments)

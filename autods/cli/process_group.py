@@ -16,10 +16,7 @@ if TYPE_CHECKING:
 def make_process_group(devices: int, num_nodes: int, device: str) -> ProcessGroup | None:
     """Return the processes that share the frames, None for this one alone.
 
-    Raises
-    ------
-    UserError
-        If they cannot be made.
+    Raises `UserError` if they cannot be made.
     """
     if devices == num_nodes == 1:
         return None

@@ -29,17 +29,14 @@ from autods.core.resources import config_dirs
 def run_hydra(arguments: Arguments, function: Callable[[DictConfig], Any]) -> int:
     """Run a function as Hydra would run a script, sweeps and launchers included.
 
+    Raises `UserError` if the settings do not compose.
+
     Parameters
     ----------
     arguments
         The command line; its command names the configuration.
     function
         Called with each composed configuration; what it returns goes to Hydra's sweeper.
-
-    Raises
-    ------
-    UserError
-        If the settings do not compose.
     """
     config = arguments.command.config
     assert config is not None
@@ -54,6 +51,8 @@ def run_hydra(arguments: Arguments, function: Callable[[DictConfig], Any]) -> in
 def sweep(arguments: Arguments, entry: Callable[[Arguments], int]) -> int:
     """Run a command once for each combination of comma-separated values, each in a folder of its own.
 
+    Raises `UserError` if the settings do not compose.
+
     Parameters
     ----------
     arguments
@@ -65,11 +64,6 @@ def sweep(arguments: Arguments, entry: Callable[[Arguments], int]) -> int:
     -------
     int
         The first exit code that is not 0.
-
-    Raises
-    ------
-    UserError
-        If the settings do not compose.
     """
     config = arguments.command.config
     assert config is not None

@@ -43,10 +43,7 @@ class _TrainConfig:
 def command(arguments: Arguments) -> int:
     """Run ``autods train``.
 
-    Raises
-    ------
-    UsageError
-        If nothing says what is to be trained.
+    Raises `UsageError` if nothing says what is to be trained.
     """
     if not arguments.overrides:
         raise UsageError("autods train needs to know what: give experiment=NAME or movie=MOVIE")

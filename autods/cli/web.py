@@ -13,10 +13,7 @@ from autods.configuration.schema import WebConfig
 def run(arguments: Arguments) -> int:
     """Serve the page until Ctrl-C.
 
-    Raises
-    ------
-    UsageError
-        If the web library is not installed, or the port is no number.
+    Raises `UsageError` if the web library is not installed, or the port is no number.
     """
     if importlib.util.find_spec("nicegui") is None:
         raise UsageError("the web page needs more packages: pip install 'nicegui>=3.10,<4'")

@@ -31,10 +31,7 @@ _OWN_KEYS = {"models", "out", "overrides", "sweep", "entries"}
 def run(arguments: Arguments) -> int:
     """Build or score the zoo.
 
-    Raises
-    ------
-    UsageError
-        If the first word is neither ``build`` nor ``score``.
+    Raises `UsageError` if the first word is neither ``build`` nor ``score``.
     """
     actions = {"build": build_zoo, "score": score_zoo}
     word = str(arguments.paths[0])
@@ -67,15 +64,12 @@ def build_zoo(config: DictConfig) -> None:
 def with_own_zoo(overrides: Sequence[str]) -> DictConfig:
     """Compose ``conf/zoo.yaml`` with the file of one's own zoo; the command line wins over both.
 
+    Raises `UserError` if the file cannot be read, holds an unknown key, or names no folder for its models.
+
     Parameters
     ----------
     overrides
         Of the command line; ``zoo=FILE`` names the file.
-
-    Raises
-    ------
-    UserError
-        If the file cannot be read, holds an unknown key, or names no folder for its models.
     """
     config = compose_checked("zoo", overrides)
     if config.zoo is None:

@@ -38,17 +38,15 @@ _PSF_ENDINGS = (".h5", ".hdf5", ".mat")
 def load(schema: type[Schema], overrides: Sequence[str]) -> Schema:
     """Return the settings of a command: its configuration with what was typed, checked.
 
+    Raises `UserError` naming the key, if a setting is unknown (with the nearest known one) or of a wrong
+    type.
+
     Parameters
     ----------
     schema
         The class of the command's settings.
     overrides
         The words ``key=value``.
-
-    Raises
-    ------
-    UserError
-        Naming the key, if a setting is unknown (with the nearest known one) or of a wrong type.
     """
     refuse_code(overrides)
     merged = _writable(OmegaConf.structured(schema))
@@ -62,10 +60,7 @@ def load(schema: type[Schema], overrides: Sequence[str]) -> Schema:
 def refuse_code(overrides: Sequence[str]) -> None:
     """Refuse settings that name code, and values that Hydra would look up.
 
-    Raises
-    ------
-    UserError
-        Naming the setting.
+    Raises `UserError` naming the setting.
     """
     for word in overrides:
         if "${" in word or re.search(r"(^|[.{,\s'\"])_\w+_\b", word) or re.match(r"[+~]*hydra[./]", word):
@@ -92,10 +87,8 @@ def _assign(merged: DictConfig, key: str, value: object, schema: type) -> None:
 def compose_checked(config: str, overrides: Sequence[str]) -> DictConfig:
     """Compose a configuration, every override checked to name an existing key or group.
 
-    Raises
-    ------
-    UserError
-        If an override cannot be read, names no key (the nearest is told), or no choice of its group.
+    Raises `UserError` if an override cannot be read, names no key (the nearest is told), or no choice of its
+    group.
     """
     store_made(config)
     homes = config_dirs(config)

@@ -36,10 +36,7 @@ from autods.pipelines.simulate import SimulationSettings
 def localize_settings(config: LocalizeConfig) -> LocalizeSettings:
     """Return the settings of the 2D pipeline.
 
-    Raises
-    ------
-    UserError
-        If a value is out of range or the file of a camera map cannot be read.
+    Raises `UserError` if a value is out of range or the file of a camera map cannot be read.
     """
     return LocalizeSettings(
         optics=config.optics,
@@ -66,10 +63,7 @@ def localize_settings(config: LocalizeConfig) -> LocalizeSettings:
 def finish_settings(config: ResultConfig | FinishConfig) -> FinishSettings:
     """Return what is to be done with the localizations.
 
-    Raises
-    ------
-    UserError
-        If a value cannot be meant.
+    Raises `UserError` if a value cannot be meant.
     """
     return FinishSettings(config.filter, config.drift, config.link.radius_nm, config.link.gap)
 
@@ -82,10 +76,7 @@ def selection_arguments(config: SelectionConfig) -> dict[str, Any]:
 def camera_settings(config: CameraConfig) -> CameraSettings:
     """Return what was said about the camera, maps read from their files.
 
-    Raises
-    ------
-    UserError
-        If a number is none that a camera can have, or the file of a map cannot be read.
+    Raises `UserError` if a number is none that a camera can have, or the file of a map cannot be read.
     """
     for name, value in asdict(config).items():
         if isinstance(value, (int, float)):
@@ -102,10 +93,7 @@ def camera_settings(config: CameraConfig) -> CameraSettings:
 def simulation_settings(config: SimulateConfig) -> SimulationSettings:
     """Return the settings of a simulation; what is null there has no meaning but `em_gain`.
 
-    Raises
-    ------
-    UserError
-        If a value is missing or out of range.
+    Raises `UserError` if a value is missing or out of range.
     """
     values = {key: value for key, value in vars(config).items() if key not in ("optics", "camera", "psf")}
     psf = dict(config.psf)

@@ -23,12 +23,8 @@ _OF_TRAININGS = ("family=", "trainer.", "data.", "network.", "module.")
 def compose_localize3d(overrides: Sequence[str]) -> Localize3DConfig:
     """Compose the settings of `localize3d`, with the preset that suits the device.
 
-    Without a GPU nothing is trained, unless a setting speaks of a training.
-
-    Raises
-    ------
-    UserError
-        If a setting is unknown or of a wrong type.
+    Without a GPU nothing is trained, unless a setting speaks of a training. Raises `UserError` if a setting
+    is unknown or of a wrong type.
     """
     words = list(overrides)
     if not any(word.startswith("preset=") for word in words):
@@ -47,17 +43,14 @@ def _usual_preset(device: str, *, trains: bool = False) -> str:
 def preset_settings(preset: str | None, device: str) -> tuple[TrainingSettings, int]:
     """Return the training of a preset, and how often the network looks at a frame.
 
+    Raises `UserError` if there is no such preset or device.
+
     Parameters
     ----------
     preset
         ``instant``, ``cpu_quick``, ``default`` or ``paper``; None: the one that suits the device.
     device
         As in `Localize3DSettings`.
-
-    Raises
-    ------
-    UserError
-        If there is no such preset or device.
     """
     config = load(Localize3DConfig, [f"preset={preset or _usual_preset(device)}"])
     return _training_settings(config), config.passes
@@ -66,17 +59,14 @@ def preset_settings(preset: str | None, device: str) -> tuple[TrainingSettings, 
 def localize3d_settings(config: Localize3DConfig, sources: Mapping[str, Path | None]) -> Localize3DSettings:
     """Return the settings of the pipeline.
 
+    Raises `UserError` if a setting does not fit or a path does not exist.
+
     Parameters
     ----------
     config
         From `compose_localize3d`.
     sources
         Where the PSF comes from if it is no PSF by name: paths of ``beads``, ``psf`` or ``run``.
-
-    Raises
-    ------
-    UserError
-        If a setting does not fit or a path does not exist.
     """
     return Localize3DSettings(
         psf=_psf_settings(config, sources),
@@ -145,10 +135,7 @@ def _training_settings(config: Localize3DConfig) -> TrainingSettings:
 def bead_settings(config: CalibrationConfig, pupil_px: int | None = None) -> BeadSettings:
     """Turn the settings into the typed ones of the calibration, with `pupil_px` samples (None: as needed).
 
-    Raises
-    ------
-    UserError
-        If a choice is unknown or a number is out of range.
+    Raises `UserError` if a choice is unknown or a number is out of range.
     """
     require_choice("calibration.scan", config.scan, ("auto", "objective", "stage", "emitter", "sample"))
     require_choice("calibration.phase", config.phase, ("pixel", "zernike"))
@@ -182,10 +169,7 @@ def bead_settings(config: CalibrationConfig, pupil_px: int | None = None) -> Bea
 def require_choice(key: str, value: str, choices: tuple[str, ...]) -> None:
     """Refuse a value that is none of the choices.
 
-    Raises
-    ------
-    UserError
-        Naming the setting and the choices.
+    Raises `UserError` naming the setting and the choices.
     """
     if value not in choices:
         raise UserError(f"{key}={value} is no choice: use one of {', '.join(choices)}")

@@ -51,10 +51,7 @@ def schema_of(config: str) -> type | None:
 def defaults_of(config: str) -> dict[str, object]:
     """Return what a command takes when nothing is given, by key; a group's key has the name of its choice.
 
-    Raises
-    ------
-    KeyError
-        If the command's settings are a file of ``conf/``.
+    Raises `KeyError` if the command's settings are a file of ``conf/``.
     """
     schema = schema_of(config)
     if schema is None:

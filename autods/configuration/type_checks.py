@@ -19,17 +19,14 @@ _TYPE_NAMES = {float: "a number", int: "a whole number", bool: "true or false", 
 def check_calls(config: DictConfig, prefix: str = "") -> None:
     """Check the numbers and texts of everything that a configuration calls against its signature.
 
+    Raises `UserError` naming the key of a value of a wrong type.
+
     Parameters
     ----------
     config
         A composed configuration; nodes with ``_target_`` are calls.
     prefix
         Of its keys, for the message.
-
-    Raises
-    ------
-    UserError
-        Naming the key of a value of a wrong type.
     """
     if "_target_" in config:
         check_call(get_object(config["_target_"]), config, prefix)
@@ -41,10 +38,7 @@ def check_calls(config: DictConfig, prefix: str = "") -> None:
 def check_call(function: Any, arguments: DictConfig, prefix: str) -> None:
     """Check numbers and texts against the signature of what is to be called with them.
 
-    Raises
-    ------
-    UserError
-        Naming the key of a value of a wrong type.
+    Raises `UserError` naming the key of a value of a wrong type.
     """
     constructor: Any = getattr(function, "__init__") if isinstance(function, type) else function  # noqa: B009
     hints = typing.get_type_hints(constructor)

@@ -13,25 +13,14 @@ class EmitterBatch:
     """True emitters of ``B`` frames, padded to ``K`` slots a frame.
 
     Padding makes rendering and matching one batched operation; empty slots have ``mask`` False and zero
-    photons.
-
-    Parameters
-    ----------
-    xyz_nm
-        (B, K, 3) positions x, y, z in nm, origin at the outer corner of pixel (0, 0).
-    photons
-        (B, K) expected photons of the emitter in this frame.
-    mask
-        (B, K) bool, True where the slot holds an emitter.
-
-    Raises
-    ------
-    ValueError
-        If the shapes do not belong together.
+    photons. Raises `ValueError` if the shapes do not belong together.
     """
 
+    #: (B, K, 3) positions x, y, z in nm, origin at the outer corner of pixel (0, 0).
     xyz_nm: Tensor
+    #: (B, K) expected photons of the emitter in this frame.
     photons: Tensor
+    #: (B, K) bool, True where the slot holds an emitter.
     mask: Tensor
 
     def __post_init__(self) -> None:

@@ -9,21 +9,14 @@ from autods.core.errors import UserError
 
 @dataclass(frozen=True)
 class Quantity:
-    """A physical quantity with the range that microscopes of this field lie in.
+    """A physical quantity with the range that microscopes of this field lie in."""
 
-    Parameters
-    ----------
-    meaning
-        What it is, for messages.
-    low, high
-        Range of its absolute value, ends included.
-    unit
-        Its unit.
-    """
-
+    #: What it is, for messages.
     meaning: str
+    #: Range of its absolute value, ends included.
     low: float
     high: float
+    #: Its unit.
     unit: str
 
 
@@ -88,6 +81,8 @@ def guess(name: str, value: float) -> str:
 def require_plausible(name: str, value: float | None, key: str) -> None:
     """Refuse a value that no microscope of this field has, and guess what was meant.
 
+    Raises `UserError` if the value lies outside the range.
+
     Parameters
     ----------
     name
@@ -96,11 +91,6 @@ def require_plausible(name: str, value: float | None, key: str) -> None:
         As stated; None passes.
     key
         Where it was stated, for the message: a setting, or a file and its field.
-
-    Raises
-    ------
-    UserError
-        If the value lies outside the range.
     """
     if value is None or is_plausible(name, value):
         return

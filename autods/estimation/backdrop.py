@@ -44,20 +44,13 @@ MIN_FRAMES = 25
 
 @dataclass(frozen=True)
 class PixelLevels:
-    """What each pixel's values over time tell by themselves.
+    """What each pixel's values over time tell by themselves."""
 
-    Parameters
-    ----------
-    level
-        (Y, X) background.
-    share
-        (Y, X) share of the frames with emitter light, 0 to 0.95.
-    error
-        (Y, X) standard error of the level, light left behind included.
-    """
-
+    #: (Y, X) background.
     level: NDArray[np.float32]
+    #: (Y, X) share of the frames with emitter light, 0 to 0.95.
     share: NDArray[np.float32]
+    #: (Y, X) standard error of the level, light left behind included.
     error: NDArray[np.float32]
 
 

@@ -30,29 +30,20 @@ _REACH_SIGMAS, _BRIGHT_LEVEL, _BRIGHT_REACH_SIGMAS = 3.0, 60.0, 9.0
 
 @dataclass(frozen=True)
 class CameraEstimate:
-    """What the background's mean and variance say about the camera.
+    """What the background's mean and variance say about the camera."""
 
-    Parameters
-    ----------
-    adu_per_photoelectron
-        Slope of the variance over the mean, ADU: gain times excess noise factor; None when the background
-        does not vary enough to tell it.
-    zero_variance_adu
-        Level at which the fitted variance vanishes, ADU: the offset if there were no read noise, else below
-        it; None with the slope.
-    background_adu, noise_adu
-        Median level and standard deviation of the background, ADU.
-    reason
-        One line for people: how far to trust it.
-    levels_adu, variances_adu2
-        Photon transfer, ADU: level and variance of groups of pixels; empty where there were too few.
-    """
-
+    #: Slope of the variance over the mean, ADU: gain times excess noise factor; None when the background does
+    #: not vary enough to tell it.
     adu_per_photoelectron: float | None
+    #: Level at which the fitted variance vanishes, ADU: the offset if there were no read noise, else below
+    #: it; None with the slope.
     zero_variance_adu: float | None
+    #: Median level and standard deviation of the background, ADU.
     background_adu: float
     noise_adu: float
+    #: One line for people: how far to trust it.
     reason: str
+    #: Photon transfer, ADU: level and variance of groups of pixels; empty where there were too few.
     levels_adu: tuple[float, ...] = ()
     variances_adu2: tuple[float, ...] = ()
 

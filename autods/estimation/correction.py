@@ -27,25 +27,17 @@ TARGETS = ("log_density", "log_snr", "log_noise_ratio")
 
 @dataclass(frozen=True)
 class Correction:
-    """Coefficients of the quadratic regression.
+    """Coefficients of the quadratic regression."""
 
-    Parameters
-    ----------
-    centre, scale
-        (F,) mean and standard deviation of the features over the calibration set.
-    low, high
-        (F,) range of the standardised features; others are moved to its edge, so that nothing extrapolates.
-    coefficients
-        (P, 3) weights of 1, the F features and their F (F + 1) / 2 products, for each of TARGETS.
-    target_low, target_high
-        (3,) range of the targets in the calibration set.
-    """
-
+    #: (F,) mean and standard deviation of the features over the calibration set.
     centre: list[float]
     scale: list[float]
+    #: (F,) range of the standardised features; others are moved to its edge, so that nothing extrapolates.
     low: list[float]
     high: list[float]
+    #: (P, 3) weights of 1, the F features and their F (F + 1) / 2 products, for each of TARGETS.
     coefficients: list[list[float]]
+    #: (3,) range of the targets in the calibration set.
     target_low: list[float]
     target_high: list[float]
 
@@ -108,10 +100,7 @@ def write_correction(correction: Correction, path: Path) -> None:
 def load_correction(path: Path = CORRECTION_FILE) -> Correction:
     """Read coefficients; the shipped ones by default.
 
-    Raises
-    ------
-    UserError
-        If the file is missing or damaged.
+    Raises `UserError` if the file is missing or damaged.
     """
     try:
         return Correction(**json.loads(path.read_text(encoding="utf-8")))

@@ -21,17 +21,11 @@ _LEAST_CHANGE = 0.3
 
 @dataclass(frozen=True)
 class Course:
-    """Level of a movie at some frames, ADU; a single frame stands for a level that does not change.
+    """Level of a movie at some frames, ADU; a single frame stands for a level that does not change."""
 
-    Parameters
-    ----------
-    frame
-        (K,) frames in order.
-    level
-        (K,) low quantile of their values, smoothed.
-    """
-
+    #: (K,) frames in order.
     frame: NDArray[np.float64]
+    #: (K,) low quantile of their values, smoothed.
     level: NDArray[np.float64]
 
     @classmethod

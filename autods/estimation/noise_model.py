@@ -25,20 +25,13 @@ _MIN_CORRELATION, _MIN_RISE = 0.8, 0.1
 
 @dataclass(frozen=True)
 class NoiseModel:
-    """Variance without emitters as a function of the level: ``slope * (level - zero) + floor``, ADU^2.
+    """Variance without emitters as a function of the level: ``slope * (level - zero) + floor``, ADU^2."""
 
-    Parameters
-    ----------
-    slope
-        ADU^2 of variance per ADU of level: gain times excess noise.
-    zero
-        Level without light, ADU; a number or a map (Y, X).
-    floor
-        Variance without light, ADU^2; a number or a map.
-    """
-
+    #: ADU^2 of variance per ADU of level: gain times excess noise.
     slope: float
+    #: Level without light, ADU; a number or a map (Y, X).
     zero: float | NDArray[np.float32]
+    #: Variance without light, ADU^2; a number or a map.
     floor: float | NDArray[np.float32]
 
     @classmethod

@@ -20,50 +20,34 @@ TYPICAL_PSF_SIGMA_PX = 1.3
 
 @dataclass(frozen=True)
 class PatchProfile:
-    """What was measured on a patch, over its frames.
+    """What was measured on a patch, over its frames."""
 
-    Parameters
-    ----------
-    density_per_um2
-        Emitters per um^2 and frame, corrected for missed, merged and false candidates.
-    density_published_per_um2
-        Candidates per um^2 and frame, as published: no correction.
-    snr, snr_published
-        Peak amplitude of an emitter over the noise's standard deviation; NaN when nothing was found.
-    noise_std
-        Standard deviation of the background noise, in the movie's units.
-    background
-        Level under the emitters, in the movie's units, camera offset included.
-    psf_sigma_px
-        Standard deviation of the PSF in pixels; None when too few good fits.
-    n_candidates
-        Candidates (published test) in all frames.
-    n_frames
-        Frames measured.
-    is_empty
-        Whether no frame of the patch holds an emission event.
-    empty_fraction
-        Fraction of the frames without an emission event.
-    crowding
-        Mean density that an emitter meets over the patch's mean density, 1 where they are evenly spread; None
-        when unknown: maxima cannot tell, see :mod:`autods.pipelines.crowding`.
-    brightest_snr
-        Peak amplitude of the brightest emitter of a frame over the noise, the median over the frames; unlike
-        ``snr`` it does not end where the correction was calibrated. NaN when nothing was found.
-    """
-
+    #: Emitters per um^2 and frame, corrected for missed, merged and false candidates.
     density_per_um2: float
+    #: Candidates per um^2 and frame, as published: no correction.
     density_published_per_um2: float
+    #: Peak amplitude of an emitter over the noise's standard deviation; NaN when nothing was found.
     snr: float
     snr_published: float
+    #: Standard deviation of the background noise, in the movie's units.
     noise_std: float
+    #: Level under the emitters, in the movie's units, camera offset included.
     background: float
+    #: Standard deviation of the PSF in pixels; None when too few good fits.
     psf_sigma_px: float | None
+    #: Candidates (published test) in all frames.
     n_candidates: int
+    #: Frames measured.
     n_frames: int
+    #: Whether no frame of the patch holds an emission event.
     is_empty: bool
+    #: Fraction of the frames without an emission event.
     empty_fraction: float
+    #: Mean density that an emitter meets over the patch's mean density, 1 where they are evenly spread; None
+    #: when unknown: maxima cannot tell, see :mod:`autods.pipelines.crowding`.
     crowding: float | None = None
+    #: Peak amplitude of the brightest emitter of a frame over the noise, the median over the frames; unlike
+    #: ``snr`` it does not end where the correction was calibrated. NaN when nothing was found.
     brightest_snr: float = math.nan
 
     @property

@@ -52,38 +52,25 @@ class TileProfile:
 
 @dataclass(frozen=True)
 class MovieProfile:
-    """What was measured on a movie.
+    """What was measured on a movie."""
 
-    Parameters
-    ----------
-    shape
-        (T, Y, X) of the movie.
-    n_measured
-        Frames that were looked at.
-    pixel_size_nm
-        Camera pixel, nm.
-    psf_sigma_px
-        PSF standard deviation that the measurement used, pixels.
-    psf_source
-        ``fits`` or ``autocorrelation`` (measured), ``optics`` (from wavelength and aperture) or ``typical``.
-    whole
-        The whole field: density, SNR and the rest averaged over the tiles.
-    tiles
-        The tiles.
-    camera
-        Photon transfer.
-    notes
-        What people should know, a line each.
-    """
-
+    #: (T, Y, X) of the movie.
     shape: tuple[int, int, int]
+    #: Frames that were looked at.
     n_measured: int
+    #: Camera pixel, nm.
     pixel_size_nm: float
+    #: PSF standard deviation that the measurement used, pixels.
     psf_sigma_px: float
+    #: ``fits`` or ``autocorrelation`` (measured), ``optics`` (from wavelength and aperture) or ``typical``.
     psf_source: str
+    #: The whole field: density, SNR and the rest averaged over the tiles.
     whole: PatchProfile
+    #: The tiles.
     tiles: tuple[TileProfile, ...]
+    #: Photon transfer.
     camera: CameraEstimate
+    #: What people should know, a line each.
     notes: tuple[str, ...]
 
     @property
@@ -108,24 +95,16 @@ class MovieProfile:
 
 @dataclass(frozen=True)
 class Measured:
-    """What is measured on a whole movie before its patches are.
+    """What is measured on a whole movie before its patches are."""
 
-    Parameters
-    ----------
-    scene
-        Background, noise and valid pixels.
-    camera
-        Photon transfer.
-    psf_sigma_px, psf_source
-        See :class:`MovieProfile`.
-    notes
-        What people should know, a line each.
-    """
-
+    #: Background, noise and valid pixels.
     scene: Scene
+    #: Photon transfer.
     camera: CameraEstimate
+    #: See :class:`MovieProfile`.
     psf_sigma_px: float
     psf_source: str
+    #: What people should know, a line each.
     notes: tuple[str, ...]
 
 
@@ -133,6 +112,8 @@ def measure_scene(
     movie: Movie, optics: OpticalSystem, noise: NoiseModel | None = None, method: Method = "auto"
 ) -> Measured:
     """Measure camera, scene and PSF width of a movie.
+
+    Raises `UserError` if the frames hold no finite value or are too small to measure.
 
     Parameters
     ----------
@@ -144,11 +125,6 @@ def measure_scene(
         How the noise follows from the level; None measures it.
     method
         How the background is found, see :class:`autods.estimation.scene.Scene`.
-
-    Raises
-    ------
-    UserError
-        If the frames hold no finite value or are too small to measure.
     """
     _, height, width = movie.shape
     if min(height, width) < 5:
@@ -187,6 +163,8 @@ def profile_movie(
 ) -> MovieProfile:
     """Measure a movie, whole and per tile, reading a few frames at a time.
 
+    Raises `UserError` if the frames hold no finite value or are too small to measure.
+
     Parameters
     ----------
     movie
@@ -201,11 +179,6 @@ def profile_movie(
         From `measure_scene`, of this movie or of the longer one that it is a part of; None measures this one.
     first_frame
         Frame of the scene's movie that is frame 0 of this.
-
-    Raises
-    ------
-    UserError
-        If the frames hold no finite value or are too small to measure.
     """
     n_frames, height, width = movie.shape
     measured = measured or measure_scene(movie, optics)

@@ -36,28 +36,19 @@ _MIN_SIGNIFICANCE = 8.0
 
 @dataclass(frozen=True)
 class GaussianFits:
-    """Fits of a symmetric, pixel-integrated Gaussian to N windows.
+    """Fits of a symmetric, pixel-integrated Gaussian to N windows."""
 
-    Parameters
-    ----------
-    x_px, y_px
-        (N,) centre relative to the centre of the window's middle pixel, along columns and rows.
-    sigma_px
-        (N,) standard deviation, px.
-    photons, background
-        (N,) integral and level, in the units of the windows.
-    r2
-        (N,) part of the window's variance that the fit explains.
-    good
-        (N,) whether the fit describes a single emitter.
-    """
-
+    #: (N,) centre relative to the centre of the window's middle pixel, along columns and rows.
     x_px: NDArray[np.float64]
     y_px: NDArray[np.float64]
+    #: (N,) standard deviation, px.
     sigma_px: NDArray[np.float64]
+    #: (N,) integral and level, in the units of the windows.
     photons: NDArray[np.float64]
     background: NDArray[np.float64]
+    #: (N,) part of the window's variance that the fit explains.
     r2: NDArray[np.float64]
+    #: (N,) whether the fit describes a single emitter.
     good: NDArray[np.bool_]
 
 

@@ -43,20 +43,13 @@ _CACHED_PX, _MIN_CACHED = 16_000_000, 3
 
 @dataclass(frozen=True)
 class Backdrop:
-    """The scene of some frames, arrays (T, Y, X) in the movie's unit.
+    """The scene of some frames, arrays (T, Y, X) in the movie's unit."""
 
-    Parameters
-    ----------
-    background
-        Level without emitters.
-    noise
-        Its standard deviation, positive.
-    valid
-        Whether the value measures light; all else is to be ignored.
-    """
-
+    #: Level without emitters.
     background: NDArray[np.float32]
+    #: Its standard deviation, positive.
     noise: NDArray[np.float32]
+    #: Whether the value measures light; all else is to be ignored.
     valid: NDArray[np.bool_]
 
     def __getitem__(self, frames: slice) -> Backdrop:
@@ -100,6 +93,8 @@ class Backdrop:
 class Scene:
     """Background, noise and valid pixels of a movie.
 
+    Raises `UserError` if there is no such method.
+
     Parameters
     ----------
     movie
@@ -116,11 +111,6 @@ class Scene:
         Most knots; None for as many as follow from the number of frames.
     course
         How the level of the whole movie runs; None measures it.
-
-    Raises
-    ------
-    UserError
-        If there is no such method.
     """
 
     def __init__(

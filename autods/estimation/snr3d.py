@@ -34,49 +34,28 @@ _SIGNAL_LEVEL = 8.0
 
 @dataclass(frozen=True)
 class ChosenRegion:
-    """A part of the field.
+    """A part of the field."""
 
-    Parameters
-    ----------
-    box
-        Y0, X0, Y1, X1 in pixels of the whole frame; Y1 and X1 excluded.
-    reason
-        Who chose it, and why.
-    """
-
+    #: Y0, X0, Y1, X1 in pixels of the whole frame; Y1 and X1 excluded.
     box: Region
+    #: Who chose it, and why.
     reason: str
 
 
 @dataclass(frozen=True)
 class Characterisation:
-    """Noise and photons of a movie, and the ranges to train with.
+    """Noise and photons of a movie, and the ranges to train with."""
 
-    Parameters
-    ----------
-    region
-        Where they were measured.
-    noise_mean, noise_std
-        Of the pixel of lowest mean.
-    noise_mean_range, noise_std_range
-        The same, widened.
-    max_pixel_value
-        Of the region, or as given.
-    peak_per_photon
-        Largest share of an emitter's light that one pixel gets.
-    photons
-        Photons of an emitter that reaches the maximum.
-    photons_range
-        The same, widened.
-    n_frames
-        Frames that were looked at.
-    """
-
+    #: Where they were measured.
     region: ChosenRegion
+    #: Of the pixel of lowest mean.
     noise_mean: float
     noise_std: float
+    #: Of the region, or as given.
     max_pixel_value: float
+    #: Largest share of an emitter's light that one pixel gets.
     peak_per_photon: float
+    #: Frames that were looked at.
     n_frames: int
 
     @property
@@ -110,7 +89,8 @@ def characterise(
     """Measure noise and photons in a sparse region of a movie, over up to 1000 frames.
 
     The pixel of lowest mean gives the noise. The maximum pixel value above it, divided by the PSF's
-    peak-to-photon ratio over the z range, gives the photons.
+    peak-to-photon ratio over the z range, gives the photons. Raises `UserError` if the region cannot be read,
+    lies outside, or holds no molecule and no maximum is given.
 
     Parameters
     ----------
@@ -125,11 +105,6 @@ def characterise(
         Side of a corner or of an automatic region, px.
     max_pixel_value
         Maximum to use instead of the measured one.
-
-    Raises
-    ------
-    UserError
-        If the region cannot be read, lies outside, or holds no molecule and no maximum is given.
     """
     chosen = choose_region(movie, region, size_px)
     y0, x0, y1, x1 = chosen.box
@@ -149,10 +124,7 @@ def characterise(
 def choose_region(movie: Movie, region: str, size_px: int = 64) -> ChosenRegion:
     """Find the region that a text means; see :func:`characterise`.
 
-    Raises
-    ------
-    UserError
-        If the text cannot be read or the region lies outside of the frame.
+    Raises `UserError` if the text cannot be read or the region lies outside of the frame.
     """
     _, height, width = movie.shape
     rows, columns = min(size_px, height), min(size_px, width)

@@ -29,33 +29,23 @@ _COUNT_FLOOR = 2e-3
 
 @dataclass(frozen=True)
 class FrameStatistics:
-    """Measurements of T frames of one patch.
+    """Measurements of T frames of one patch."""
 
-    Parameters
-    ----------
-    noise, background
-        (T,) standard deviation of the pixel noise and level under the emitters, in the frames' unit.
-    maxima, minima
-        (T, len(MAXIMA_LEVELS)) and (T, len(MINIMA_LEVELS)) local maxima and minima beyond the levels, per
-        resolution element of area ``4 pi sigma^2``.
-    variance, third_moment
-        (T,) central moments of the filtered frames, in noise units.
-    quantiles
-        (T, len(QUANTILES)) of the filtered frames, in noise units.
-    peak
-        (T,) highest filtered pixel, in noise units.
-    n_published, snr_published
-        (T,) candidates of the published test, and their mean amplitude over the noise; NaN without them.
-    """
-
+    #: (T,) standard deviation of the pixel noise and level under the emitters, in the frames' unit.
     noise: NDArray[np.float64]
     background: NDArray[np.float64]
+    #: (T, len(MAXIMA_LEVELS)) and (T, len(MINIMA_LEVELS)) local maxima and minima beyond the levels, per
+    #: resolution element of area ``4 pi sigma^2``.
     maxima: NDArray[np.float64]
     minima: NDArray[np.float64]
+    #: (T,) central moments of the filtered frames, in noise units.
     variance: NDArray[np.float64]
     third_moment: NDArray[np.float64]
+    #: (T, len(QUANTILES)) of the filtered frames, in noise units.
     quantiles: NDArray[np.float64]
+    #: (T,) highest filtered pixel, in noise units.
     peak: NDArray[np.float64]
+    #: (T,) candidates of the published test, and their mean amplitude over the noise; NaN without them.
     n_published: NDArray[np.int64]
     snr_published: NDArray[np.float64]
 

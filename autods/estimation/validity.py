@@ -29,20 +29,13 @@ _MIN_NOISE_ADU = 1.2
 
 @dataclass(frozen=True)
 class Validity:
-    """What tells values that measure light from others.
+    """What tells values that measure light from others."""
 
-    Parameters
-    ----------
-    saturation_adu
-        Values from here on are saturated, ADU; None where none is known.
-    floor_adu
-        Lowest value, at which many are clipped, ADU; None for a movie that is not clipped.
-    notes
-        What people should know, a line each.
-    """
-
+    #: Values from here on are saturated, ADU; None where none is known.
     saturation_adu: float | None
+    #: Lowest value, at which many are clipped, ADU; None for a movie that is not clipped.
     floor_adu: float | None
+    #: What people should know, a line each.
     notes: tuple[str, ...] = ()
 
     @classmethod

@@ -30,24 +30,16 @@ _BLOCK_PX = 1_000_000
 
 @dataclass(frozen=True)
 class Amplitudes:
-    """Result of the fit, arrays of length N.
+    """Result of the fit, arrays of length N."""
 
-    Parameters
-    ----------
-    photons
-        Photons of the emitter; 0 where the data do not support it beside its neighbours.
-    background, background_std
-        Background under the emitter and the standard deviation of its noise, photons per pixel.
-    uncertainty_px
-        Cramer-Rao bound of the position, per axis, px; infinite without photons.
-    significance
-        Photons over the bound of their standard error: how surely the data show an emitter there.
-    """
-
+    #: Photons of the emitter; 0 where the data do not support it beside its neighbours.
     photons: NDArray[np.float64]
+    #: Background under the emitter and the standard deviation of its noise, photons per pixel.
     background: NDArray[np.float64]
     background_std: NDArray[np.float64]
+    #: Cramer-Rao bound of the position, per axis, px; infinite without photons.
     uncertainty_px: NDArray[np.float64]
+    #: Photons over the bound of their standard error: how surely the data show an emitter there.
     significance: NDArray[np.float64]
 
 

@@ -18,23 +18,15 @@ SIZES = np.array([1, 2, 3, 4, 6, 8, MAX_GROUP])
 
 @dataclass(frozen=True)
 class Groups:
-    """Emitters in groups.
+    """Emitters in groups."""
 
-    Parameters
-    ----------
-    group
-        (N,) group of each emitter, 0 to G - 1, ordered by size.
-    slot
-        (N,) place of each emitter within its group.
-    size
-        (G,) padded size of each group, ascending, out of `SIZES`.
-    pairs
-        (P, 2) ordered pairs of different emitters of one group that overlap; both orders are there.
-    """
-
+    #: (N,) group of each emitter, 0 to G - 1, ordered by size.
     group: NDArray[np.int64]
+    #: (N,) place of each emitter within its group.
     slot: NDArray[np.int64]
+    #: (G,) padded size of each group, ascending, out of `SIZES`.
     size: NDArray[np.int64]
+    #: (P, 2) ordered pairs of different emitters of one group that overlap; both orders are there.
     pairs: NDArray[np.int64]
 
     def select(self, chosen: NDArray[np.bool_]) -> Groups:

@@ -87,26 +87,18 @@ def solve(
 
 @dataclass(frozen=True)
 class _Normal:
-    """The normal equations without their zeros: of spots, of pairs that overlap, of nodes and neighbours.
+    """The normal equations without their zeros: of spots, of pairs that overlap, of nodes and neighbours."""
 
-    Parameters
-    ----------
-    own
-        (N,) squares of the spots.
-    pairs, overlap
-        (P, 2) spots of which windows overlap, each pair once, and (P,) their product.
-    node, coupling
-        (N, k) flat node under each window, and (N, k) the product of spot and node.
-    stencil
-        Products of nodes (T, ny, nx) with themselves, with the next in their row, in their column, and
-        diagonally, which are one array for both diagonals.
-    """
-
+    #: (N,) squares of the spots.
     own: Tensor
+    #: (P, 2) spots of which windows overlap, each pair once, and (P,) their product.
     pairs: Tensor
     overlap: Tensor
+    #: (N, k) flat node under each window, and (N, k) the product of spot and node.
     node: Tensor
     coupling: Tensor
+    #: Products of nodes (T, ny, nx) with themselves, with the next in their row, in their column, and
+    #: diagonally, which are one array for both diagonals.
     stencil: tuple[Tensor, Tensor, Tensor, Tensor]
 
     @classmethod

@@ -24,26 +24,17 @@ _CLEAR_PX = 0.5
 
 @dataclass(frozen=True)
 class Observation:
-    """Frames in photons with what is known of them without the emitters.
+    """Frames in photons with what is known of them without the emitters."""
 
-    Parameters
-    ----------
-    light
-        (T, Y, X) photons above the background; 0 where the pixel is not valid.
-    background
-        (T, Y, X) expected photons per pixel without emitters.
-    variance
-        (T, Y, X) variance of the noise without emitters, photons^2, positive.
-    valid
-        (T, Y, X) bool: whether a pixel measures light; others carry no information.
-    shot
-        Variance that each photon of the emitters adds: excess noise factor over quantum efficiency.
-    """
-
+    #: (T, Y, X) photons above the background; 0 where the pixel is not valid.
     light: Tensor
+    #: (T, Y, X) expected photons per pixel without emitters.
     background: Tensor
+    #: (T, Y, X) variance of the noise without emitters, photons^2, positive.
     variance: Tensor
+    #: (T, Y, X) bool: whether a pixel measures light; others carry no information.
     valid: Tensor
+    #: Variance that each photon of the emitters adds: excess noise factor over quantum efficiency.
     shot: float
 
     @classmethod

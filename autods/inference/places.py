@@ -27,19 +27,13 @@ _SLACK = 0.5
 
 @dataclass(frozen=True)
 class Places:
-    """Middles of windows, arrays of length N, by frame.
+    """Middles of windows, arrays of length N, by frame."""
 
-    Parameters
-    ----------
-    frame, row, column
-        Frame of the block and pixel.
-    height
-        Response of the filter there, in units of its noise.
-    """
-
+    #: Frame of the block and pixel.
     frame: NDArray[np.int64]
     row: NDArray[np.int64]
     column: NDArray[np.int64]
+    #: Response of the filter there, in units of its noise.
     height: NDArray[np.float32]
 
     def __len__(self) -> int:

@@ -35,25 +35,17 @@ _MAX_STEP, _MAX_SHIFT = (0.4, 100.0), (1.5, 400.0)
 
 @dataclass(frozen=True)
 class Emitters3D:
-    """Estimates of a block of frames, arrays of length N.
+    """Estimates of a block of frames, arrays of length N."""
 
-    Parameters
-    ----------
-    frame
-        Frame within the block.
-    x_px, y_px
-        Position, corner pixels.
-    z_nm
-        Depth, nm.
-    std_px, std_z_nm
-        Standard errors that the network predicts, per lateral axis and axially, px and nm; NaN where it does
-        not.
-    """
-
+    #: Frame within the block.
     frame: NDArray[np.int64]
+    #: Position, corner pixels.
     x_px: NDArray[np.float64]
     y_px: NDArray[np.float64]
+    #: Depth, nm.
     z_nm: NDArray[np.float64]
+    #: Standard errors that the network predicts, per lateral axis and axially, px and nm; NaN where it does
+    #: not.
     std_px: NDArray[np.float64]
     std_z_nm: NDArray[np.float64]
 
@@ -64,31 +56,22 @@ class Emitters3D:
 
 @dataclass(frozen=True)
 class PsfFit:
-    """Result of the fit, arrays of length N in the order given.
+    """Result of the fit, arrays of length N in the order given."""
 
-    Parameters
-    ----------
-    x_px, y_px, z_nm
-        Position, px and nm; as given where it is not refined.
-    photons
-        See `autods.inference.amplitudes.Amplitudes`.
-    background, background_std
-        See `autods.inference.amplitudes.Amplitudes`.
-    uncertainty_px, uncertainty_z_nm
-        Standard error per lateral axis and axially, px and nm: the Cramer-Rao bound beside the neighbours,
-        with the prior's information where there is one, and the PSF's own error; infinite without photons.
-    significance
-        Photons over the bound of their standard error.
-    """
-
+    #: Position, px and nm; as given where it is not refined.
     x_px: NDArray[np.float64]
     y_px: NDArray[np.float64]
     z_nm: NDArray[np.float64]
+    #: See `autods.inference.amplitudes.Amplitudes`.
     photons: NDArray[np.float64]
+    #: See `autods.inference.amplitudes.Amplitudes`.
     background: NDArray[np.float64]
     background_std: NDArray[np.float64]
+    #: Standard error per lateral axis and axially, px and nm: the Cramer-Rao bound beside the neighbours,
+    #: with the prior's information where there is one, and the PSF's own error; infinite without photons.
     uncertainty_px: NDArray[np.float64]
     uncertainty_z_nm: NDArray[np.float64]
+    #: Photons over the bound of their standard error.
     significance: NDArray[np.float64]
 
 

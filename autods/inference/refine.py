@@ -48,32 +48,21 @@ _CHUNK, _CHUNK_PX = 4096, 4_000_000
 
 @dataclass(frozen=True)
 class Refined:
-    """Refined emitters, arrays of length N.
+    """Refined emitters, arrays of length N."""
 
-    Parameters
-    ----------
-    x_px, y_px
-        Positions, corner pixels.
-    photons
-        Photons of the emitter.
-    background
-        Background under it, photons per pixel.
-    uncertainty_px
-        Standard error of the position per axis (root mean square of both), px: the Cramer-Rao bound, with the
-        places and photons of overlapping emitters unknown; or, where the error is predicted, the mean of
-        both: geometric for an emitter that is alone (the bound where it is bright), root mean square for
-        others. Emitters without photons
-        have the predicted error, else infinity.
-    misfit
-        Excess of chi-squared round the emitter, in its standard deviations; infinite where nothing was
-        fitted.
-    """
-
+    #: Positions, corner pixels.
     x_px: NDArray[np.float64]
     y_px: NDArray[np.float64]
+    #: Photons of the emitter.
     photons: NDArray[np.float64]
+    #: Background under it, photons per pixel.
     background: NDArray[np.float64]
+    #: Standard error of the position per axis (root mean square of both), px: the Cramer-Rao bound, with the
+    #: places and photons of overlapping emitters unknown; or, where the error is predicted, the mean of both:
+    #: geometric for an emitter that is alone (the bound where it is bright), root mean square for others.
+    #: Emitters without photons have the predicted error, else infinity.
     uncertainty_px: NDArray[np.float64]
+    #: Excess of chi-squared round the emitter, in its standard deviations; infinite where nothing was fitted.
     misfit: NDArray[np.float64]
 
 

@@ -29,17 +29,11 @@ MIN_ZOOM = 0.1
 
 @dataclass(frozen=True)
 class Rescaling:
-    """How frames are brought to a network's PSF width: at most one of the two differs from identity.
+    """How frames are brought to a network's PSF width: at most one of the two differs from identity."""
 
-    Parameters
-    ----------
-    blur_sigma_px
-        Standard deviation of the Gaussian blur, movie pixels; 0 for none.
-    zoom
-        Network pixels per movie pixel, at most 1.
-    """
-
+    #: Standard deviation of the Gaussian blur, movie pixels; 0 for none.
     blur_sigma_px: float = 0.0
+    #: Network pixels per movie pixel, at most 1.
     zoom: float = 1.0
 
     @property
@@ -124,6 +118,9 @@ def plan_rescaling(
 ) -> Rescaling:
     """Decide how a movie is fitted to a model's PSF width.
 
+    Raises `UserError` if the widths are so different that the movie's optics must be wrong; `ValueError` if a
+    width is not positive.
+
     Parameters
     ----------
     movie_sigma_px, model_sigma_px
@@ -133,13 +130,6 @@ def plan_rescaling(
         False: no rescaling.
     tolerance
         Relative difference of the widths below which nothing is done.
-
-    Raises
-    ------
-    UserError
-        If the widths are so different that the movie's optics must be wrong.
-    ValueError
-        If a width is not positive.
     """
     if not enabled:
         return Rescaling()

@@ -22,34 +22,23 @@ SEAM_TOLERANCE_PX = 0.5
 
 @dataclass(frozen=True)
 class Found:
-    """Estimates of a block of frames as flat arrays of length N, positions in corner pixels of the field.
+    """Estimates of a block of frames as flat arrays of length N, positions in corner pixels of the field."""
 
-    Parameters
-    ----------
-    frame
-        Frame within the block.
-    x_px, y_px
-        Position, px.
-    confidence
-        Larger is surer.
-    tile
-        Index of the tile that found it.
-    uncertainty_px
-        Standard error per axis that the network predicts, px; NaN where it does not.
-    z_nm, uncertainty_z_nm
-        Depth and its standard error, nm (NaN where the network predicts none); None in 2D.
-    photons, background
-        What the network predicts, photons and photons per pixel (NaN where it does not); None in 3D.
-    """
-
+    #: Frame within the block.
     frame: NDArray[np.int64]
+    #: Position, px.
     x_px: NDArray[np.float64]
     y_px: NDArray[np.float64]
+    #: Larger is surer.
     confidence: NDArray[np.float64]
+    #: Index of the tile that found it.
     tile: NDArray[np.int64]
+    #: Standard error per axis that the network predicts, px; NaN where it does not.
     uncertainty_px: NDArray[np.float64]
+    #: Depth and its standard error, nm (NaN where the network predicts none); None in 2D.
     z_nm: NDArray[np.float64] | None = None
     uncertainty_z_nm: NDArray[np.float64] | None = None
+    #: What the network predicts, photons and photons per pixel (NaN where it does not); None in 3D.
     photons: NDArray[np.float64] | None = None
     background: NDArray[np.float64] | None = None
 

@@ -27,22 +27,15 @@ GOOD_PATCH_UM = (6.5, 14.9)
 
 @dataclass(frozen=True)
 class Tile:
-    """One patch of the field.
+    """One patch of the field."""
 
-    Parameters
-    ----------
-    index, row, col
-        Position in the list and in the grid of patches.
-    core
-        ``(y0, x0, y1, x1)``, half-open, pixels of the field: what this patch answers for.
-    window
-        ``(y0, x0, y1, x1)``: what the network sees; contains the core and lies within the field.
-    """
-
+    #: Position in the list and in the grid of patches.
     index: int
     row: int
     col: int
+    #: ``(y0, x0, y1, x1)``, half-open, pixels of the field: what this patch answers for.
     core: Box
+    #: ``(y0, x0, y1, x1)``: what the network sees; contains the core and lies within the field.
     window: Box
 
     @property
@@ -54,10 +47,7 @@ class Tile:
 def patch_size_px(patch_um: float, pixel_size_nm: float) -> float:
     """Convert the wanted side of a patch from um to (fractional) pixels.
 
-    Raises
-    ------
-    UserError
-        If the side is below the smallest sensible 2.5 um.
+    Raises `UserError` if the side is below the smallest sensible 2.5 um.
     """
     if not patch_um >= MIN_PATCH_UM:
         raise UserError(f"tiling.patch_um is {patch_um}: give a side of at least {MIN_PATCH_UM} um")
@@ -81,6 +71,8 @@ def split_evenly(length: int, target: float) -> list[int]:
 def tile_field(shape_px: tuple[int, int], patch_px: float, margin_px: int) -> tuple[Tile, ...]:
     """Divide a field into patches, row by row.
 
+    Raises `ValueError` if a size is not positive or the margin negative.
+
     Parameters
     ----------
     shape_px
@@ -94,11 +86,6 @@ def tile_field(shape_px: tuple[int, int], patch_px: float, margin_px: int) -> tu
     -------
     tuple of Tile
         Cores cover each pixel exactly once.
-
-    Raises
-    ------
-    ValueError
-        If a size is not positive or the margin negative.
     """
     height, width = shape_px
     if min(shape_px) < 1 or patch_px <= 0 or margin_px < 0:

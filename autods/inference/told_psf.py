@@ -79,10 +79,7 @@ class ToldPsfLocalizer:
     ) -> ToldPsfLocalizer:
         """Load the network of a card of the family ``universal``; other arguments as above.
 
-        Raises
-        ------
-        UserError
-            If the card is of another family, or its weights do not fit.
+        Raises `UserError` if the card is of another family, or its weights do not fit.
         """
         network = load_model(card)
         representation = build_representation(card.representation.name, **card.representation.args)

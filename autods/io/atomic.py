@@ -31,7 +31,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Give a temporary path beside ``path``; rename it to ``path`` on success, delete it on failure.
 
     Parent folders are made when absent. An existing file is replaced in one step, so that a reader never
-    meets half a file.
+    meets half a file. Raises `UserError` if the disk is full, read-only or not writable by this user.
 
     Parameters
     ----------
@@ -42,11 +42,6 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     ------
     Path
         Where to write instead; it keeps the suffix of ``path``.
-
-    Raises
-    ------
-    UserError
-        If the disk is full, read-only or not writable by this user.
     """
     target = Path(path)
     part = target.with_name(f".{target.stem[:100]}.{uuid.uuid4().hex[:8]}.part{target.suffix}")
@@ -65,17 +60,14 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
 def explained_writing(target: Path, *further: Path) -> Iterator[None]:
     """Turn what the system says of a file that cannot be written into a line for the user.
 
+    Raises `UserError` if the disk is full, read-only or not writable by this user.
+
     Parameters
     ----------
     target
         The file, which the message names.
     further
         Other paths that stand for it.
-
-    Raises
-    ------
-    UserError
-        If the disk is full, read-only or not writable by this user.
     """
     try:
         yield

@@ -25,40 +25,28 @@ MAX_FRAME_PX = 2**28
 
 @dataclass(frozen=True)
 class MovieMetadata:
-    """What a file says about its microscope and camera; None where it says nothing.
+    """What a file says about its microscope and camera; None where it says nothing."""
 
-    Parameters
-    ----------
-    pixel_size_nm
-        Side of a pixel in the sample along the columns, nm.
-    pixel_size_y_nm
-        Side along the rows where it is another, nm.
-    offset_adu, e_per_adu, em_gain, qe, read_noise_e
-        Camera, as in `autods.core.Camera`.
-    wavelength_nm, na
-        Emission wavelength (nm) and numerical aperture.
-    exposure_ms
-        Exposure of a frame, ms.
-    camera
-        Which camera, and in which mode: what its numbers depend on; empty where the file does not tell.
-    source
-        Where the values come from, for the report; empty when there are none.
-    notes
-        What the file states and is not used, with the reason.
-    """
-
+    #: Side of a pixel in the sample along the columns, nm.
     pixel_size_nm: float | None = None
+    #: Side along the rows where it is another, nm.
     pixel_size_y_nm: float | None = None
+    #: Camera, as in `autods.core.Camera`.
     offset_adu: float | None = None
     e_per_adu: float | None = None
     em_gain: float | None = None
     qe: float | None = None
     read_noise_e: float | None = None
+    #: Emission wavelength (nm) and numerical aperture.
     wavelength_nm: float | None = None
     na: float | None = None
+    #: Exposure of a frame, ms.
     exposure_ms: float | None = None
+    #: Which camera, and in which mode: what its numbers depend on; empty where the file does not tell.
     camera: str = ""
+    #: Where the values come from, for the report; empty when there are none.
     source: str = ""
+    #: What the file states and is not used, with the reason.
     notes: tuple[str, ...] = ()
 
     def known(self) -> dict[str, float]:
@@ -85,10 +73,7 @@ class MovieMetadata:
     def square_pixel_nm(self, path: Path) -> float | None:
         """Return the side of a pixel, nm; None when the file does not state it.
 
-        Raises
-        ------
-        UserError
-            If the pixels are not square.
+        Raises `UserError` if the pixels are not square.
         """
         if self.pixel_size_y_nm is not None:
             raise UserError(
@@ -130,20 +115,13 @@ class ChoiceError(UserError):
 
 @dataclass(frozen=True)
 class Contents:
-    """What was found in a file: everything is read, or named in a note.
+    """What was found in a file: everything is read, or named in a note."""
 
-    Parameters
-    ----------
-    kind
-        The format, and of how many files.
-    axes
-        What the images are counted by, with how many there are: ``(("channels", 2), ("frames", 500))``.
-    notes
-        What was left out or is not as announced, one sentence each.
-    """
-
+    #: The format, and of how many files.
     kind: str = ""
+    #: What the images are counted by, with how many there are: ``(("channels", 2), ("frames", 500))``.
     axes: tuple[tuple[str, int], ...] = ()
+    #: What was left out or is not as announced, one sentence each.
     notes: tuple[str, ...] = ()
 
 
@@ -188,6 +166,9 @@ class Movie(Protocol):
 class BaseMovie(ABC):
     """The parts of a movie that do not depend on the format.
 
+    Raises `UserError` if there are no frames, the frames have no pixels or more than any camera has, or the
+    values are not plain numbers.
+
     Parameters
     ----------
     path
@@ -200,12 +181,6 @@ class BaseMovie(ABC):
         What the file states.
     contents
         What was found in the file.
-
-    Raises
-    ------
-    UserError
-        If there are no frames, the frames have no pixels or more than any camera has, or the values are not
-        plain numbers.
     """
 
     def __init__(
@@ -249,6 +224,9 @@ class BaseMovie(ABC):
     def read(self, start: int, stop: int) -> Frames:
         """Read a run of frames.
 
+        Raises `ValueError` if ``start`` is negative or beyond ``stop``; `UserError` if the file can no longer
+        be read.
+
         Parameters
         ----------
         start, stop
@@ -258,13 +236,6 @@ class BaseMovie(ABC):
         -------
         ndarray
             (t, Y, X) of the movie's type; the caller may change it.
-
-        Raises
-        ------
-        ValueError
-            If ``start`` is negative or beyond ``stop``.
-        UserError
-            If the file can no longer be read.
         """
         stop = min(stop, self.shape[0])
         if not 0 <= start <= stop:

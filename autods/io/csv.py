@@ -85,39 +85,26 @@ def _characters(values: NDArray[Any], decimals: int) -> NDArray[np.uint8]:
 
 @dataclass(frozen=True)
 class Header:
-    """The lines before the numbers of a table.
+    """The lines before the numbers of a table."""
 
-    Parameters
-    ----------
-    names
-        Column names without quotes; empty when the file is no table.
-    comments
-        Lines before the names that begin with ``#``, without it.
-    n_lines
-        Lines before the first row.
-    delimiter
-        Between the cells; None for white space.
-    encoding
-        Of the text.
-    is_decimal_comma
-        Whether numbers are written with a comma.
-    """
-
+    #: Column names without quotes; empty when the file is no table.
     names: tuple[str, ...]
+    #: Lines before the names that begin with ``#``, without it.
     comments: tuple[str, ...]
+    #: Lines before the first row.
     n_lines: int
+    #: Between the cells; None for white space.
     delimiter: str | None
+    #: Of the text.
     encoding: str
+    #: Whether numbers are written with a comma.
     is_decimal_comma: bool
 
 
 def read_header(path: Path) -> Header:
     """Read the lines before the numbers of a table that some program or spreadsheet wrote.
 
-    Raises
-    ------
-    UserError
-        If the file is missing or unreadable.
+    Raises `UserError` if the file is missing or unreadable.
     """
     try:
         with path.open("rb") as file:
@@ -183,6 +170,8 @@ def read_columns(
 ) -> dict[str, NDArray[np.float64]]:
     """Read the columns of a table.
 
+    Raises `UserError` if a row has more or fewer cells than there are names, or a wanted cell is no number.
+
     Parameters
     ----------
     path
@@ -196,11 +185,6 @@ def read_columns(
     -------
     dict
         (N,) by name; an empty cell is NaN.
-
-    Raises
-    ------
-    UserError
-        If a row has more or fewer cells than there are names, or a wanted cell is no number.
     """
     try:
         values = _read_clean(path, header)

@@ -19,6 +19,8 @@ _NAMES = ("x_nm", "y_nm", "z_nm")
 def write_drift(path: str | Path, curve_nm: NDArray[np.float64], first_frame: int = 0) -> None:
     """Write a drift curve as CSV: ``frame`` from 0, ``x_nm``, ``y_nm``, in 3D ``z_nm``.
 
+    Raises `UserError` if the file cannot be written.
+
     Parameters
     ----------
     path
@@ -27,11 +29,6 @@ def write_drift(path: str | Path, curve_nm: NDArray[np.float64], first_frame: in
         (T, 2) or (T, 3), what is subtracted from the positions of each frame, nm.
     first_frame
         Frame of the first row.
-
-    Raises
-    ------
-    UserError
-        If the file cannot be written.
     """
     columns = {"frame": first_frame + np.arange(len(curve_nm))}
     columns |= dict(zip(_NAMES, curve_nm.T, strict=False))
@@ -43,6 +40,8 @@ def write_drift(path: str | Path, curve_nm: NDArray[np.float64], first_frame: in
 
 def read_drift(path: str | Path, frames: range, pixel_size_nm: float) -> NDArray[np.float64]:
     """Read a drift curve: our CSV, or Picasso's text (x and y in pixels, z in nm, a row a frame from 0).
+
+    Raises `UserError` if the file is missing, is no drift curve or does not cover the frames.
 
     Parameters
     ----------
@@ -57,11 +56,6 @@ def read_drift(path: str | Path, frames: range, pixel_size_nm: float) -> NDArray
     -------
     ndarray
         (T, 2) or (T, 3), nm, of these frames.
-
-    Raises
-    ------
-    UserError
-        If the file is missing, is no drift curve or does not cover the frames.
     """
     path = Path(path)
     header = read_header(path)

@@ -41,6 +41,8 @@ def is_zarr(path: Path) -> bool:
 def find_movies(folder: str | Path) -> list[Path]:
     """List the movies of a folder: a series of several files once, by its first.
 
+    Raises `UserError` if there is no such folder or no movie in it.
+
     Parameters
     ----------
     folder
@@ -51,11 +53,6 @@ def find_movies(folder: str | Path) -> list[Path]:
     -------
     list of Path
         In natural order: movie2 before movie10.
-
-    Raises
-    ------
-    UserError
-        If there is no such folder or no movie in it.
     """
     folder = Path(folder)
     if not folder.exists():

@@ -19,17 +19,13 @@ def read_by_library(complaint: str) -> Iterator[None]:
     """Turn whatever a library raises over a file's bytes into one line for the user.
 
     Only the library's own call belongs inside: cut off or broken bytes make parsers raise anything, from
-    EOFError and IndexError to struct.error, and a list of them is never complete.
+    EOFError and IndexError to struct.error, and a list of them is never complete. Raises `UserError` in place
+    of every other exception.
 
     Parameters
     ----------
     complaint
         Which file is wrong and what was expected; the library's own words follow.
-
-    Raises
-    ------
-    UserError
-        In place of every other exception.
     """
     try:
         yield
@@ -54,6 +50,8 @@ def quiet(library: str) -> Iterator[None]:
 def require_room(claimed: int, path: Path, what: str, ratio: int = MAX_RATIO) -> None:
     """Refuse what claims far more bytes in memory than the file can hold, before they are asked for.
 
+    Raises `UserError` if the claim cannot be true.
+
     Parameters
     ----------
     claimed
@@ -64,11 +62,6 @@ def require_room(claimed: int, path: Path, what: str, ratio: int = MAX_RATIO) ->
         Of what so many are claimed.
     ratio
         Bytes in memory that a stored byte can stand for, compressed.
-
-    Raises
-    ------
-    UserError
-        If the claim cannot be true.
     """
     if claimed > _SMALL and claimed > ratio * path.stat().st_size:
         raise UserError(f"{path} is damaged: it claims {claimed:,} bytes of {what}; copy or save it again")

@@ -26,17 +26,14 @@ _Columns = dict[str, NDArray[np.float64]]
 def read_hdf5_table(path: str | Path, pixel_size_nm: float | None = None) -> LocalizationTable:
     """Read a table of Picasso (dataset or group ``locs``) or DECODE (group ``data``).
 
+    Raises `UserError` if the file holds no localizations or the pixel size is not known.
+
     Parameters
     ----------
     path
         The file; Picasso's .yaml file lies beside it, or its text is stored inside.
     pixel_size_nm
         Side of a camera pixel, nm; None takes it from the file.
-
-    Raises
-    ------
-    UserError
-        If the file holds no localizations or the pixel size is not known.
     """
     path = Path(path)
     if not path.exists():

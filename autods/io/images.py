@@ -23,6 +23,8 @@ def write_image_tiff(
 ) -> None:
     """Write a float32 ImageJ TIFF with its pixel size.
 
+    Raises `UserError` if the image is too large for ImageJ's TIFF or cannot be written.
+
     Parameters
     ----------
     image
@@ -33,11 +35,6 @@ def write_image_tiff(
         Side of a pixel of this image, nm.
     axes
         Of a stack: ``ZYX`` for depths, ``CYX`` for channels.
-
-    Raises
-    ------
-    UserError
-        If the image is too large for ImageJ's TIFF or cannot be written.
     """
     pixels = np.ascontiguousarray(image, np.float32)
     if pixels.nbytes > _PLAIN_TIFF_BYTES:
@@ -51,6 +48,8 @@ def write_image_tiff(
 class MovieWriter:
     """Writes a uint16 TIFF movie block by block, so that its length needs no memory.
 
+    Raises `UserError` if the file cannot be written.
+
     Parameters
     ----------
     path
@@ -59,11 +58,6 @@ class MovieWriter:
         Side of a camera pixel, nm.
     n_bytes
         Size of all frames when known: a movie that fits becomes an ImageJ TIFF, else a BigTIFF.
-
-    Raises
-    ------
-    UserError
-        If the file cannot be written.
     """
 
     def __init__(self, path: str | Path, pixel_size_nm: float, n_bytes: int | None = None) -> None:
@@ -112,10 +106,7 @@ def write_movie_tiff(frames: Frames, path: str | Path, pixel_size_nm: float) -> 
 def write_png(rgb: NDArray[np.uint8], path: str | Path) -> None:
     """Write a picture (Y, X, 3) or (Y, X) of 8 bits as PNG.
 
-    Raises
-    ------
-    UserError
-        If the file cannot be written.
+    Raises `UserError` if the file cannot be written.
     """
     from PIL import Image
 

@@ -69,6 +69,8 @@ _FOREIGN = {
 class ArrayMovie(BaseMovie):
     """Movie over an array in memory.
 
+    Raises `UserError` if the array is no movie.
+
     Parameters
     ----------
     array
@@ -77,11 +79,6 @@ class ArrayMovie(BaseMovie):
         Pixel size and camera where known.
     path
         What to call it in messages.
-
-    Raises
-    ------
-    UserError
-        If the array is no movie.
     """
 
     def __init__(
@@ -102,6 +99,8 @@ class ArrayMovie(BaseMovie):
 class CroppedMovie(BaseMovie):
     """Part of a movie; it owns the movie and closes it.
 
+    Raises `UserError` if the range or the region does not lie in the movie.
+
     Parameters
     ----------
     movie
@@ -117,11 +116,6 @@ class CroppedMovie(BaseMovie):
         Frame of the whole movie that is frame 0 here.
     origin_px
         (y0, x0): pixel of the whole frame that is pixel (0, 0) here.
-
-    Raises
-    ------
-    UserError
-        If the range or the region does not lie in the movie.
     """
 
     def __init__(
@@ -166,17 +160,14 @@ def _frame_range(frames: slice | None, n_frames: int, path: Path) -> tuple[int, 
 def check_frames(frames: Frames, path: str | Path) -> None:
     """Refuse frames that carry no signal.
 
+    Raises `UserError` if every value is NaN, some are infinite, or all are the same.
+
     Parameters
     ----------
     frames
         (T, Y, X) sample of a movie.
     path
         The movie, for the message.
-
-    Raises
-    ------
-    UserError
-        If every value is NaN, some are infinite, or all are the same.
     """
     if frames.dtype.kind == "f":
         if np.isinf(frames).any():
@@ -191,7 +182,8 @@ def check_frames(frames: Frames, path: str | Path) -> None:
 def open_movie(path: str | Path, *, channel: int | None = None, position: int | None = None) -> BaseMovie:
     """Open a movie of any known format, told by its content and not its name.
 
-    What the file holds beyond the frames is said in a warning.
+    What the file holds beyond the frames is said in a warning. Raises `UserError` if there is no readable
+    movie; the message says why.
 
     Parameters
     ----------
@@ -204,11 +196,6 @@ def open_movie(path: str | Path, *, channel: int | None = None, position: int | 
     -------
     BaseMovie
         Frames are read when asked for; use it in ``with``.
-
-    Raises
-    ------
-    UserError
-        If there is no readable movie; the message says why.
     """
     require_type("path", path, str, os.PathLike)
     require_type("channel", channel, int, np.integer, type(None))

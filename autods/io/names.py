@@ -28,24 +28,16 @@ _MICROMANAGER = re.compile(
 
 @dataclass(frozen=True)
 class NumberedFiles:
-    """Files whose names differ in numbers only, one image each.
+    """Files whose names differ in numbers only, one image each."""
 
-    Parameters
-    ----------
-    axes, shape
-        What the numbers count, as in `autods.io.readers.axes`, frames last.
-    index
-        For each image, all axes counted through, its file; -1 where there is none.
-    names
-        What the names call the channels and positions.
-    notes
-        Gaps in the numbering.
-    """
-
+    #: What the numbers count, as in `autods.io.readers.axes`, frames last.
     axes: str
     shape: tuple[int, ...]
+    #: For each image, all axes counted through, its file; -1 where there is none.
     index: NDArray[np.int64]
+    #: What the names call the channels and positions.
     names: dict[str, list[str]]
+    #: Gaps in the numbering.
     notes: tuple[str, ...]
 
 
@@ -66,17 +58,14 @@ def skeleton(name: str) -> str:
 def arrange(files: Sequence[Path], folder: Path) -> NumberedFiles:
     """Find out what the numbers in the names of a series count.
 
+    Raises `UserError` if numbers differ in several places and the names do not say what each counts.
+
     Parameters
     ----------
     files
         Files of one `skeleton`, in natural order.
     folder
         What the user named, for messages.
-
-    Raises
-    ------
-    UserError
-        If numbers differ in several places and the names do not say what each counts.
     """
     columns, axes, labels = _columns([file.name for file in files])
     chosen = [i for i in range(len(axes)) if len(np.unique(columns[:, i])) > 1]

@@ -34,7 +34,8 @@ def write_parquet(
 ) -> None:
     """Write a table with our column names: frames from 0, nm, origin at the outer corner of pixel (0, 0).
 
-    Positions are in double precision, the rest in single. Each column names its unit in its metadata.
+    Positions are in double precision, the rest in single. Each column names its unit in its metadata. Raises
+    `UserError` if the file cannot be written.
 
     Parameters
     ----------
@@ -46,11 +47,6 @@ def write_parquet(
         Further columns (N,) by name; names ending in ``_nm`` are lengths.
     provenance
         What the table comes from, as JSON under the key ``autods`` of the file's metadata.
-
-    Raises
-    ------
-    UserError
-        If the file cannot be written.
     """
     import pyarrow as pa
     from pyarrow import parquet
@@ -88,10 +84,7 @@ def _stored(name: str, values: NDArray[np.generic]) -> NDArray[np.generic]:
 def read_parquet(path: str | Path) -> LocalizationTable:
     """Read a table written by `write_parquet`, or any Parquet file with columns frame, x_nm and y_nm.
 
-    Raises
-    ------
-    UserError
-        If the file is damaged or lacks one of these columns.
+    Raises `UserError` if the file is damaged or lacks one of these columns.
     """
     from pyarrow import parquet
 
@@ -117,10 +110,7 @@ def read_parquet(path: str | Path) -> LocalizationTable:
 def read_provenance(path: str | Path) -> dict[str, object]:
     """Return what a Parquet file says about where it comes from; empty where it says nothing.
 
-    Raises
-    ------
-    UserError
-        If the file is damaged.
+    Raises `UserError` if the file is damaged.
     """
     from pyarrow import parquet
 

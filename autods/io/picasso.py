@@ -32,7 +32,7 @@ def write_picasso(
 
     Picasso drops rows with values that are not finite, or with negative photons; the former get a stand-in
     (the column's median, or a default where nothing is known), the latter 0. Columns without any known value
-    are named in the YAML file.
+    are named in the YAML file. Raises `UserError` if a file cannot be written.
 
     Parameters
     ----------
@@ -52,11 +52,6 @@ def write_picasso(
         Further columns (N,) by Picasso's names, such as ``len`` and ``n`` of linked tables.
     notes
         Further entries of the YAML file.
-
-    Raises
-    ------
-    UserError
-        If a file cannot be written.
     """
     path = Path(path)
     order = table.order()

@@ -30,32 +30,21 @@ _LAST_FRAME = 1e9
 
 @dataclass(frozen=True)
 class Program:
-    """How a program names and counts the columns of its tables.
+    """How a program names and counts the columns of its tables."""
 
-    Parameters
-    ----------
-    name
-        For people.
-    marks
-        Names, as `plain_name` gives them, of which a table of the program has all.
-    columns
-        Name of the file, as `plain_name` gives it, to column of `LocalizationTable`.
-    first_frame
-        Number of the first frame.
-    unit
-        Of positions and lateral errors whose column states none: ``nm`` or ``px``.
-    has_rows_first
-        Whether x runs along the rows of the image instead of its columns.
-    is_from_centre
-        Whether positions count from the centre of the first pixel also where they are in nm.
-    """
-
+    #: For people.
     name: str
+    #: Names, as `plain_name` gives them, of which a table of the program has all.
     marks: tuple[str, ...]
+    #: Name of the file, as `plain_name` gives it, to column of `LocalizationTable`.
     columns: Mapping[str, str]
+    #: Number of the first frame.
     first_frame: int = 1
+    #: Of positions and lateral errors whose column states none: ``nm`` or ``px``.
     unit: str = "nm"
+    #: Whether x runs along the rows of the image instead of its columns.
     has_rows_first: bool = False
+    #: Whether positions count from the centre of the first pixel also where they are in nm.
     is_from_centre: bool = False
 
 
@@ -167,6 +156,8 @@ _PICASSO = Program(
 def read_text_table(path: Path, pixel_size_nm: float | None = None) -> LocalizationTable:
     """Read a table of any of `PROGRAMS`.
 
+    Raises `UserError` if the file is no table, lacks a needed column, or its pixel size is not known.
+
     Parameters
     ----------
     path
@@ -179,11 +170,6 @@ def read_text_table(path: Path, pixel_size_nm: float | None = None) -> Localizat
     LocalizationTable
         Frames from 0, nm, corner origin; a column that the file lacks, or gives in another unit than photons,
         is NaN. Rows that cannot be are left out with a warning.
-
-    Raises
-    ------
-    UserError
-        If the file is no table, lacks a needed column, or its pixel size is not known.
     """
     header = read_header(path)
     if header.comments and "<localizations" in header.comments[0]:

@@ -19,20 +19,13 @@ SD = "_sd"
 
 @dataclass(frozen=True)
 class Table:
-    """A table of results.
+    """A table of results."""
 
-    Parameters
-    ----------
-    name
-        Of its file, without ending.
-    title
-        One line above it.
-    rows
-        Cells by column name; columns are ordered by their first appearance.
-    """
-
+    #: Of its file, without ending.
     name: str
+    #: One line above it.
     title: str
+    #: Cells by column name; columns are ordered by their first appearance.
     rows: Sequence[Row]
 
     @property

@@ -53,15 +53,12 @@ _PlainLoader.add_multi_constructor("", _foreign)
 def read_yaml(path: Path) -> dict[str, Any]:
     """Join the documents of a YAML file; later ones win, and objects of other programs are plain values.
 
+    Raises `UserError` if it is no YAML.
+
     Parameters
     ----------
     path
         The file, in UTF-8, or else in Latin-1.
-
-    Raises
-    ------
-    UserError
-        If it is no YAML.
     """
     with path.open("rb") as file:
         content = file.read(_MAX_BYTES)

@@ -38,6 +38,8 @@ def write_smap(
 ) -> None:
     """Write a table that SMAP loads: ``saveloc.loc`` with a column a field, frames from 1, nm.
 
+    Raises `UserError` if the file cannot be written.
+
     Parameters
     ----------
     table
@@ -48,11 +50,6 @@ def write_smap(
         Camera pixel, nm.
     movie
         Name of the movie.
-
-    Raises
-    ------
-    UserError
-        If the file cannot be written.
     """
     ordered = table.sorted().columns()
     loc = {"frame": (ordered["frame"].astype(np.float64) + 1)[:, None]}
@@ -72,10 +69,7 @@ def write_smap(
 def read_smap(path: str | Path) -> LocalizationTable:
     """Read ``saveloc.loc`` of a ``_sml.mat``, of MATLAB 5 or 7.3; positions are taken as they are.
 
-    Raises
-    ------
-    UserError
-        If the file is damaged or holds no localizations.
+    Raises `UserError` if the file is damaged or holds no localizations.
     """
     path = Path(path)
     with read_by_library(f"{path} is no readable table of SMAP, save it again"):

@@ -35,6 +35,8 @@ _HDF5 = b"\x89HDF\r\n\x1a\n"
 def read_table(path: str | Path, pixel_size_nm: float | None = None) -> LocalizationTable:
     """Read a localization table, its format told by the content.
 
+    Raises `UserError` if the file is missing or of none of these kinds.
+
     Parameters
     ----------
     path
@@ -47,11 +49,6 @@ def read_table(path: str | Path, pixel_size_nm: float | None = None) -> Localiza
     -------
     LocalizationTable
         Frames from 0, nm, corner origin.
-
-    Raises
-    ------
-    UserError
-        If the file is missing or of none of these kinds.
     """
     require_type("path", path, str, os.PathLike)
     require_type("pixel_size_nm", pixel_size_nm, float, int, np.number, type(None))

@@ -35,7 +35,7 @@ def write_thunderstorm(
     """Write a table as ThunderSTORM does: quoted header, frames from 1, nm, origin at the outer corner.
 
     Rows are ordered by frame, y, x, so that the same localizations give the same bytes. Unknown values are
-    ``NaN``.
+    ``NaN``. Raises `UserError` if the file cannot be written.
 
     Parameters
     ----------
@@ -45,11 +45,6 @@ def write_thunderstorm(
         File to write; replaced in one step.
     more
         Further columns (N,) by their header, each with its digits after the point.
-
-    Raises
-    ------
-    UserError
-        If the file cannot be written.
     """
     order = table.order()
     ordered = table.select(order).columns()

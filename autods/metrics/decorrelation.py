@@ -22,23 +22,15 @@ _EDGE_PX = 20
 
 @dataclass(frozen=True)
 class Decorrelation:
-    """Result of the analysis.
+    """Result of the analysis."""
 
-    Parameters
-    ----------
-    resolution_nm
-        Inverse of the cut-off frequency, nm; NaN when no peak was found.
-    cutoff
-        Cut-off frequency in units of the Nyquist frequency (0 when there is none).
-    amplitude
-        Height of the peak of the unfiltered image, 0-1: grows with the signal-to-noise ratio.
-    radius, curve
-        (R,) the unfiltered decorrelation function and its frequencies in units of Nyquist.
-    """
-
+    #: Inverse of the cut-off frequency, nm; NaN when no peak was found.
     resolution_nm: float
+    #: Cut-off frequency in units of the Nyquist frequency (0 when there is none).
     cutoff: float
+    #: Height of the peak of the unfiltered image, 0-1: grows with the signal-to-noise ratio.
     amplitude: float
+    #: (R,) the unfiltered decorrelation function and its frequencies in units of Nyquist.
     radius: Floats
     curve: Floats
 

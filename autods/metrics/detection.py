@@ -21,65 +21,47 @@ _MIN_PAIRS_FOR_SLOPE = 11
 
 @dataclass(frozen=True)
 class DetectionMetrics:
-    """Result of `detection_metrics`; NaN where undefined (no pairs, or no z).
+    """Result of `detection_metrics`; NaN where undefined (no pairs, or no z)."""
 
-    Parameters
-    ----------
-    n_truth, n_found, n_matched
-        Numbers of true emitters, of localizations and of pairs (TP).
-    jaccard, precision, recall
-        TP / (TP + FP + FN), TP / n_found and TP / n_truth, 0-1.
-    rmse_lateral_nm, rmse_axial_nm, rmse_volume_nm
-        Root mean square of the pairs' distance in the plane, along z and in space, nm.
-    bias_x_nm, bias_y_nm, bias_z_nm
-        Mean of found minus true over the pairs, nm.
-    efficiency, efficiency_lateral, efficiency_axial
-        ``1 - sqrt((1 - jaccard)^2 + (weight * rmse)^2)`` with 0.01/nm laterally and 0.005/nm axially; in 3D
-        ``efficiency`` is the mean of both, in 2D the lateral one. 0 without pairs; may be negative.
-    axial_offset_nm
-        Median of found minus true z over lateral pairs, nm: the distance between the two origins of z.
-        Removed from the found positions before scoring only where that was asked for.
-    axial_slope
-        Slope of found z against true z over the pairs; 1 when the axial scale is right.
-    rmsmd_nm
-        Root mean square minimum distance between the two sets pooled over the frames, nm.
-    """
-
+    #: Numbers of true emitters, of localizations and of pairs (TP).
     n_truth: int
     n_found: int
     n_matched: int
+    #: TP / (TP + FP + FN), TP / n_found and TP / n_truth, 0-1.
     jaccard: float
     precision: float
     recall: float
+    #: Root mean square of the pairs' distance in the plane, along z and in space, nm.
     rmse_lateral_nm: float
     rmse_axial_nm: float
     rmse_volume_nm: float
+    #: Mean of found minus true over the pairs, nm.
     bias_x_nm: float
     bias_y_nm: float
     bias_z_nm: float
+    #: ``1 - sqrt((1 - jaccard)^2 + (weight * rmse)^2)`` with 0.01/nm laterally and 0.005/nm axially; in 3D
+    #: ``efficiency`` is the mean of both, in 2D the lateral one. 0 without pairs; may be negative.
     efficiency: float
     efficiency_lateral: float
     efficiency_axial: float
+    #: Median of found minus true z over lateral pairs, nm: the distance between the two origins of z. Removed
+    #: from the found positions before scoring only where that was asked for.
     axial_offset_nm: float = float("nan")
+    #: Slope of found z against true z over the pairs; 1 when the axial scale is right.
     axial_slope: float = float("nan")
+    #: Root mean square minimum distance between the two sets pooled over the frames, nm.
     rmsmd_nm: float = float("nan")
 
 
 @dataclass(frozen=True)
 class ErrorSums:
-    """What the metrics need of a set of frames; sums of disjoint sets add up.
+    """What the metrics need of a set of frames; sums of disjoint sets add up."""
 
-    Parameters
-    ----------
-    n_truth, n_found, n_matched
-        Counts.
-    error_nm, squared_nm2
-        (3,) sums over the pairs of found minus true along x, y, z and of its square, nm; z is NaN in 2D.
-    """
-
+    #: Counts.
     n_truth: int
     n_found: int
     n_matched: int
+    #: (3,) sums over the pairs of found minus true along x, y, z and of its square, nm; z is NaN in 2D.
     error_nm: Floats
     squared_nm2: Floats
 

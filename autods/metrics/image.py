@@ -23,24 +23,16 @@ _MS_SSIM_LEAST_SIDES = (11, 22, 44, 99, 176)
 
 @dataclass(frozen=True)
 class ImageMetrics:
-    """Similarity of a reconstruction to the true one.
+    """Similarity of a reconstruction to the true one."""
 
-    Parameters
-    ----------
-    psnr
-        Peak signal-to-noise ratio, dB, of images in [0, 1]; infinite when they are equal.
-    nrmse
-        Root mean square difference over the root mean square of the true image.
-    ms_ssim
-        Multi-scale structural similarity, at most 1; NaN when the image is under 11 pixels a side.
-    ms_ssim_scales
-        Scales used: 5, or fewer where the image is too small (under 176 pixels), with the exponents of
-        those left scaled to the same sum. Numbers from different scales do not compare.
-    """
-
+    #: Peak signal-to-noise ratio, dB, of images in [0, 1]; infinite when they are equal.
     psnr: float
+    #: Root mean square difference over the root mean square of the true image.
     nrmse: float
+    #: Multi-scale structural similarity, at most 1; NaN when the image is under 11 pixels a side.
     ms_ssim: float
+    #: Scales used: 5, or fewer where the image is too small (under 176 pixels), with the exponents of those
+    #: left scaled to the same sum. Numbers from different scales do not compare.
     ms_ssim_scales: int
 
 
@@ -118,12 +110,8 @@ def normalize_image(image: NDArray[np.generic], blur_px: float = 2.0, percentile
 def compare_images(reference: Image, image: Image) -> ImageMetrics:
     """Compare two images (Y, X) with values in [0, 1]: PSNR, NRMSE and MS-SSIM.
 
-    Multi-scale structural similarity after Wang, Simoncelli and Bovik, Asilomar Conference (2003).
-
-    Raises
-    ------
-    ValueError
-        If the shapes differ.
+    Multi-scale structural similarity after Wang, Simoncelli and Bovik, Asilomar Conference (2003). Raises
+    `ValueError` if the shapes differ.
     """
     if reference.shape != image.shape:
         raise ValueError(f"images of shape {reference.shape} and {image.shape} do not compare")

@@ -22,15 +22,10 @@ _DENSE_CELLS = 40_000
 
 @dataclass(frozen=True)
 class Matches:
-    """Pairs of a true emitter and a found localization.
+    """Pairs of a true emitter and a found localization."""
 
-    Parameters
-    ----------
-    truth_index, found_index
-        (P,) rows of the two tables: row ``truth_index[i]`` is paired with row ``found_index[i]``. Each row
-        occurs at most once. Ordered by ``truth_index``.
-    """
-
+    #: (P,) rows of the two tables: row ``truth_index[i]`` is paired with row ``found_index[i]``. Each row
+    #: occurs at most once. Ordered by ``truth_index``.
     truth_index: Indices
     found_index: Indices
 
@@ -47,6 +42,8 @@ def match(
 ) -> Matches:
     """Pair two tables optimally, frame by frame; see `match_arrays`.
 
+    Raises `UserError` if an axial radius is given and one of the tables has no z.
+
     Parameters
     ----------
     truth, found
@@ -55,11 +52,6 @@ def match(
         Largest lateral distance of a pair, nm.
     axial_radius_nm
         Largest axial distance of a pair, nm; None pairs by lateral distance alone, whatever z is.
-
-    Raises
-    ------
-    UserError
-        If an axial radius is given and one of the tables has no z.
     """
     if axial_radius_nm is not None and not (truth.is_3d and found.is_3d):
         lacking = "truth" if not truth.is_3d else "localizations"
@@ -96,7 +88,8 @@ def match_arrays(
 
     This is the optimum of the Hungarian algorithm on each frame with a prohibitive cost beyond the radius.
     Only pairs within reach are ever formed, and each connected group of them is solved alone, so that frames
-    with thousands of emitters stay cheap.
+    with thousands of emitters stay cheap. Raises `ValueError` if a radius is not positive, or z is needed and
+    absent.
 
     Parameters
     ----------
@@ -114,11 +107,6 @@ def match_arrays(
     -------
     truth_index, found_index
         (P,) paired rows, ordered by ``truth_index``.
-
-    Raises
-    ------
-    ValueError
-        If a radius is not positive, or z is needed and absent.
     """
     if not radius_nm > 0 or (axial_radius_nm is not None and not axial_radius_nm > 0):
         raise ValueError(

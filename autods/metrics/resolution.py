@@ -27,24 +27,17 @@ _FIRST_USEFUL_RING = 5
 
 @dataclass(frozen=True)
 class RingCorrelation:
-    """Fourier ring correlation and where it crosses its threshold.
+    """Fourier ring correlation and where it crosses its threshold."""
 
-    Parameters
-    ----------
-    resolution_nm
-        Inverse of the frequency at which the smoothed curve falls below the threshold, nm; NaN where it does
-        not.
-    frequency_per_nm, correlation, smoothed, threshold
-        (R,) ring frequencies (per nm), the correlation in each ring, its smoothed version and the threshold.
-    reason
-        Why there is no resolution; empty when there is one.
-    """
-
+    #: Inverse of the frequency at which the smoothed curve falls below the threshold, nm; NaN where it does
+    #: not.
     resolution_nm: float
+    #: (R,) ring frequencies (per nm), the correlation in each ring, its smoothed version and the threshold.
     frequency_per_nm: Floats
     correlation: Floats
     smoothed: Floats
     threshold: Floats
+    #: Why there is no resolution; empty when there is one.
     reason: str = ""
 
 
@@ -157,12 +150,7 @@ def ring_correlation(
     ``FRC(q) = sum F1 F2* / sqrt(sum |F1|^2 sum |F2|^2)`` over the ring of radius q, after subtraction of the
     mean and a Tukey window over an eighth of each side (Nieuwenhuizen et al., Nature Methods 10, 557 (2013)).
     Half-bit: ``(0.2071 + 1.9102 / sqrt(n)) / (1.2071 + 0.9102 / sqrt(n))`` for rings of n pixels (van Heel &
-    Schatz, J. Struct. Biol. 151, 250 (2005)).
-
-    Raises
-    ------
-    ValueError
-        If the shapes differ.
+    Schatz, J. Struct. Biol. 151, 250 (2005)). Raises `ValueError` if the shapes differ.
     """
     if first.shape != second.shape:
         raise ValueError(f"the halves have shapes {first.shape} and {second.shape}")

@@ -13,7 +13,8 @@ from autods.networks.blocks import conv_bn_relu
 class DeepStorm(nn.Module):
     """Convolutional encoder at camera resolution, then interpolating decoder; no skip connections.
 
-    Deep-STORM (Nehme et al., Optica 5, 458 (2018)) as the one-click paper uses it.
+    Deep-STORM (Nehme et al., Optica 5, 458 (2018)) as the one-click paper uses it. Raises `ValueError` if the
+    upsampling is not a power of two of at least 2.
 
     Parameters
     ----------
@@ -23,11 +24,6 @@ class DeepStorm(nn.Module):
         Constant factor on the output, so that weights of order one give heatmaps of the target's amplitude.
     in_channels
         Images of the input.
-
-    Raises
-    ------
-    ValueError
-        If the upsampling is not a power of two of at least 2.
     """
 
     #: Distance in camera pixels from which an input pixel can still change an output pixel.

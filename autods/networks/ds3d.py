@@ -47,7 +47,8 @@ class DilatedTrunk(nn.Module):
 class DS3D(nn.Module):
     """Dilated convolutions at camera resolution, optional upsampling, a volume of voxels at the end.
 
-    DeepSTORM3D (Nehme et al., Nature Methods 17, 734 (2020)); without upsampling, AutoDS3D.
+    DeepSTORM3D (Nehme et al., Nature Methods 17, 734 (2020)); without upsampling, AutoDS3D. Raises
+    `ValueError` if the upsampling is not 1, 2 or 4.
 
     Parameters
     ----------
@@ -61,11 +62,6 @@ class DS3D(nn.Module):
         Highest value of a voxel; the last layer works in units of it, so that weights of order one suffice.
     in_channels
         See `DilatedTrunk`.
-
-    Raises
-    ------
-    ValueError
-        If the upsampling is not 1, 2 or 4.
     """
 
     def __init__(

@@ -183,6 +183,8 @@ def normalize(
 ) -> Tensor:
     """Normalise frames for a network, each image by itself.
 
+    Raises `ValueError` if there is no such normalisation, or the width is missing.
+
     Parameters
     ----------
     frames
@@ -200,11 +202,6 @@ def normalize(
     measured
         (B, C, 1, 1) level and noise of the images that the frames are cut from, see
         `level_and_noise`; None measures them here.
-
-    Raises
-    ------
-    ValueError
-        If there is no such normalisation, or the width is missing.
     """
     if kind not in NORMALIZATIONS:
         raise ValueError(f"normalization {kind!r} is not known: choose one of {', '.join(NORMALIZATIONS)}")

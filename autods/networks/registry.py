@@ -28,10 +28,7 @@ TOLD_NETWORKS: Mapping[str, Callable[..., nn.Module]] = {"universal": UniversalN
 def build_network(name: str, **arguments: Any) -> nn.Module:
     """Build a network with random weights.
 
-    Raises
-    ------
-    UserError
-        If there is no network of that name, or it does not take these arguments.
+    Raises `UserError` if there is no network of that name, or it does not take these arguments.
 
     Examples
     --------

@@ -43,6 +43,8 @@ class UniversalOutput(NamedTuple):
 class UniversalNet(nn.Module):
     """The network.
 
+    Raises `ValueError` if ``tell`` is not known, or there are several steps without planes.
+
     Parameters
     ----------
     planes
@@ -57,11 +59,6 @@ class UniversalNet(nn.Module):
         Whether a first layer with the same weights for every plane, looking at its neighbours, precedes.
     channels
         Outputs per pixel.
-
-    Raises
-    ------
-    ValueError
-        If ``tell`` is not known, or there are several steps without planes.
     """
 
     #: Distance in pixels from which features matter, besides the radius of the PSF.

@@ -18,6 +18,8 @@ def region_size_px(
 ) -> int:
     """Return the side (odd) of the smallest region that holds most of the light at every depth.
 
+    Raises `UserError` if the depths are reversed.
+
     Parameters
     ----------
     psf
@@ -28,11 +30,6 @@ def region_size_px(
         Of the light within ``largest_px``.
     largest_px
         Upper limit of the side, odd, px.
-
-    Raises
-    ------
-    UserError
-        If the depths are reversed.
 
     Examples
     --------
@@ -56,7 +53,7 @@ def informative_size_px(
 
     Cramer-Rao bounds of x, y and z, with photons and background unknown, are compared with those of the
     largest window for an emitter whose peak is `_PEAK` times the background: tails that hold light, but
-    hardly any of its slopes, are left out.
+    hardly any of its slopes, are left out. Raises `UserError` if the depths are reversed.
 
     Parameters
     ----------
@@ -68,11 +65,6 @@ def informative_size_px(
         By which the bounds may exceed the largest window's, in root mean square over depths and axes.
     largest_px
         Upper limit of the side, px, odd.
-
-    Raises
-    ------
-    UserError
-        If the depths are reversed.
     """
     shifts = _STEP_NM * torch.eye(3)
     images = _along_depth(psf, z_min_nm, z_max_nm, largest_px).double()

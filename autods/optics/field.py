@@ -38,20 +38,13 @@ def field_terms(x: NDArray[np.float64], y: NDArray[np.float64], order: int) -> N
 
 @dataclass(frozen=True)
 class FieldVariation:
-    """Zernike modes added to a PSF's phase, polynomials of the place in the field.
+    """Zernike modes added to a PSF's phase, polynomials of the place in the field."""
 
-    Parameters
-    ----------
-    noll
-        (M,) Noll indices.
-    waves
-        (T, M) coefficients in waves rms of the terms of `field_terms`.
-    centre_nm, half_nm
-        Middle of the field and half its sides, x and y, nm from the full frame's corner.
-    """
-
+    #: (M,) Noll indices.
     noll: tuple[int, ...]
+    #: (T, M) coefficients in waves rms of the terms of `field_terms`.
     waves: NDArray[np.float64]
+    #: Middle of the field and half its sides, x and y, nm from the full frame's corner.
     centre_nm: tuple[float, float]
     half_nm: tuple[float, float]
 

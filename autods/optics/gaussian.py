@@ -53,29 +53,17 @@ class GaussianPSF(nn.Module):
 class DefocusCurve:
     """Width of a Gaussian PSF against z along one axis.
 
-    ``sigma(z)^2 = sigma_0^2 (1 + t^2 + a t^3 + b t^4)`` with ``t = (z - focus) / depth``
-    (Huang et al., Science 319, 810 (2008)).
-
-    Parameters
-    ----------
-    sigma_nm
-        Width in focus, nm.
-    focus_nm
-        z of this axis' focus, nm.
-    depth_nm
-        Focal depth, nm.
-    cubic, quartic
-        Coefficients a and b.
-
-    Raises
-    ------
-    UserError
-        If width or depth are not positive.
+    ``sigma(z)^2 = sigma_0^2 (1 + t^2 + a t^3 + b t^4)`` with ``t = (z - focus) / depth`` (Huang et al.,
+    Science 319, 810 (2008)). Raises `UserError` if width or depth are not positive.
     """
 
+    #: Width in focus, nm.
     sigma_nm: float
+    #: z of this axis' focus, nm.
     focus_nm: float
+    #: Focal depth, nm.
     depth_nm: float
+    #: Coefficients a and b.
     cubic: float = 0.0
     quartic: float = 0.0
 
@@ -116,6 +104,8 @@ class AstigmaticGaussianPSF(nn.Module):
 class GaussianHelixPSF(nn.Module):
     """Two Gaussian lobes that turn about each other with depth: an idealized double helix.
 
+    Raises `UserError` if a width or a distance is not positive, or the turn is 0.
+
     Parameters
     ----------
     pixel_size_nm
@@ -128,11 +118,6 @@ class GaussianHelixPSF(nn.Module):
         Direction from one lobe to the other at z = 0, degrees from the x towards the y axis.
     turn_nm
         Depth over which the lobes turn by 180 degrees, nm; negative for the other sense.
-
-    Raises
-    ------
-    UserError
-        If a width or a distance is not positive, or the turn is 0.
     """
 
     def __init__(

@@ -19,17 +19,14 @@ from autods.optics.spline import SplinePSF
 def open_foreign(path: Path, pixel_size_nm: float | None = None) -> SplinePSF:
     """Read a PSF of another program, by its content.
 
+    Raises `UserError` if the file is none of these or the pixel size is unknown.
+
     Parameters
     ----------
     path
         ``*_3dcal.mat`` of SMAP (which DECODE reads too) or ``.h5`` of uiPSF.
     pixel_size_nm
         Camera pixel, nm; SMAP files do not always state it, uiPSF files do.
-
-    Raises
-    ------
-    UserError
-        If the file is none of these or the pixel size is unknown.
     """
     complaint = f"{path}: is no PSF file (psf.h5, *_3dcal.mat, uiPSF .h5)"
     if h5py.is_hdf5(path):

@@ -10,17 +10,11 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class ModelError:
-    """Errors of fitted positions that do not fall with the photons.
+    """Errors of fitted positions that do not fall with the photons."""
 
-    Parameters
-    ----------
-    depth_nm
-        (K,) depths, ascending, nm.
-    lateral_nm, axial_nm
-        (K,) standard deviation of the error there, per lateral axis and axially, nm.
-    """
-
+    #: (K,) depths, ascending, nm.
     depth_nm: NDArray[np.float64]
+    #: (K,) standard deviation of the error there, per lateral axis and axially, nm.
     lateral_nm: NDArray[np.float64]
     axial_nm: NDArray[np.float64]
 

@@ -130,6 +130,8 @@ def load_mask(
 ) -> Tensor:
     """Read a measured or designed mask and place it on the pupil (P, P), radians.
 
+    Raises `UserError` if the file is no 2D array of finite numbers or smaller than the pupil.
+
     Parameters
     ----------
     path
@@ -142,11 +144,6 @@ def load_mask(
         Of the lenses of the 4f relay.
     mask_pixel_um
         Pixel of the array in the plane of the mask, um.
-
-    Raises
-    ------
-    UserError
-        If the file is no 2D array of finite numbers or smaller than the pupil.
     """
     mask = _read_array(path)
     radius_px = pupil_radius_um(optics, magnification, focal_length_4f_mm) / mask_pixel_um

@@ -21,16 +21,11 @@ class PsfPlanes:
 
     The planes are equal steps of the axial Fisher information's square root, so that the axial bound is about
     the same number of planes at every depth and for every PSF. Depth in units of planes runs from 0 to K - 1.
-
-    Parameters
-    ----------
-    kernels
-        (P, K, S, S) images of one photon, the emitter at the middle pixel's centre, S odd.
-    z_nm
-        (P, K) depths of the planes, nm, ascending.
     """
 
+    #: (P, K, S, S) images of one photon, the emitter at the middle pixel's centre, S odd.
     kernels: Tensor
+    #: (P, K) depths of the planes, nm, ascending.
     z_nm: Tensor
 
     @property

@@ -14,10 +14,7 @@ from autods.core import OpticalSystem, UserError
 def aperture_and_wavelength(optics: OpticalSystem) -> tuple[float, float]:
     """Numerical aperture and wavelength (nm), which every diffraction model needs.
 
-    Raises
-    ------
-    UserError
-        If one of them is unknown.
+    Raises `UserError` if one of them is unknown.
 
     Examples
     --------
@@ -33,38 +30,30 @@ def aperture_and_wavelength(optics: OpticalSystem) -> tuple[float, float]:
 
 @dataclass(frozen=True)
 class Pupil:
-    """Sampled pupil: P x P samples over the square [-NA, NA] in direction-sine times index.
+    """Sampled pupil: P x P samples over the square [-NA, NA] in direction-sine times index."""
 
-    Parameters
-    ----------
-    u, v
-        (P, P) normalised coordinates along x (columns) and y (rows), 1 at the aperture's rim.
-    na_axis
-        (P,) samples of the numerical aperture, -NA to NA, at cell centres.
-    aperture
-        (P, P) share of each cell inside the aperture, 0-1: a soft rim, which makes coarse grids exact enough.
-    kz_sample, kz_immersion
-        (P, P) axial wave numbers minus their values on axis, rad/nm; those of the sample are complex where
-        light beyond the critical angle is included.
-    cos_sample, cos_immersion
-        (P, P) cosines of the ray's angle in the two media (complex for the sample beyond the critical angle).
-    wavelength_nm
-        Vacuum wavelength, nm.
-    """
-
+    #: (P, P) normalised coordinates along x (columns) and y (rows), 1 at the aperture's rim.
     u: Tensor
     v: Tensor
+    #: (P,) samples of the numerical aperture, -NA to NA, at cell centres.
     na_axis: Tensor
+    #: (P, P) share of each cell inside the aperture, 0-1: a soft rim, which makes coarse grids exact enough.
     aperture: Tensor
+    #: (P, P) axial wave numbers minus their values on axis, rad/nm; those of the sample are complex where
+    #: light beyond the critical angle is included.
     kz_sample: Tensor
     kz_immersion: Tensor
+    #: (P, P) cosines of the ray's angle in the two media (complex for the sample beyond the critical angle).
     cos_sample: Tensor
     cos_immersion: Tensor
+    #: Vacuum wavelength, nm.
     wavelength_nm: float
 
     @classmethod
     def sample(cls, optics: OpticalSystem, pupil_px: int = 64, supercritical: bool = False) -> Pupil:
         """Sample the pupil of a microscope.
+
+        Raises `UserError` if the aperture or the wavelength is unknown.
 
         Parameters
         ----------
@@ -76,11 +65,6 @@ class Pupil:
         supercritical
             Include rays beyond the critical angle of the sample (evanescent coupling of emitters next to the
             coverslip); otherwise they are cut off.
-
-        Raises
-        ------
-        UserError
-            If the aperture or the wavelength is unknown.
         """
         na, wavelength = aperture_and_wavelength(optics)
         aperture, n_sample, n_immersion = torch.tensor(

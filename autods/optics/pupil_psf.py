@@ -81,6 +81,8 @@ def _register(module: nn.Module, name: str, value: Tensor) -> None:
 class PupilPSF(nn.Module, ABC):
     """Base of the diffraction models: holds the pupil, its phase and amplitude, blur and focal plane.
 
+    Raises `UserError` if the optics lack the aperture or the wavelength.
+
     Parameters
     ----------
     optics
@@ -96,11 +98,6 @@ class PupilPSF(nn.Module, ABC):
         P, in pixels of the pupil, when neither phase nor amplitude is given.
     supercritical
         See `Pupil.sample`.
-
-    Raises
-    ------
-    UserError
-        If the optics lack the aperture or the wavelength.
     """
 
     pixel_size_nm: float

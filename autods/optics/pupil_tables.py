@@ -23,16 +23,9 @@ _CHUNK = 8
 
 @dataclass(frozen=True)
 class Pupils:
-    """N microscopes with an emitter each, tensors (N,) but for the last two.
+    """N microscopes with an emitter each, tensors (N,) but for the last two."""
 
-    Parameters
-    ----------
-    pixel_size_nm, wavelength_nm, na, n_sample, n_immersion, nfp_nm, blur_sigma_nm
-        As in `OpticalSystem` and `PupilPSF`.
-    phase, amplitude
-        (N, P, P), radians and relative to 1.
-    """
-
+    #: As in `OpticalSystem` and `PupilPSF`.
     pixel_size_nm: Tensor
     wavelength_nm: Tensor
     na: Tensor
@@ -40,6 +33,7 @@ class Pupils:
     n_immersion: Tensor
     nfp_nm: Tensor
     blur_sigma_nm: Tensor
+    #: (N, P, P), radians and relative to 1.
     phase: Tensor
     amplitude: Tensor
 

@@ -201,10 +201,7 @@ PSF_MODELS: dict[str, Callable[[OpticalSystem], PSFModel]] = {
 def psf_by_name(name: str) -> Callable[[OpticalSystem], PSFModel]:
     """Return what makes the PSF of a microscope.
 
-    Raises
-    ------
-    UserError
-        If there is no PSF of that name.
+    Raises `UserError` if there is no PSF of that name.
 
     Examples
     --------

@@ -30,6 +30,8 @@ def cubic_bspline(t: Tensor) -> Tensor:
 class SplinePSF(nn.Module):
     """PSF interpolated between the samples of a volume, cubic in x, y and z.
 
+    Raises `UserError` if the volume has fewer than 4 slices, is not finite or the step is not positive.
+
     Parameters
     ----------
     volume
@@ -42,11 +44,6 @@ class SplinePSF(nn.Module):
         Camera pixel in the sample, nm.
     oversampling
         Lateral samples a pixel.
-
-    Raises
-    ------
-    UserError
-        If the volume has fewer than 4 slices, is not finite or the step is not positive.
     """
 
     coefficients: Tensor

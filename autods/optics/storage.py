@@ -51,6 +51,8 @@ def save_psf(
 ) -> None:
     """Write a PSF to HDF5.
 
+    Raises `UserError` if the file cannot be written.
+
     Parameters
     ----------
     psf
@@ -63,11 +65,6 @@ def save_psf(
         How a diffraction PSF changes over the field.
     error
         What its misfit does to positions, where a calibration measured it.
-
-    Raises
-    ------
-    UserError
-        If the file cannot be written.
     """
     with atomic_path(path) as part, h5py.File(part, "w") as file:
         file.attrs["format"], file.attrs["version"] = _FORMAT, 1
@@ -135,6 +132,8 @@ def load_error(path: str | Path) -> ModelError | None:
 def load_psf(path: str | Path, nfp_nm: float | None = None, pixel_size_nm: float | None = None) -> PSFModel:
     """Open a PSF: ``psf.h5``, SMAP or DECODE ``*_3dcal.mat``, uiPSF ``.h5``; the content decides.
 
+    Raises `UserError` if the file is absent, not a PSF, or lacks something.
+
     Parameters
     ----------
     path
@@ -143,11 +142,6 @@ def load_psf(path: str | Path, nfp_nm: float | None = None, pixel_size_nm: float
         Nominal focal plane of the experiment instead of the stored one (diffraction models only), nm.
     pixel_size_nm
         Camera pixel, needed for files that do not state it (SMAP), nm.
-
-    Raises
-    ------
-    UserError
-        If the file is absent, not a PSF, or lacks something.
     """
     path = Path(path)
     if not path.is_file():

@@ -32,6 +32,8 @@ def of_reversed_scan(psf: PupilPSF) -> PupilPSF:
 class TurnedPSF(nn.Module):
     """Another PSF, mirrored left to right or reversed in depth.
 
+    Raises `ValueError` if it cannot be turned so.
+
     Parameters
     ----------
     psf
@@ -40,11 +42,6 @@ class TurnedPSF(nn.Module):
         One of `TURNS`.
     z_range_nm
         Depths, which a reversal exchanges, nm.
-
-    Raises
-    ------
-    ValueError
-        If it cannot be turned so.
     """
 
     def __init__(self, psf: PSFModel, turn: str, z_range_nm: tuple[float, float]) -> None:

@@ -11,12 +11,8 @@ from torch import Tensor
 def noll_to_nm(index: int) -> tuple[int, int]:
     """Radial order n and signed azimuthal order m of Noll's index (1-based).
 
-    Positive m means cosine, negative sine (Noll, J. Opt. Soc. Am. 66, 207 (1976)).
-
-    Raises
-    ------
-    ValueError
-        If the index is below 1.
+    Positive m means cosine, negative sine (Noll, J. Opt. Soc. Am. 66, 207 (1976)). Raises `ValueError` if the
+    index is below 1.
 
     Examples
     --------
@@ -34,10 +30,7 @@ def noll_to_nm(index: int) -> tuple[int, int]:
 def nm_to_noll(n: int, m: int) -> int:
     """Noll's index of radial order n and signed azimuthal order m (inverse of `noll_to_nm`).
 
-    Raises
-    ------
-    ValueError
-        If no polynomial has these orders.
+    Raises `ValueError` if no polynomial has these orders.
 
     Examples
     --------

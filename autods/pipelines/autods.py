@@ -76,6 +76,9 @@ def localize(
 ) -> LocalizationTable:
     """Localize one movie.
 
+    Raises `UserError` if the movie cannot be read or localized, the pixel size is not known, a setting does
+    not fit, or the folder cannot be written.
+
     Parameters
     ----------
     movie
@@ -97,12 +100,6 @@ def localize(
     LocalizationTable
         In coordinates of the full frame and of the whole movie, ordered by frame, y, x; empty in processes of
         a group other than the first.
-
-    Raises
-    ------
-    UserError
-        If the movie cannot be read or localized, the pixel size is not known, a setting does not fit, or the
-        folder cannot be written.
     """
     settings = settings or LocalizeSettings()
     if group is not None and out is None:

@@ -83,6 +83,8 @@ def localize3d(
 ) -> LocalizationTable | None:
     """Localize one movie in depth.
 
+    Raises `UserError` if something is missing or does not fit.
+
     Parameters
     ----------
     movie
@@ -104,11 +106,6 @@ def localize3d(
     LocalizationTable or None
         In coordinates of the full frame and of the whole movie, ordered by frame, y, x; empty in processes of
         a group other than the first. None when ``settings.until`` ends the run before.
-
-    Raises
-    ------
-    UserError
-        If something is missing or does not fit.
     """
     with ExitStack() as stack:
         whole = stack.enter_context(open_input(movie, settings.channel, settings.position))

@@ -35,18 +35,12 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Combined:
-    """Two tables in the coordinates of the first.
+    """Two tables in the coordinates of the first."""
 
-    Parameters
-    ----------
-    first, second
-        The tables.
-    registration
-        What brought the second one there.
-    """
-
+    #: The tables.
     first: LocalizationTable
     second: LocalizationTable
+    #: What brought the second one there.
     registration: Registration
 
 
@@ -74,7 +68,7 @@ def combine(
 
     Writes ``first.csv`` and ``second.csv`` (ThunderSTORM), ``registration.json`` (the transform and its
     error), ``registration.csv`` (what is left of it, tile by tile), ``two_targets.tif`` (two channels) and
-    ``preview.png``.
+    ``preview.png``. Raises `UserError` if a table cannot be read, or the file of the registration is none.
 
     Parameters
     ----------
@@ -91,11 +85,6 @@ def combine(
         Told of each stage.
     command
         The command line that repeats it.
-
-    Raises
-    ------
-    UserError
-        If a table cannot be read, or the file of the registration is none.
     """
     with RunRecord(out, "combine", command=command, progress=progress) as record:
         with record.stage("read"):

@@ -20,48 +20,32 @@ Kind = Literal["number", "whole", "choice", "frames", "roi", "range", "region", 
 
 @dataclass(frozen=True)
 class Setting:
-    """One setting.
+    """One setting."""
 
-    Parameters
-    ----------
-    key
-        As on the command line.
-    label
-        What people read.
-    unit
-        Of a number, or how a text is written.
-    kind
-        What it may be.
-    low, high
-        Limits of a number, both allowed.
-    above
-        Whether ``low`` itself is not allowed.
-    choices
-        Values of a choice, and what people read for them.
-    unset
-        What null means; '' where null is not allowed.
-    usual
-        What is taken where nothing is given, if that is neither a constant nor what null means.
-    about
-        More about it.
-    besides
-        What else the command line takes, such as the file of a map.
-    quantity
-        Name in `QUANTITIES`, whose limits it has; '' for none.
-    """
-
+    #: As on the command line.
     key: str
+    #: What people read.
     label: str
+    #: Of a number, or how a text is written.
     unit: str = ""
+    #: What it may be.
     kind: Kind = "number"
+    #: Limits of a number, both allowed.
     low: float = -math.inf
     high: float = math.inf
+    #: Whether ``low`` itself is not allowed.
     above: bool = False
+    #: Values of a choice, and what people read for them.
     choices: tuple[tuple[str, str], ...] = ()
+    #: What null means; '' where null is not allowed.
     unset: str = ""
+    #: What is taken where nothing is given, if that is neither a constant nor what null means.
     usual: str = ""
+    #: More about it.
     about: str = ""
+    #: What else the command line takes, such as the file of a map.
     besides: str = ""
+    #: Name in `QUANTITIES`, whose limits it has; '' for none.
     quantity: str = ""
 
     @property
@@ -79,10 +63,7 @@ class Setting:
     def require(self, value: object) -> None:
         """Refuse a value that does not fit; None, and what is no number of a number's setting, passes.
 
-        Raises
-        ------
-        UserError
-            Naming the setting, the value and what fits.
+        Raises `UserError` naming the setting, the value and what fits.
         """
         if self.kind == "choice":
             names = [name for name, _ in self.choices]

@@ -36,7 +36,8 @@ class ProcessGroup:
     """The processes that share the work; making it starts those that do not run yet.
 
     Under SLURM (or another launcher that Lightning knows) the processes are there already; elsewhere
-    Lightning starts the others with the command line of this one.
+    Lightning starts the others with the command line of this one. Raises `UserError` if there are not so many
+    devices, or the batch system runs another number of processes.
 
     Parameters
     ----------
@@ -46,11 +47,6 @@ class ProcessGroup:
         Machines.
     device
         Kind of device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
-
-    Raises
-    ------
-    UserError
-        If there are not so many devices, or the batch system runs another number of processes.
     """
 
     def __init__(self, devices: int, num_nodes: int = 1, device: str = "auto") -> None:
@@ -95,6 +91,9 @@ class ProcessGroup:
     def share(self, starts: range, work: Callable[[int, OnShare], object], stage: Stage) -> None:
         """Do this process's part of the blocks; return once every process has done its own.
 
+        Raises `Interrupted` when a process has died, in all others; `UserError` or `RuntimeError` when the
+        work of another process has failed; the message tells how.
+
         Parameters
         ----------
         starts
@@ -103,13 +102,6 @@ class ProcessGroup:
             Does a block, tells how much of it is done, and keeps the result where the first process finds it.
         stage
             Told of the frames that are done, as if all processes kept the pace of this one.
-
-        Raises
-        ------
-        Interrupted
-            When a process has died, in all others.
-        UserError, RuntimeError
-            When the work of another process has failed; the message tells how.
         """
         with self._together():
             for start in starts[self._fabric.global_rank :: self.size]:
@@ -121,12 +113,8 @@ class ProcessGroup:
     def first_goes_ahead(self) -> Iterator[None]:
         """Let the first process carry out the block while the others wait before theirs.
 
-        Raises
-        ------
-        Interrupted
-            When a process has died, in all others.
-        UserError, RuntimeError
-            In the others, when the block of the first has failed; the message tells how.
+        Raises `Interrupted` when a process has died, in all others; `UserError` or `RuntimeError` in the
+        others, when the block of the first has failed; the message tells how.
         """
         if self.is_first:
             with self._together(), self._all_threads():

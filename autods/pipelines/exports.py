@@ -24,6 +24,8 @@ MOST_PX = 8192
 def export_picture(painter: Painter, look: Look, box_nm: Box, side_px: int) -> NDArray[np.uint8]:
     """Draw a part of the field with scale bar and, in the colours of depth, their legend.
 
+    Raises `UserError` if the part is empty.
+
     Parameters
     ----------
     painter, look
@@ -37,11 +39,6 @@ def export_picture(painter: Painter, look: Look, box_nm: Box, side_px: int) -> N
     -------
     ndarray
         (Y, X, 3) uint8.
-
-    Raises
-    ------
-    UserError
-        If the part is empty.
     """
     light, white = painter.part(look, box_nm, min(side_px, MOST_PX))
     depth = painter.table.depth_range_nm if look.colors == "depth" else None
@@ -52,10 +49,7 @@ def export_picture(painter: Painter, look: Look, box_nm: Box, side_px: int) -> N
 def export_tiff(painter: Painter, look: Look, box_nm: Box, side_px: int, path: Path) -> None:
     """Write a part of the field as float32 TIFF with its pixel size, for Fiji; depths add up without colours.
 
-    Raises
-    ------
-    UserError
-        If the part is empty, or the file cannot be written.
+    Raises `UserError` if the part is empty, or the file cannot be written.
     """
     grey = Look(look.filter, look.drawing, "gray", look.percentile, look.is_corrected)
     light, _ = painter.part(grey, box_nm, min(side_px, MOST_PX))
@@ -64,6 +58,8 @@ def export_tiff(painter: Painter, look: Look, box_nm: Box, side_px: int, path: P
 
 def export_table(run: Path, source: Source, text: str, is_corrected: bool, path: Path) -> None:
     """Write the localizations that pass a filter, in the precision of the run's own table.
+
+    Raises `UserError` if there is no such table, the filter cannot be read or the file cannot be written.
 
     Parameters
     ----------
@@ -75,11 +71,6 @@ def export_table(run: Path, source: Source, text: str, is_corrected: bool, path:
         Whether the drift stays subtracted.
     path
         Parquet or, with any other ending, CSV of ThunderSTORM.
-
-    Raises
-    ------
-    UserError
-        If there is no such table, the filter cannot be read or the file cannot be written.
     """
     found = table_file(run, source)
     if found is None:

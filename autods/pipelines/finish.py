@@ -54,32 +54,21 @@ _LEAST_FRAMES, _NAMED = 50, 4
 
 @dataclass(frozen=True)
 class Finished:
-    """A finished table.
+    """A finished table."""
 
-    Parameters
-    ----------
-    table
-        Localizations, filtered and corrected for drift, ordered by frame, y, x.
-    raw
-        The same rows before the correction.
-    linked
-        Events of the corrected table.
-    drift
-        What was subtracted.
-    fiducial
-        (N,) number of the bead that a localization is of, from 1; 0 for molecules.
-    n_dropped
-        Localizations that the filter dropped.
-    frames
-        Frames of the movie that were localized.
-    """
-
+    #: Localizations, filtered and corrected for drift, ordered by frame, y, x.
     table: LocalizationTable
+    #: The same rows before the correction.
     raw: LocalizationTable
+    #: Events of the corrected table.
     linked: LinkedTable
+    #: What was subtracted.
     drift: Drift
+    #: (N,) number of the bead that a localization is of, from 1; 0 for molecules.
     fiducial: NDArray[np.int64]
+    #: Localizations that the filter dropped.
     n_dropped: int
+    #: Frames of the movie that were localized.
     frames: range
 
     def quality(self) -> list[QualityRow]:
@@ -107,6 +96,8 @@ def finish(
 ) -> Finished:
     """Link a table, mark its beads, filter it and correct its drift, each as a stage of the run.
 
+    Raises `UserError` if the filter names no column, or the file of the drift does not fit the movie.
+
     Parameters
     ----------
     record
@@ -119,11 +110,6 @@ def finish(
         Camera pixel, nm.
     settings
         What is wanted.
-
-    Raises
-    ------
-    UserError
-        If the filter names no column, or the file of the drift does not fit the movie.
     """
     n_before = len(table)
     linking = functools.partial(link, radius_nm=settings.link_radius_nm, max_gap=settings.link_gap)
@@ -231,6 +217,8 @@ def write_finished(
 ) -> None:
     """Write ``drift.csv``, ``linked.csv``, ``linked.hdf5`` and ``localizations.parquet``.
 
+    Raises `UserError` if a file cannot be written.
+
     Parameters
     ----------
     finished
@@ -243,11 +231,6 @@ def write_finished(
         (T, Y, X) of the whole movie.
     movie
         Its file.
-
-    Raises
-    ------
-    UserError
-        If a file cannot be written.
     """
     finished.begin_quality()
     linked, drift = finished.linked, finished.drift

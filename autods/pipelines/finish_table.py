@@ -34,6 +34,8 @@ def finish_table(
 ) -> Finished:
     """Filter, correct, link, draw and export a table.
 
+    Raises `UserError` if the table cannot be read, or is that of the folder to be written.
+
     Parameters
     ----------
     path
@@ -50,11 +52,6 @@ def finish_table(
         Told of each stage.
     command
         The command line that repeats it.
-
-    Raises
-    ------
-    UserError
-        If the table cannot be read, or is that of the folder to be written.
     """
     if path.is_dir() and path.resolve() == out.resolve():
         raise UserError(f"{out} holds the table to be read: give another --out")

@@ -53,10 +53,11 @@ def follow(
     """Localize a movie while it is written, then once more as a whole.
 
     While it grows, blocks are localized as they come, with models chosen from the first frames; the picture
-    (``preview.png``) and the counts in the run folder grow with it. The end is where nothing was added for
-    a while, or where a file called ``stop`` appears in the run folder. Then the movie is localized as any
+    (``preview.png``) and the counts in the run folder grow with it. The end is where nothing was added for a
+    while, or where a file called ``stop`` appears in the run folder. Then the movie is localized as any
     finished one, with models chosen from all of it, so that the result is the same to the last byte. An
-    interrupted following goes on with the blocks that it has.
+    interrupted following goes on with the blocks that it has. Raises `UserError` if no movie comes, or it
+    cannot be localized.
 
     Parameters
     ----------
@@ -72,11 +73,6 @@ def follow(
         Told of each block.
     command
         The command line that repeats the run.
-
-    Raises
-    ------
-    UserError
-        If no movie comes, or it cannot be localized.
     """
     if settings.frames is not None:
         raise UserError("--follow takes all frames as they come: leave frames out")

@@ -41,50 +41,33 @@ class Section:
 
 @dataclass(frozen=True)
 class ReportContent:
-    """All that a report shows.
+    """All that a report shows."""
 
-    Parameters
-    ----------
-    title
-        What was done.
-    movie
-        Path of the movie.
-    shape
-        (T, Y, X) of what was localized.
-    pixel_size_nm
-        Camera pixel, nm.
-    finished
-        The localizations, in coordinates of the full frame, and what was made of them.
-    preview_png
-        The reconstruction as a picture.
-    patches
-        What each patch held and got.
-    warnings
-        What the user should know, one line each.
-    settings
-        Each setting with its source.
-    stages
-        Name and seconds of each stage.
-    versions
-        Of the programs.
-    command
-        The command line that repeats the run.
-    sections
-        Further pictures, in order, each with a heading and a line of explanation.
-    """
-
+    #: What was done.
     title: str
+    #: Path of the movie.
     movie: str
+    #: (T, Y, X) of what was localized.
     shape: tuple[int, int, int]
+    #: Camera pixel, nm.
     pixel_size_nm: float
+    #: The localizations, in coordinates of the full frame, and what was made of them.
     finished: Finished
+    #: The reconstruction as a picture.
     preview_png: bytes
+    #: What each patch held and got.
     patches: Sequence[PatchRow]
+    #: What the user should know, one line each.
     warnings: Sequence[str]
+    #: Each setting with its source.
     settings: Sequence[SettingRow]
+    #: Name and seconds of each stage.
     stages: Sequence[tuple[str, float]]
+    #: Of the programs.
     versions: Mapping[str, str]
+    #: The command line that repeats the run.
     command: str
+    #: Further pictures, in order, each with a heading and a line of explanation.
     sections: Sequence[Section] = ()
 
 

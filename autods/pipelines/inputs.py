@@ -31,27 +31,22 @@ _DEFAULTS = {"offset_adu": 0.0, "e_per_adu": 1.0, "em_gain": None, "qe": 1.0, "r
 
 @dataclass(frozen=True)
 class Instrument:
-    """The resolved instrument.
+    """The resolved instrument."""
 
-    Parameters
-    ----------
-    optics, camera
-        The numbers that the run uses.
-    rows
-        Each with its source, for the plan and the report.
-    gain_known
-        Whether ADU can be turned into photons; if not, "photons" are ADU above the assumed offset and the
-        noise is scaled to what the residuals show.
-    """
-
+    #: The numbers that the run uses.
     optics: OpticalSystem
     camera: Camera
+    #: Each with its source, for the plan and the report.
     rows: tuple[SettingRow, ...]
+    #: Whether ADU can be turned into photons; if not, "photons" are ADU above the assumed offset and the
+    #: noise is scaled to what the residuals show.
     gain_known: bool
 
 
 def open_input(movie: MovieLike, channel: int | None = None, position: int | None = None) -> Movie:
     """Return a movie, whatever it is given as.
+
+    Raises `UserError` if a file cannot be read, or an array is no movie; `TypeError` if it is none of these.
 
     Parameters
     ----------
@@ -59,13 +54,6 @@ def open_input(movie: MovieLike, channel: int | None = None, position: int | Non
         A file or folder, an open movie, or frames (T, Y, X), or one frame (Y, X), as an array or tensor.
     channel, position
         Which channel and stage position of a file that holds several, from 0.
-
-    Raises
-    ------
-    UserError
-        If a file cannot be read, or an array is no movie.
-    TypeError
-        If it is none of these.
     """
     if isinstance(movie, Tensor):
         movie = movie.detach().cpu().numpy()
@@ -92,17 +80,14 @@ def digest_frames(movie: Movie) -> str:
 def resolve_instrument(movie: Movie, optics: OpticsSettings, camera: CameraSettings) -> Instrument:
     """Take each number from the user, else from the file, else a default that is stated.
 
+    Raises `UserError` if the pixel size is not known, or a number or a map does not fit.
+
     Parameters
     ----------
     movie
         The movie, uncropped: maps must have its frames' shape.
     optics, camera
         What the user gave.
-
-    Raises
-    ------
-    UserError
-        If the pixel size is not known, or a number or a map does not fit.
     """
     rows: list[SettingRow] = []
     metadata = movie.metadata
@@ -219,6 +204,8 @@ def profile_patches(
 ) -> MovieProfile:
     """Measure a movie, whole and patch by patch.
 
+    Raises `UserError` if the frames carry no signal or are too small, or the patch is.
+
     Parameters
     ----------
     movie
@@ -229,11 +216,6 @@ def profile_patches(
         Side of a patch, um.
     measured
         From `measure_scene` of this movie; None measures it.
-
-    Raises
-    ------
-    UserError
-        If the frames carry no signal or are too small, or the patch is.
     """
     patch_px = patch_size_px(patch_um, optics.pixel_size_nm)
     cores = [tile.core for tile in tile_field(movie.shape[1:], patch_px, 0)]

@@ -50,20 +50,13 @@ _DIMMEST_PEAK, _DIMMEST_SHARE = 2.0, 0.03
 
 @dataclass(frozen=True)
 class Extent:
-    """Sides (odd, px) of the windows that hold an emitter.
+    """Sides (odd, px) of the windows that hold an emitter."""
 
-    Parameters
-    ----------
-    fit_px
-        Holds nearly all that tells its position, px: for fits.
-    light_px
-        Holds most of its light, px: for training frames and margins.
-    render_px
-        Holds nearly all of it, px: for simulations.
-    """
-
+    #: Holds nearly all that tells its position, px: for fits.
     fit_px: int
+    #: Holds most of its light, px: for training frames and margins.
     light_px: int
+    #: Holds nearly all of it, px: for simulations.
     render_px: int
 
     @classmethod
@@ -80,17 +73,11 @@ class Extent:
 
 @dataclass(frozen=True)
 class Population:
-    """Emitters of a movie in a frame: their density, and a log-normal distribution of their photons.
+    """Emitters of a movie in a frame: their density, and a log-normal distribution of their photons."""
 
-    Parameters
-    ----------
-    density_per_um2
-        Emitters per um^2.
-    median_photons, log_width
-        Median and standard deviation of the logarithm.
-    """
-
+    #: Emitters per um^2.
     density_per_um2: float
+    #: Median and standard deviation of the logarithm.
     median_photons: float
     log_width: float
 

@@ -26,26 +26,17 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ModelStage:
-    """The stage "train" of a run.
+    """The stage "train" of a run."""
 
-    Parameters
-    ----------
-    stages
-        Of the run.
-    settings
-        Family, size and length of the training.
-    folder
-        Run folder; the network goes to ``model/``.
-    camera
-        Of the movie.
-    device
-        Where to train.
-    """
-
+    #: Of the run.
     stages: Stages
+    #: Family, size and length of the training.
     settings: TrainingSettings
+    #: Run folder; the network goes to ``model/``.
     folder: Path
+    #: Of the movie.
     camera: Camera
+    #: Where to train.
     device: torch.device
 
     def prepare(

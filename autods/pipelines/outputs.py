@@ -48,29 +48,19 @@ _MIN_SPOT_PX = 0.5
 
 @dataclass(frozen=True)
 class Region:
-    """Where the localized part lies in the movie.
+    """Where the localized part lies in the movie."""
 
-    Parameters
-    ----------
-    movie
-        The movie's file.
-    full_shape
-        (T, Y, X) of the whole movie.
-    shape
-        (T, Y, X) of the part.
-    origin_px
-        ``(y0, x0)`` of the part, px.
-    pixel_size_nm
-        Camera pixel, nm.
-    first_frame
-        Frame of the movie that the part begins with.
-    """
-
+    #: The movie's file.
     movie: Path
+    #: (T, Y, X) of the whole movie.
     full_shape: tuple[int, int, int]
+    #: (T, Y, X) of the part.
     shape: tuple[int, int, int]
+    #: ``(y0, x0)`` of the part, px.
     origin_px: tuple[int, int]
+    #: Camera pixel, nm.
     pixel_size_nm: float
+    #: Frame of the movie that the part begins with.
     first_frame: int = 0
 
 
@@ -84,10 +74,7 @@ def load_libraries() -> None:
 def write_tables(finished: Finished, region: Region, folder: Path) -> None:
     """Write the localizations for ThunderSTORM and for Picasso, and what was made of them.
 
-    Raises
-    ------
-    UserError
-        If a file cannot be written.
+    Raises `UserError` if a file cannot be written.
     """
     write_thunderstorm(finished.table, folder / "localizations.csv")
     write_picasso(
@@ -151,10 +138,7 @@ def spot_sigma_nm(table: LocalizationTable, pixel_size_nm: float) -> NDArray[np.
 def write_picture(image: NDArray[Any], pixel_size_nm: float, folder: Path) -> bytes:
     """Write ``reconstruction.tif`` and ``preview.png`` of a picture (Y, X); return the bytes of the preview.
 
-    Raises
-    ------
-    UserError
-        If a file cannot be written.
+    Raises `UserError` if a file cannot be written.
     """
     write_image_tiff(image, folder / "reconstruction.tif", pixel_size_nm)
     preview = folder / "preview.png"
@@ -165,10 +149,7 @@ def write_picture(image: NDArray[Any], pixel_size_nm: float, folder: Path) -> by
 def write_text(path: Path, text: str) -> None:
     """Write a text file whole or not at all.
 
-    Raises
-    ------
-    UserError
-        If it cannot be written.
+    Raises `UserError` if it cannot be written.
     """
     with atomic_path(path) as part:
         part.write_text(text, encoding="utf-8", errors="backslashreplace")
@@ -198,10 +179,7 @@ def write_report(
 ) -> None:
     """Write ``report.html`` of a run.
 
-    Raises
-    ------
-    UserError
-        If it cannot be written.
+    Raises `UserError` if it cannot be written.
     """
     record.add_results(region=region)
     content = ReportContent(

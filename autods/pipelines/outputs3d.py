@@ -55,15 +55,12 @@ def write_pictures(
 ) -> bytes:
     """Write ``reconstruction.tif``, ``preview.png`` in the colours of depth, and ``sections.png``.
 
+    Raises `UserError` if a file cannot be written.
+
     Returns
     -------
     bytes
         The preview.
-
-    Raises
-    ------
-    UserError
-        If a file cannot be written.
     """
     image, pixel_nm = outputs.reconstruct(table, region, pixel_size_nm)
     outputs.write_picture(image, pixel_nm, folder)

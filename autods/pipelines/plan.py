@@ -41,32 +41,21 @@ class PatchPlan:
 
 @dataclass(frozen=True)
 class Plan:
-    """The decisions of a run.
+    """The decisions of a run."""
 
-    Parameters
-    ----------
-    patches
-        All patches, in the order of the tiles.
-    profile
-        What was measured on the movie.
-    cards
-        The models to choose from.
-    rule
-        The selection rule, for choices per frame.
-    rescalings
-        By model: how frames are brought to its optics.
-    psf_sigma_px
-        PSF standard deviation for the fit of the photons, px.
-    optics
-        The movie's optics.
-    """
-
+    #: All patches, in the order of the tiles.
     patches: tuple[PatchPlan, ...]
+    #: What was measured on the movie.
     profile: MovieProfile
+    #: The models to choose from.
     cards: tuple[ModelCard, ...]
+    #: The selection rule, for choices per frame.
     rule: Rule
+    #: By model: how frames are brought to its optics.
     rescalings: Mapping[str, Rescaling]
+    #: PSF standard deviation for the fit of the photons, px.
     psf_sigma_px: float
+    #: The movie's optics.
     optics: OpticalSystem
 
     @property
@@ -85,10 +74,7 @@ class Plan:
 def family_cards(settings: LocalizeSettings) -> tuple[ModelCard, ...]:
     """Return the models that the rule can choose: of the wanted family, else of the best in the zoo.
 
-    Raises
-    ------
-    UserError
-        If the zoo holds none.
+    Raises `UserError` if the zoo holds none.
     """
     cards = [card for card in load_cards(settings.zoo, settings.family) if card.family in FAMILIES]
     if not settings.selection.startswith("fixed:"):
@@ -170,6 +156,8 @@ def make_plan(
 ) -> Plan:
     """Measure a movie and decide how it is localized.
 
+    Raises `UserError` if the movie cannot be measured, or the rule does not exist.
+
     Parameters
     ----------
     movie
@@ -184,11 +172,6 @@ def make_plan(
         The models to choose from.
     localizers
         The loaded models by name.
-
-    Raises
-    ------
-    UserError
-        If the movie cannot be measured, or the rule does not exist.
     """
     rule = find_rule(settings.selection)
     patch_px = patch_size_px(settings.patch_um, optics.pixel_size_nm)
@@ -236,10 +219,7 @@ def load_localizers(
 ) -> dict[str, Localizer]:
     """Load the models to choose from.
 
-    Raises
-    ------
-    UserError
-        If weights are missing or corrupted.
+    Raises `UserError` if weights are missing or corrupted.
     """
     return {
         card.name: Localizer.from_card(card, threshold=settings.threshold, device=device) for card in cards

@@ -48,23 +48,15 @@ Range = tuple[float, float]
 
 @dataclass(frozen=True)
 class KnownPsf:
-    """A PSF and the depths in which it is used.
+    """A PSF and the depths in which it is used."""
 
-    Parameters
-    ----------
-    model
-        The PSF.
-    z_range_nm
-        Lowest and highest depth, nm from the coverslip.
-    variation
-        How a diffraction PSF changes over the field; None for not at all.
-    error
-        What its misfit does to positions; None where no calibration measured it.
-    """
-
+    #: The PSF.
     model: PSFModel
+    #: Lowest and highest depth, nm from the coverslip.
     z_range_nm: Range
+    #: How a diffraction PSF changes over the field; None for not at all.
     variation: FieldVariation | None = None
+    #: What its misfit does to positions; None where no calibration measured it.
     error: ModelError | None = None
 
     def over_field(self, size_px: int) -> PSFModel:
@@ -77,10 +69,7 @@ class KnownPsf:
 def identify(settings: PsfSettings) -> object:
     """Return what tells one source from another, for the stage's key.
 
-    Raises
-    ------
-    UserError
-        If its file does not exist.
+    Raises `UserError` if its file does not exist.
     """
     known = settings.beads or settings.file or _run_psf(settings)
     if known is None:
@@ -96,6 +85,8 @@ def calibrate(
     settings: PsfSettings, instrument: Instrument, folder: Path, figure: Path, command: str
 ) -> dict[str, Any]:
     """Find the PSF, write ``psf.h5`` and a figure, and return what is known of it.
+
+    Raises `UserError` if something is missing or does not fit.
 
     Parameters
     ----------
@@ -115,11 +106,6 @@ def calibrate(
     dict
         ``source``, ``covered_nm`` (None if not known), ``z_range_nm``, ``warnings``, and of beads more, among
         it ``direction``, see `direction_note`.
-
-    Raises
-    ------
-    UserError
-        If something is missing or does not fit.
     """
     results: dict[str, Any] = {"covered_nm": None, "warnings": []}
     optics = instrument.optics
@@ -164,10 +150,7 @@ def known_psf(
 def depth_range(settings: PsfSettings, results: dict[str, Any], optics: OpticalSystem) -> Range:
     """Return the depths to work in: as given, else what the beads cover (above the coverslip).
 
-    Raises
-    ------
-    UserError
-        If the range is not known.
+    Raises `UserError` if the range is not known.
     """
     covered = results["covered_nm"]
     low, high = settings.z_min_nm, settings.z_max_nm

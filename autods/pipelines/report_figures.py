@@ -27,27 +27,18 @@ _MODEL_COLOURS = ("#3b7ea1", "#5aae61", "#e6b035", "#c2553d", "#7b5aa6", "#4d4d4
 
 @dataclass(frozen=True)
 class PatchRow:
-    """One patch of the field, as the report shows it.
+    """One patch of the field, as the report shows it."""
 
-    Parameters
-    ----------
-    core
-        ``(y0, x0, y1, x1)`` pixels of the full frame, ends excluded.
-    model
-        Name of the model that most of its frames got; None for a patch without emitters.
-    reason
-        Why that model, in one line.
-    density_per_um2, snr
-        What was measured, per um^2; NaN when nothing was found.
-    out_of_range
-        One line for each quantity outside what the models were trained for.
-    """
-
+    #: ``(y0, x0, y1, x1)`` pixels of the full frame, ends excluded.
     core: tuple[int, int, int, int]
+    #: Name of the model that most of its frames got; None for a patch without emitters.
     model: str | None
+    #: Why that model, in one line.
     reason: str
+    #: What was measured, per um^2; NaN when nothing was found.
     density_per_um2: float
     snr: float
+    #: One line for each quantity outside what the models were trained for.
     out_of_range: tuple[str, ...] = ()
 
 

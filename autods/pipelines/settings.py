@@ -24,20 +24,13 @@ Refine = Literal["none", "mle"]
 
 @dataclass(frozen=True)
 class SettingRow:
-    """A setting, its value as people read it, and where it came from.
+    """A setting, its value as people read it, and where it came from."""
 
-    Parameters
-    ----------
-    key
-        As on the command line.
-    value
-        With its unit.
-    source
-        ``given``, ``metadata``, ``measured`` or ``default``; may name the file.
-    """
-
+    #: As on the command line.
     key: str
+    #: With its unit.
     value: str
+    #: ``given``, ``metadata``, ``measured`` or ``default``; may name the file.
     source: str
 
     @classmethod
@@ -56,10 +49,7 @@ def rows_to_plan(rows: Sequence[SettingRow]) -> dict[str, dict[str, str]]:
 class OpticsSettings:
     """What is known of the microscope, as in `autods.core.OpticalSystem`.
 
-    Raises
-    ------
-    UserError
-        If a number is none that a microscope can have.
+    Raises `UserError` if a number is none that a microscope can have.
     """
 
     pixel_size_nm: float | None = None
@@ -78,10 +68,7 @@ class OpticsSettings:
 class CameraSettings:
     """What is known of the camera, as in `autods.core.Camera`; maps have the shape of the full frame.
 
-    Raises
-    ------
-    UserError
-        If a number is none that a camera can have.
+    Raises `UserError` if a number is none that a camera can have.
     """
 
     offset_adu: float | NDArray[np.float32] | None = None
@@ -114,27 +101,17 @@ def camera_inputs(camera: CameraSettings) -> CameraSettings:
 class FinishSettings:
     """What is done with the localizations of a movie.
 
-    Parameters
-    ----------
-    filter
-        Expression that localizations must fulfil, see `autods.postprocessing.filtering`; None keeps all.
-    drift
-        ``auto``: from fiducials where there are two, else from the localizations; ``fiducials``; ``none``; or
-        the file of a curve (our CSV or Picasso's text).
-    link_radius_nm
-        Largest distance of two localizations of a molecule in consecutive frames, nm; None: by their errors.
-    link_gap
-        Frames that a molecule may be dark within an event.
-
-    Raises
-    ------
-    UserError
-        If a value cannot be meant.
+    Raises `UserError` if a value cannot be meant.
     """
 
+    #: Expression that localizations must fulfil, see `autods.postprocessing.filtering`; None keeps all.
     filter: str | None = None
+    #: ``auto``: from fiducials where there are two, else from the localizations; ``fiducials``; ``none``; or
+    #: the file of a curve (our CSV or Picasso's text).
     drift: str = "auto"
+    #: Largest distance of two localizations of a molecule in consecutive frames, nm; None: by their errors.
     link_radius_nm: float | None = None
+    #: Frames that a molecule may be dark within an event.
     link_gap: int = 1
 
     def __post_init__(self) -> None:
@@ -152,74 +129,50 @@ class FinishSettings:
 class LocalizeSettings:
     """Settings of one localization run.
 
-    Parameters
-    ----------
-    optics, camera
-        What is known of the instrument.
-    selection
-        Rule that chooses a model: ``auto`` (a specialist within its range, else the generalist), ``average``,
-        ``density``, ``snr``, ``nearest`` or ``fixed:<model>``.
-    scope
-        ``movie``: one model per patch; ``frame``: one per patch and frame.
-    family
-        Kind of models to choose from, ``mixture`` or ``heatmap``; None for the better one that is there.
-    patch_um
-        Side of a patch, um.
-    background
-        How the background is found: ``auto``, ``temporal``, ``spatial`` or ``none``, see
-        :class:`autods.estimation.scene.Scene`.
-    rescale
-        Whether the movie is fitted to the optics that the models were trained for.
-    channel, position
-        Which channel and stage position of a file that holds several, from 0; None where there is one.
-    frames
-        Range of frames; None for all.
-    roi
-        ``(y0, x0, y1, x1)``, pixels, ends excluded; None for the whole field.
-    threshold
-        Smallest confidence of a localization; None for the model's own.
-    min_significance
-        Photons that a localization must have, in standard errors of their number; None for what fits the
-        density round each, 0 keeps all.
-    refine
-        ``none``: positions as the network gives them; ``mle``: refined by maximum likelihood, all overlapping
-        emitters together, with the network's error as prior where it predicts one.
-    max_uncertainty_nm
-        Localizations of larger lateral uncertainty (nm) are dropped; None keeps all.
-    finish
-        What is done with the localizations: filter, drift, linking.
-    render_pixel_size_nm
-        Pixel of the reconstruction, nm.
-    zoo
-        Folder of the models; None for those shipped.
-    device
-        ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
-
-    Raises
-    ------
-    UserError
-        If a value is out of its range.
+    Raises `UserError` if a value is out of its range.
     """
 
+    #: What is known of the instrument.
     optics: OpticsSettings = field(default_factory=OpticsSettings)
     camera: CameraSettings = field(default_factory=CameraSettings)
+    #: Rule that chooses a model: ``auto`` (a specialist within its range, else the generalist), ``average``,
+    #: ``density``, ``snr``, ``nearest`` or ``fixed:<model>``.
     selection: str = "auto"
+    #: ``movie``: one model per patch; ``frame``: one per patch and frame.
     scope: Scope = "movie"
+    #: Kind of models to choose from, ``mixture`` or ``heatmap``; None for the better one that is there.
     family: Literal["mixture", "heatmap"] | None = None
+    #: Side of a patch, um.
     patch_um: float = 10.0
+    #: How the background is found: ``auto``, ``temporal``, ``spatial`` or ``none``, see
+    #: :class:`autods.estimation.scene.Scene`.
     background: Method = "auto"
+    #: Whether the movie is fitted to the optics that the models were trained for.
     rescale: bool = True
+    #: Which channel and stage position of a file that holds several, from 0; None where there is one.
     channel: int | None = None
     position: int | None = None
+    #: Range of frames; None for all.
     frames: slice | None = None
+    #: ``(y0, x0, y1, x1)``, pixels, ends excluded; None for the whole field.
     roi: tuple[int, int, int, int] | None = None
+    #: Smallest confidence of a localization; None for the model's own.
     threshold: float | None = None
+    #: Photons that a localization must have, in standard errors of their number; None for what fits the
+    #: density round each, 0 keeps all.
     min_significance: float | None = None
+    #: ``none``: positions as the network gives them; ``mle``: refined by maximum likelihood, all overlapping
+    #: emitters together, with the network's error as prior where it predicts one.
     refine: Refine = "mle"
+    #: Localizations of larger lateral uncertainty (nm) are dropped; None keeps all.
     max_uncertainty_nm: float | None = None
+    #: What is done with the localizations: filter, drift, linking.
     finish: FinishSettings = field(default_factory=FinishSettings)
+    #: Pixel of the reconstruction, nm.
     render_pixel_size_nm: float = 10.0
+    #: Folder of the models; None for those shipped.
     zoo: Path | None = None
+    #: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
     device: str = "auto"
 
     def __post_init__(self) -> None:
@@ -242,10 +195,7 @@ class LocalizeSettings:
 def parse_frames(text: str | None) -> slice | None:
     """Read ``START:STOP`` (either may be left out); None and ``:`` mean all.
 
-    Raises
-    ------
-    UserError
-        If the text has another form.
+    Raises `UserError` if the text has another form.
     """
     if text is None:
         return None
@@ -262,10 +212,7 @@ def parse_frames(text: str | None) -> slice | None:
 def parse_roi(text: str | None) -> tuple[int, int, int, int] | None:
     """Read ``Y0:X0:Y1:X1``; None means the whole field.
 
-    Raises
-    ------
-    UserError
-        If the text has another form.
+    Raises `UserError` if the text has another form.
     """
     if text is None:
         return None

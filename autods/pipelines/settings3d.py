@@ -28,41 +28,27 @@ STAGES = ("calibrate", "background", "snr", "train", "test", "localize")
 class PsfSettings:
     """Where the PSF comes from: exactly one of beads, file, earlier run or formula.
 
-    Parameters
-    ----------
-    beads
-        Bead stack to calibrate.
-    z_step_nm, z_nm
-        Its positions, see :func:`autods.calibration.bead_calibration.z_positions`.
-    origin
-        Where molecules have z = 0 under the nominal focal plane 0: ``focus``, at the bead's focus; ``given``,
-        where the stack's positions are 0.
-    calibration
-        How it is read and fitted.
-    file
-        A PSF file.
-    run
-        Run folder whose PSF and network are taken: nothing is trained.
-    formula, formula_text
-        Makes the PSF of a microscope; its name and numbers, for people and for the cache.
-    z_min_nm, z_max_nm
-        Depths to localize in, nm; None takes what the bead stack covers.
-
-    Raises
-    ------
-    UserError
-        If there is not exactly one source, or the range is reversed.
+    Raises `UserError` if there is not exactly one source, or the range is reversed.
     """
 
+    #: Bead stack to calibrate.
     beads: Path | None = None
+    #: Its positions, see :func:`autods.calibration.bead_calibration.z_positions`.
     z_step_nm: float | None = None
     z_nm: str | None = None
+    #: Where molecules have z = 0 under the nominal focal plane 0: ``focus``, at the bead's focus; ``given``,
+    #: where the stack's positions are 0.
     origin: Literal["focus", "given"] = "focus"
+    #: How it is read and fitted.
     calibration: BeadSettings = field(default_factory=BeadSettings)
+    #: A PSF file.
     file: Path | None = None
+    #: Run folder whose PSF and network are taken: nothing is trained.
     run: Path | None = None
+    #: Makes the PSF of a microscope; its name and numbers, for people and for the cache.
     formula: Callable[[OpticalSystem], PSFModel] | None = None
     formula_text: str = ""
+    #: Depths to localize in, nm; None takes what the bead stack covers.
     z_min_nm: float | None = None
     z_max_nm: float | None = None
 
@@ -96,49 +82,34 @@ class SnrSettings:
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """Size and length of the training; a `UserError` where there is none such.
+    """Size and length of the training; a `UserError` where there is none such."""
 
-    Parameters
-    ----------
-    family
-        ``mixture``: probability, position and error for every pixel; ``voxels``: a volume of Gaussian voxels;
-        ``universal``: the shipped network, which is told the PSF and not trained.
-    width
-        Channels of the network.
-    n_slices
-        Slices D of the volume.
-    size_px
-        Side of the training frames, px; grows with the PSF.
-    batch_size
-        Frames of that size in a batch; larger ones come fewer.
-    batches_per_epoch, validation_batches
-        See :class:`autods.training.SimulatedDataModule`.
-    adapt_minutes
-        Of the family ``universal``: minutes for which the shipped network goes on learning for the PSF; 0
-        takes it as it is.
-    max_steps, max_minutes, patience
-        See :func:`autods.training.fit.fit`; without steps the training lasts as long as the minutes say.
-    learning_rate
-        Peak of the learning rate.
-    warm_start
-        Weights to start from where they fit; None for the general 2D model's.
-    seed
-        Of weights and simulations.
-    """
-
+    #: ``mixture``: probability, position and error for every pixel; ``voxels``: a volume of Gaussian voxels;
+    #: ``universal``: the shipped network, which is told the PSF and not trained.
     family: Family = "mixture"
+    #: Channels of the network.
     width: int = 48
+    #: Slices D of the volume.
     n_slices: int = 81
+    #: Side of the training frames, px; grows with the PSF.
     size_px: int = 32
+    #: Frames of that size in a batch; larger ones come fewer.
     batch_size: int = 16
+    #: See :class:`autods.training.SimulatedDataModule`.
     batches_per_epoch: int = 150
     validation_batches: int = 8
+    #: See :func:`autods.training.fit.fit`; without steps the training lasts as long as the minutes say.
     max_steps: int | None = None
     max_minutes: float | None = 15.0
     patience: int | None = None
+    #: Of the family ``universal``: minutes for which the shipped network goes on learning for the PSF; 0
+    #: takes it as it is.
     adapt_minutes: float = 0.0
+    #: Peak of the learning rate.
     learning_rate: float = 1.5e-3
+    #: Weights to start from where they fit; None for the general 2D model's.
     warm_start: Path | None = None
+    #: Of weights and simulations.
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -160,61 +131,41 @@ class TrainingSettings:
 
 @dataclass(frozen=True)
 class Localize3DSettings:
-    """Settings of one 3D run; a `UserError` where one is out of its range.
+    """Settings of one 3D run; a `UserError` where one is out of its range."""
 
-    Parameters
-    ----------
-    psf
-        Source and depth range of the PSF.
-    optics, camera
-        What is known of the instrument.
-    background
-        How the background is found, see :class:`autods.estimation.scene.Scene`.
-    snr, training
-        Settings of the stages.
-    refine
-        ``mle``: positions refined by maximum likelihood with the PSF; ``none``: as the network gives them.
-    passes
-        How often the network looks: from the second time on at what the fitted emitters leave.
-    threshold
-        Smallest confidence; None for the best on simulated frames.
-    min_significance
-        Photons that a localization must have, in standard errors; None for `MIN_SIGNIFICANCE`, 0
-        keeps all.
-    max_uncertainty_nm
-        Localizations of larger lateral uncertainty (nm) are dropped; None keeps all.
-    finish
-        What is done with the localizations: filter, drift, linking.
-    channel, position
-        See `autods.pipelines.settings.LocalizeSettings`.
-    frames, roi
-        Part of the movie; None for all.
-    render_pixel_size_nm
-        Pixel of the reconstruction, nm.
-    until
-        Last stage to carry out.
-    device
-        ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
-    """
-
+    #: Source and depth range of the PSF.
     psf: PsfSettings
+    #: What is known of the instrument.
     optics: OpticsSettings = field(default_factory=OpticsSettings)
     camera: CameraSettings = field(default_factory=CameraSettings)
+    #: How the background is found, see :class:`autods.estimation.scene.Scene`.
     background: Method = "auto"
+    #: Settings of the stages.
     snr: SnrSettings = field(default_factory=SnrSettings)
     training: TrainingSettings = field(default_factory=TrainingSettings)
+    #: ``mle``: positions refined by maximum likelihood with the PSF; ``none``: as the network gives them.
     refine: Literal["mle", "none"] = "mle"
+    #: How often the network looks: from the second time on at what the fitted emitters leave.
     passes: int = 1
+    #: Smallest confidence; None for the best on simulated frames.
     threshold: float | None = None
+    #: Photons that a localization must have, in standard errors; None for `MIN_SIGNIFICANCE`, 0 keeps all.
     min_significance: float | None = None
+    #: Localizations of larger lateral uncertainty (nm) are dropped; None keeps all.
     max_uncertainty_nm: float | None = None
+    #: What is done with the localizations: filter, drift, linking.
     finish: FinishSettings = field(default_factory=FinishSettings)
+    #: See `autods.pipelines.settings.LocalizeSettings`.
     channel: int | None = None
     position: int | None = None
+    #: Part of the movie; None for all.
     frames: slice | None = None
     roi: tuple[int, int, int, int] | None = None
+    #: Pixel of the reconstruction, nm.
     render_pixel_size_nm: float = 10.0
+    #: Last stage to carry out.
     until: str = "localize"
+    #: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
     device: str = "auto"
 
     def __post_init__(self) -> None:

@@ -22,26 +22,17 @@ Column = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Look:
-    """What is drawn, and how.
+    """What is drawn, and how."""
 
-    Parameters
-    ----------
-    filter
-        Expression that localizations must fulfil, see `autods.postprocessing.filtering`; '' draws all.
-    drawing
-        ``gaussian``: each as wide as its uncertainty; ``histogram``: counts per pixel.
-    colors
-        A colour map's name, or ``depth`` (3D only).
-    percentile
-        Of the non-empty pixels, shown at full brightness.
-    is_corrected
-        Whether the drift is subtracted.
-    """
-
+    #: Expression that localizations must fulfil, see `autods.postprocessing.filtering`; '' draws all.
     filter: str = ""
+    #: ``gaussian``: each as wide as its uncertainty; ``histogram``: counts per pixel.
     drawing: Literal["gaussian", "histogram"] = "gaussian"
+    #: A colour map's name, or ``depth`` (3D only).
     colors: str = "inferno"
+    #: Of the non-empty pixels, shown at full brightness.
     percentile: float = 99.5
+    #: Whether the drift is subtracted.
     is_corrected: bool = True
 
 
@@ -74,10 +65,7 @@ class Rows:
     def count(self, text: str) -> int:
         """Count the localizations that pass a filter.
 
-        Raises
-        ------
-        UserError
-            If it cannot be read.
+        Raises `UserError` if it cannot be read.
         """
         mask = self.passing(text)
         return len(self.table) if mask is None else int(np.count_nonzero(mask))
@@ -85,10 +73,7 @@ class Rows:
     def passing(self, text: str) -> NDArray[np.bool_] | None:
         """Tell which rows pass a filter, (N,); None for all of them.
 
-        Raises
-        ------
-        UserError
-            If it cannot be read.
+        Raises `UserError` if it cannot be read.
         """
         if not text.strip():
             return None

@@ -23,6 +23,8 @@ def section(
 ) -> tuple[Image, float]:
     """Draw the localizations seen from the side, z upwards.
 
+    Raises `UserError` in 2D, or as `tile`.
+
     Parameters
     ----------
     rows, look
@@ -38,11 +40,6 @@ def section(
     -------
     light, white
         As of `tile`.
-
-    Raises
-    ------
-    UserError
-        In 2D, or as `tile`.
     """
     table = rows.table
     if table.depth_range_nm is None:
@@ -67,6 +64,8 @@ def section(
 def turned(rows: Rows, look: Look, azimuth: float, elevation: float, side_px: int) -> tuple[Image, float]:
     """Draw the field from a direction, in the colours of depth; of very many localizations a part.
 
+    Raises `UserError` in 2D, or as `tile`.
+
     Parameters
     ----------
     rows, look
@@ -75,11 +74,6 @@ def turned(rows: Rows, look: Look, azimuth: float, elevation: float, side_px: in
         Turn about z and then about the horizontal axis of the screen, degrees; 0, 0 looks along z.
     side_px
         Pixels of the square picture.
-
-    Raises
-    ------
-    UserError
-        In 2D, or as `tile`.
     """
     table = rows.table
     if table.depth_range_nm is None:

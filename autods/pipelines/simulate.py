@@ -41,66 +41,44 @@ _CHUNK_FRAMES = 50
 class SimulationSettings:
     """What is simulated.
 
-    Parameters
-    ----------
-    optics
-        Microscope; wavelength and aperture give the PSF's width.
-    camera
-        Camera.
-    n_frames
-        Length of the movie.
-    size_px
-        Side of the square frame, px.
-    structure
-        One of :data:`autods.simulation.STRUCTURES`.
-    density_per_um2
-        Mean emitters per um^2 and frame.
-    photons
-        Mean photons of an emitter in a frame.
-    background
-        Mean background, photons per pixel.
-    on_frames
-        Mean time that a molecule stays on, frames.
-    gradient, blobs
-        Strength of the background's non-uniformity, 0 to 1.
-    drift, drift_nm
-        How the sample drifts (one of :data:`autods.simulation.drifting.DRIFTS`) and how far, nm.
-    beads, bead_seed
-        Beads that shine in every frame, ten times as bright as a molecule, and the seed of their places.
-    distortion
-        ``(xx, xy, yx, yy)`` about the centre of the field, then ``(x, y)`` in nm: how the image of the sample
-        is stretched and shifted; empty: not at all.
-    seed
-        Of all random numbers.
-    psf
-        Makes the PSF of a microscope for emitters in depth; None for an in-focus Gaussian.
-    z_min_nm, z_max_nm
-        Depths of the emitters, nm from the coverslip; in focus without a PSF.
-
-    Raises
-    ------
-    UserError
-        If a setting is out of range.
+    Raises `UserError` if a setting is out of range.
     """
 
+    #: Microscope; wavelength and aperture give the PSF's width.
     optics: OpticalSystem
+    #: Camera.
     camera: Camera
+    #: Length of the movie.
     n_frames: int = 200
+    #: Side of the square frame, px.
     size_px: int = 64
+    #: One of :data:`autods.simulation.STRUCTURES`.
     structure: str = "filaments"
+    #: Mean emitters per um^2 and frame.
     density_per_um2: float = 0.5
+    #: Mean photons of an emitter in a frame.
     photons: float = 2000.0
+    #: Mean background, photons per pixel.
     background: float = 20.0
+    #: Mean time that a molecule stays on, frames.
     on_frames: float = 2.0
+    #: Strength of the background's non-uniformity, 0 to 1.
     gradient: float = 0.3
     blobs: float = 0.3
+    #: How the sample drifts (one of :data:`autods.simulation.drifting.DRIFTS`) and how far, nm.
     drift: str = "none"
     drift_nm: float = 200.0
+    #: Beads that shine in every frame, ten times as bright as a molecule, and the seed of their places.
     beads: int = 0
     bead_seed: int = 0
+    #: ``(xx, xy, yx, yy)`` about the centre of the field, then ``(x, y)`` in nm: how the image of the sample
+    #: is stretched and shifted; empty: not at all.
     distortion: tuple[float, ...] = ()
+    #: Of all random numbers.
     seed: int = 0
+    #: Makes the PSF of a microscope for emitters in depth; None for an in-focus Gaussian.
     psf: Callable[[OpticalSystem], PSFModel] | None = None
+    #: Depths of the emitters, nm from the coverslip; in focus without a PSF.
     z_min_nm: float = -500.0
     z_max_nm: float = 500.0
 
@@ -133,7 +111,7 @@ def simulate_to_folder(
     """Simulate a movie into a folder: ``movie.tif``, ``truth.csv``, ``run.json`` and ``log.txt``.
 
     With drift, its curve goes to ``truth_drift.csv``. Frames are drawn and written piece by piece, so that
-    the length of the movie needs no memory.
+    the length of the movie needs no memory. Raises `UserError` if the files cannot be written.
 
     Parameters
     ----------
@@ -150,11 +128,6 @@ def simulate_to_folder(
     -------
     Path
         The movie.
-
-    Raises
-    ------
-    UserError
-        If the files cannot be written.
     """
     with RunRecord(folder, "simulate", command=command, progress=progress) as record:
         n_pieces = math.ceil(settings.n_frames / _CHUNK_FRAMES)

@@ -49,37 +49,25 @@ class Histogram:
 
 @dataclass(frozen=True)
 class SortedTable:
-    """Localizations by place: rows of a cell follow each other, cells go along x, then y.
+    """Localizations by place: rows of a cell follow each other, cells go along x, then y."""
 
-    Parameters
-    ----------
-    columns
-        (N,) float32 by the names of `LocalizationTable`, mapped from disk; positions in nm from the corner of
-        the localized part of the field.
-    first
-        (rows * columns of cells + 1,) first row of each cell.
-    cells
-        (rows, columns) of cells.
-    cell_nm
-        Side of a cell, nm.
-    origin_nm, shape_nm
-        ``(y, x)`` of the corner of the part in the full frame, and its ``(height, width)``, nm.
-    depth_range_nm
-        Depths that most localizations lie in, nm; None in 2D.
-    typical_nm
-        Median lateral uncertainty, nm.
-    histograms
-        Of the columns that are filtered most.
-    """
-
+    #: (N,) float32 by the names of `LocalizationTable`, mapped from disk; positions in nm from the corner of
+    #: the localized part of the field.
     columns: Mapping[str, Floats]
+    #: (rows * columns of cells + 1,) first row of each cell.
     first: NDArray[np.int64]
+    #: (rows, columns) of cells.
     cells: tuple[int, int]
+    #: Side of a cell, nm.
     cell_nm: float
+    #: ``(y, x)`` of the corner of the part in the full frame, and its ``(height, width)``, nm.
     origin_nm: tuple[float, float]
     shape_nm: tuple[float, float]
+    #: Depths that most localizations lie in, nm; None in 2D.
     depth_range_nm: tuple[float, float] | None
+    #: Median lateral uncertainty, nm.
     typical_nm: float
+    #: Of the columns that are filtered most.
     histograms: Mapping[str, Histogram]
 
     def __len__(self) -> int:
@@ -119,10 +107,7 @@ def has_table(run: Path, source: Source) -> bool:
 def open_sorted(run: Path, source: Source = "localizations") -> SortedTable:
     """Open the sorted file of a run's table.
 
-    Raises
-    ------
-    UserError
-        If it is not there: `sort_table` makes it.
+    Raises `UserError` if it is not there: `sort_table` makes it.
     """
     about = _about(run, source)
     if about.get("key") != _key(run, source):
@@ -159,7 +144,8 @@ def sort_table(
 ) -> None:
     """Write the sorted file of a run's table, unless it is there.
 
-    Column by column: memory is needed for three of them, where the run has Parquet.
+    Column by column: memory is needed for three of them, where the run has Parquet. Raises `UserError` if the
+    run has no such table, or the folder cannot be written.
 
     Parameters
     ----------
@@ -169,11 +155,6 @@ def sort_table(
         Which table.
     progress
         Told of the share that is done.
-
-    Raises
-    ------
-    UserError
-        If the run has no such table, or the folder cannot be written.
     """
     if is_sorted(run, source):
         return

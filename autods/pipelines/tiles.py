@@ -63,6 +63,9 @@ class Painter:
     def tile(self, look: Look, level: int, row: int, column: int) -> tuple[Image, float]:
         """Draw a tile.
 
+        Raises `UserError` if there is no such tile, the filter cannot be read, or depth colours are wanted in
+        2D.
+
         Parameters
         ----------
         look
@@ -75,11 +78,6 @@ class Painter:
         light, white
             (256, 256) or with colours (256, 256, 3) float32 linear light, and the value of full brightness,
             the same for all tiles of the level.
-
-        Raises
-        ------
-        UserError
-            If there is no such tile, the filter cannot be read, or depth colours are wanted in 2D.
         """
         side = 1 << level
         if not (0 <= level < self.levels and 0 <= row < side and 0 <= column < side):
@@ -89,6 +87,8 @@ class Painter:
 
     def tile_with(self, other: Painter, look: Look, level: int, row: int, column: int) -> tuple[Image, float]:
         """Draw a tile in magenta, and over it what another table has there in green; white where both are.
+
+        Raises `UserError` as `tile`.
 
         Parameters
         ----------
@@ -101,11 +101,6 @@ class Painter:
         -------
         light, white
             As of `tile`: (256, 256, 3) and 1.
-
-        Raises
-        ------
-        UserError
-            As `tile`.
         """
         grey = replace(look, colors="")
         first, white = self.tile(grey, level, row, column)
@@ -130,10 +125,7 @@ class Painter:
     def part(self, look: Look, box_nm: Box, side_px: int) -> tuple[Image, float]:
         """Draw a part ``(y0, x0, y1, x1)`` of the field, nm; returns the light and the white of `tile`.
 
-        Raises
-        ------
-        UserError
-            If the part is empty, or as `tile`.
+        Raises `UserError` if the part is empty, or as `tile`.
         """
         y0, x0, y1, x1 = box_nm
         if not (y1 > y0 and x1 > x0 and math.isfinite(y1 - y0 + x1 - x0)):

@@ -151,10 +151,7 @@ def train(
 def model_digest(source: Path) -> str:
     """Identify the model of a folder.
 
-    Raises
-    ------
-    UserError
-        If there is none.
+    Raises `UserError` if there is none.
     """
     return read_card(source / CARD_FILE).weights_sha256
 
@@ -162,10 +159,7 @@ def model_digest(source: Path) -> str:
 def copy_model(source: Path, folder: Path) -> dict[str, float]:
     """Copy a model's folder into a run folder, and return its scores.
 
-    Raises
-    ------
-    UserError
-        If it holds no model.
+    Raises `UserError` if it holds no model.
     """
     card = read_card(source / CARD_FILE)
     if source.resolve() != (folder / MODEL_FOLDER).resolve():

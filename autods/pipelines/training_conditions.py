@@ -61,17 +61,11 @@ _PIXEL_TOLERANCE = 0.02
 
 @dataclass(frozen=True)
 class TrainingConditions:
-    """Settings of a training as measured.
+    """Settings of a training as measured."""
 
-    Parameters
-    ----------
-    values
-        By the dotted keys of ``conf/train.yaml``; plain values.
-    sources
-        By the same keys: where each came from, a line for people.
-    """
-
+    #: By the dotted keys of ``conf/train.yaml``; plain values.
     values: dict[str, Any]
+    #: By the same keys: where each came from, a line for people.
     sources: dict[str, str]
 
     def to_dict(self) -> dict[str, Any]:
@@ -84,6 +78,8 @@ def measure_movie(
 ) -> TrainingConditions:
     """Open and measure a movie.
 
+    Raises `UserError` if the movie cannot be read or measured, or its pixel size is not known.
+
     Parameters
     ----------
     path
@@ -92,11 +88,6 @@ def measure_movie(
         What the user knows of its microscope.
     channel
         Of a file that holds several.
-
-    Raises
-    ------
-    UserError
-        If the movie cannot be read or measured, or its pixel size is not known.
     """
     with open_movie(path, channel=channel) as movie:
         instrument = resolve_instrument(movie, optics, camera)
@@ -111,6 +102,8 @@ def conditions_of(
 ) -> TrainingConditions:
     """Turn what was measured on a movie into settings of a training.
 
+    Raises `UserError` if the movie shows no emitter.
+
     Parameters
     ----------
     movie
@@ -119,11 +112,6 @@ def conditions_of(
         What is known of its microscope.
     measured, profile
         From `measure_scene` and `profile_movie`, the latter with the patches' profiles.
-
-    Raises
-    ------
-    UserError
-        If the movie shows no emitter.
     """
     instrument = with_measured(instrument, measured.camera)
     name, rows = movie.path.name, {row.key: row.source for row in instrument.rows}
@@ -147,10 +135,7 @@ def conditions_of(
 def read_profile(path: Path) -> TrainingConditions:
     """Read the conditions of a ``profile.json``.
 
-    Raises
-    ------
-    UserError
-        If it cannot be read or holds none.
+    Raises `UserError` if it cannot be read or holds none.
     """
     if not path.is_file():
         raise UserError(f"{path}: there is no such file: give the profile.json of autods profile")
@@ -165,10 +150,7 @@ def read_profile(path: Path) -> TrainingConditions:
 def _plain(key: str, value: Any) -> Any:
     """Take a value of a profile as the numbers that it is: a file must not name what is made or run.
 
-    Raises
-    ------
-    ValueError
-        If it is anything else.
+    Raises `ValueError` if it is anything else.
     """
     if key == _CAMERAS_KEY:
         return [
@@ -195,10 +177,7 @@ def _number(value: Any, key: str) -> float:
 def joint(parts: Sequence[TrainingConditions]) -> TrainingConditions:
     """Return conditions that hold those of several movies.
 
-    Raises
-    ------
-    UserError
-        If their pixel sizes differ.
+    Raises `UserError` if their pixel sizes differ.
     """
     if len(parts) == 1:
         return parts[0]

@@ -25,26 +25,17 @@ from autods.runs.stages import Stages
 
 @dataclass(frozen=True)
 class TrialStage:
-    """The stage of a run.
+    """The stage of a run."""
 
-    Parameters
-    ----------
-    stages
-        Of the run.
-    settings
-        Of the run.
-    folder
-        Run folder, whose ``model/`` holds the network.
-    camera
-        Of the movie.
-    device
-        Where to compute.
-    """
-
+    #: Of the run.
     stages: Stages
+    #: Of the run.
     settings: Localize3DSettings
+    #: Run folder, whose ``model/`` holds the network.
     folder: Path
+    #: Of the movie.
     camera: Camera
+    #: Where to compute.
     device: torch.device
 
     def run(

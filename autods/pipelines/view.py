@@ -26,6 +26,8 @@ def contrast_limits(movie: Movie) -> Range:
 def frame_picture(movie: Movie, t: int, limits: Range, *, projected: int = 1) -> NDArray[np.uint8]:
     """Draw a frame, or the brightest value of several, in grey.
 
+    Raises `UserError` if the frame is not in the movie.
+
     Parameters
     ----------
     movie
@@ -41,11 +43,6 @@ def frame_picture(movie: Movie, t: int, limits: Range, *, projected: int = 1) ->
     -------
     ndarray
         (Y, X, 3) uint8.
-
-    Raises
-    ------
-    UserError
-        If the frame is not in the movie.
     """
     n_frames = movie.shape[0]
     if not 0 <= t < n_frames:

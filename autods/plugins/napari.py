@@ -40,17 +40,12 @@ def read_layers(path: Paths) -> list[Layer]:
     """Read run folders and tables as layers in nm: the picture and the molecules.
 
     Points are (y, x), in depth (z, y, x); their features are the columns of the table, by which napari
-    colours and filters them.
+    colours and filters them. Raises `UserError` if a table cannot be read.
 
     Parameters
     ----------
     path
         One path or several.
-
-    Raises
-    ------
-    UserError
-        If a table cannot be read.
     """
     paths = [Path(path)] if isinstance(path, str) else [Path(one) for one in path]
     return [layer for one in paths for layer in _layers(one)]

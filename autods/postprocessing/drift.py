@@ -42,26 +42,17 @@ _SIGNIFICANCE = 3.0
 
 @dataclass(frozen=True)
 class Drift:
-    """Position of the sample in each frame, relative to the first one.
+    """Position of the sample in each frame, relative to the first one."""
 
-    Parameters
-    ----------
-    curve_nm
-        (T, 2) x and y, or (T, 3) with z, nm: what is subtracted from the positions.
-    first_frame
-        Frame that the first row belongs to.
-    method
-        How it was found: ``auto``, ``fiducials``, ``file`` or ``none``.
-    note
-        One sentence on how it was found, or on why there is none.
-    error_nm
-        (D,) estimated standard error along each axis, nm; NaN where not known.
-    """
-
+    #: (T, 2) x and y, or (T, 3) with z, nm: what is subtracted from the positions.
     curve_nm: Floats
+    #: Frame that the first row belongs to.
     first_frame: int
+    #: How it was found: ``auto``, ``fiducials``, ``file`` or ``none``.
     method: str
+    #: One sentence on how it was found, or on why there is none.
     note: str
+    #: (D,) estimated standard error along each axis, nm; NaN where not known.
     error_nm: Floats
 
     @property

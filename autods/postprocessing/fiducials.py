@@ -40,23 +40,15 @@ _JUMP = 4.0
 
 @dataclass(frozen=True)
 class Fiducial:
-    """The track of what shines in most frames.
+    """The track of what shines in most frames."""
 
-    Parameters
-    ----------
-    frame
-        (F,) frames in which it was seen, in order.
-    position_nm
-        (F, D) where, nm.
-    rows
-        Its localizations in the table, several of a frame where it was found as several.
-    brightness
-        Median of its photons over that of all localizations; NaN where photons are not known.
-    """
-
+    #: (F,) frames in which it was seen, in order.
     frame: NDArray[np.int64]
+    #: (F, D) where, nm.
     position_nm: Floats
+    #: Its localizations in the table, several of a frame where it was found as several.
     rows: NDArray[np.int64]
+    #: Median of its photons over that of all localizations; NaN where photons are not known.
     brightness: float
 
     @property

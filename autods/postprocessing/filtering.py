@@ -52,10 +52,7 @@ Values = NDArray[Any]
 def check_filter(text: str) -> None:
     """Refuse an expression that cannot be one, before any work is done.
 
-    Raises
-    ------
-    UserError
-        Naming what is wrong.
+    Raises `UserError` naming what is wrong.
 
     Examples
     --------
@@ -74,7 +71,8 @@ def filter_rows(
     """Tell which localizations fulfil an expression.
 
     Comparisons of columns, numbers and sums, products and powers of both, joined by ``&``, ``|``, ``!`` (or
-    ``and``, ``or``, ``not``) and brackets. A comparison with an unknown value (NaN) is not fulfilled.
+    ``and``, ``or``, ``not``) and brackets. A comparison with an unknown value (NaN) is not fulfilled. Raises
+    `UserError` if the expression cannot be read or names a column that the table lacks.
 
     Parameters
     ----------
@@ -90,17 +88,14 @@ def filter_rows(
     -------
     ndarray
         (N,) bool.
-
-    Raises
-    ------
-    UserError
-        If the expression cannot be read or names a column that the table lacks.
     """
     return filter_columns(table.columns() | dict(more or {}), text)
 
 
 def filter_columns(columns: Mapping[str, Values], text: str) -> NDArray[np.bool_]:
     """Tell which rows of a table given by its columns fulfil an expression, as `filter_rows` does.
+
+    Raises `UserError` as `filter_rows`.
 
     Parameters
     ----------
@@ -113,11 +108,6 @@ def filter_columns(columns: Mapping[str, Values], text: str) -> NDArray[np.bool_
     -------
     ndarray
         (N,) bool.
-
-    Raises
-    ------
-    UserError
-        As `filter_rows`.
 
     Examples
     --------

@@ -24,28 +24,19 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class LinkedTable:
-    """Events: molecules over the consecutive frames in which they were on.
+    """Events: molecules over the consecutive frames in which they were on."""
 
-    Parameters
-    ----------
-    table
-        One row an event: the first frame, the position weighted with the inverse squared uncertainties, the
-        sum of the photons, the means of background and PSF width, the uncertainty of the weighted mean and
-        the largest confidence.
-    last_frame
-        (E,) last frame of each event.
-    n_localizations
-        (E,) localizations in it.
-    event
-        (N,) event of each localization.
-    radius_nm
-        Median radius within which localizations were linked, nm.
-    """
-
+    #: One row an event: the first frame, the position weighted with the inverse squared uncertainties, the
+    #: sum of the photons, the means of background and PSF width, the uncertainty of the weighted mean and the
+    #: largest confidence.
     table: LocalizationTable
+    #: (E,) last frame of each event.
     last_frame: NDArray[np.int64]
+    #: (E,) localizations in it.
     n_localizations: NDArray[np.int64]
+    #: (N,) event of each localization.
     event: NDArray[np.int64]
+    #: Median radius within which localizations were linked, nm.
     radius_nm: float
 
     def __len__(self) -> int:

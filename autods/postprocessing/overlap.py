@@ -24,23 +24,15 @@ _FREEDOM = 3.0
 
 @dataclass(frozen=True)
 class Events:
-    """Positions in time, in units of the localization error.
+    """Positions in time, in units of the localization error."""
 
-    Parameters
-    ----------
-    position
-        (E, D) positions divided by `scale_nm`.
-    error
-        (E,) their standard errors in the same units, alike along all axes.
-    time
-        (E,) node of the curve that each belongs to.
-    n_nodes
-        Nodes M of the curve.
-    """
-
+    #: (E, D) positions divided by `scale_nm`.
     position: Floats
+    #: (E,) their standard errors in the same units, alike along all axes.
     error: Floats
+    #: (E,) node of the curve that each belongs to.
     time: Ints
+    #: Nodes M of the curve.
     n_nodes: int
 
     def select(self, rows: NDArray[np.generic]) -> Events:

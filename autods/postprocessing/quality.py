@@ -28,20 +28,13 @@ _NEAR_LIMIT, _FEW = 6.0, 50
 
 @dataclass(frozen=True)
 class QualityRow:
-    """One measure of quality.
+    """One measure of quality."""
 
-    Parameters
-    ----------
-    name
-        What is measured.
-    value
-        With its unit.
-    sentence
-        What it means, and what is not good about it.
-    """
-
+    #: What is measured.
     name: str
+    #: With its unit.
     value: str
+    #: What it means, and what is not good about it.
     sentence: str
 
 

@@ -32,33 +32,22 @@ _SHIFTED_NM = 600.0
 
 @dataclass(frozen=True)
 class Registration:
-    """``x_first = matrix @ x_second + shift_nm``.
+    """``x_first = matrix @ x_second + shift_nm``."""
 
-    Parameters
-    ----------
-    matrix
-        (2, 2).
-    shift_nm
-        (2,) x and y, nm.
-    error_nm
-        Standard error of the transformed positions, root mean square over the points, nm: half the difference
-        of the transforms of two halves of them; NaN where not known.
-    residual_nm
-        Median distance of matched points after the registration, nm; NaN without points.
-    n_points
-        Points of the second table that found a partner.
-    note
-        How it was found, or why not.
-    is_found
-        Whether the tables tell a transform; if not, it is the identity.
-    """
-
+    #: (2, 2).
     matrix: Floats
+    #: (2,) x and y, nm.
     shift_nm: Floats
+    #: Standard error of the transformed positions, root mean square over the points, nm: half the difference
+    #: of the transforms of two halves of them; NaN where not known.
     error_nm: float
+    #: Median distance of matched points after the registration, nm; NaN without points.
     residual_nm: float
+    #: Points of the second table that found a partner.
     n_points: int
+    #: How it was found, or why not.
     note: str
+    #: Whether the tables tell a transform; if not, it is the identity.
     is_found: bool = True
 
     @classmethod

@@ -61,6 +61,8 @@ def depth_palette(n_colors: int = 256) -> NDArray[np.float64]:
 def depth_color(z_nm: FloatArray, z_range_nm: tuple[float, float]) -> NDArray[np.float64]:
     """Give each depth its colour.
 
+    Raises `ValueError` if the range is empty.
+
     Parameters
     ----------
     z_nm
@@ -72,11 +74,6 @@ def depth_color(z_nm: FloatArray, z_range_nm: tuple[float, float]) -> NDArray[np
     -------
     ndarray
         (N, 3) linear-light RGB, 0-1.
-
-    Raises
-    ------
-    ValueError
-        If the range is empty.
     """
     low, high = z_range_nm
     if not high > low:

@@ -13,10 +13,7 @@ FloatArray = NDArray[np.floating]
 def image_shape(shape_nm: tuple[float, float], pixel_size_nm: float) -> tuple[int, int]:
     """Return rows and columns of an image that covers a field (height, width) in nm.
 
-    Raises
-    ------
-    ValueError
-        If a size is not positive.
+    Raises `ValueError` if a size is not positive.
 
     Examples
     --------

@@ -25,6 +25,8 @@ def render_cross_section(
 ) -> NDArray[np.float32]:
     """Draw localizations seen from the side, z upwards: the first row is the top of the range.
 
+    Raises `ValueError` if the z range is empty.
+
     Parameters
     ----------
     x_nm, y_nm, z_nm
@@ -46,11 +48,6 @@ def render_cross_section(
     -------
     ndarray
         (Z, X) or (Z, Y) float32.
-
-    Raises
-    ------
-    ValueError
-        If the z range is empty.
     """
     low, high = z_range_nm
     if not high > low:

@@ -14,37 +14,25 @@ from autods.core import EmitterBatch
 
 @dataclass(frozen=True)
 class Detections:
-    """Emitters found in a batch of images, one entry each.
+    """Emitters found in a batch of images, one entry each."""
 
-    Parameters
-    ----------
-    frame
-        (N,) index of the image within the batch, ascending.
-    x_px, y_px
-        (N,) position in corner pixels of the image given to the network.
-    confidence
-        (N,) larger is surer, 0 to about 1.
-    uncertainty_px
-        (N,) predicted lateral standard error per axis, pixels; None where the network does not tell.
-    z_nm
-        (N,) axial position, nm; None in 2D.
-    uncertainty_z_nm
-        (N,) predicted axial standard error, nm; None where the network does not tell.
-    photons, uncertainty_photons
-        (N,) photons of the emitter in this image, and their standard error; None where it does not tell.
-    background
-        (N,) photons per pixel there without the emitters; None where the network does not tell.
-    """
-
+    #: (N,) index of the image within the batch, ascending.
     frame: Tensor
+    #: (N,) position in corner pixels of the image given to the network.
     x_px: Tensor
     y_px: Tensor
+    #: (N,) larger is surer, 0 to about 1.
     confidence: Tensor
+    #: (N,) predicted lateral standard error per axis, pixels; None where the network does not tell.
     uncertainty_px: Tensor | None = None
+    #: (N,) axial position, nm; None in 2D.
     z_nm: Tensor | None = None
+    #: (N,) predicted axial standard error, nm; None where the network does not tell.
     uncertainty_z_nm: Tensor | None = None
+    #: (N,) photons of the emitter in this image, and their standard error; None where it does not tell.
     photons: Tensor | None = None
     uncertainty_photons: Tensor | None = None
+    #: (N,) photons per pixel there without the emitters; None where the network does not tell.
     background: Tensor | None = None
 
     def __len__(self) -> int:

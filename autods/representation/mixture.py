@@ -46,7 +46,8 @@ _SHARPNESS = 1.5
 class MixtureRepresentation:
     """A probability and a normal density of the position for every camera pixel.
 
-    The mixture of all pixels of DECODE (Speiser et al., Nature Methods 18, 1082 (2021)).
+    The mixture of all pixels of DECODE (Speiser et al., Nature Methods 18, 1082 (2021)). Raises `UserError`
+    if the axial range is given by half, or reversed.
 
     Parameters
     ----------
@@ -64,11 +65,6 @@ class MixtureRepresentation:
     photons
         Whether photons and background are told, too. Only a network that sees photons
         (``normalization=camera``) can know them.
-
-    Raises
-    ------
-    UserError
-        If the axial range is given by half, or reversed.
     """
 
     def __init__(

@@ -23,10 +23,7 @@ REPRESENTATIONS: Mapping[str, Callable[..., Representation]] = {
 def build_representation(name: str, **arguments: Any) -> Representation:
     """Build what decodes a network's output, by its name.
 
-    Raises
-    ------
-    UserError
-        If there is no representation of that name, or it does not take these arguments.
+    Raises `UserError` if there is no representation of that name, or it does not take these arguments.
 
     Examples
     --------

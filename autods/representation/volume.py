@@ -22,27 +22,17 @@ _CHUNK_VX = 250_000
 class VoxelGrid:
     """Voxels of ``pixel_size_nm / upsampling`` laterally and ``(z_max_nm - z_min_nm) / n_slices`` axially.
 
-    Parameters
-    ----------
-    pixel_size_nm
-        Camera pixel of the network's input, nm.
-    z_min_nm, z_max_nm
-        Axial range, outer faces of the first and the last slice, nm.
-    n_slices
-        Slices D.
-    upsampling
-        Voxels per camera pixel and lateral axis.
-
-    Raises
-    ------
-    UserError
-        If the range or a number is not positive.
+    Raises `UserError` if the range or a number is not positive.
     """
 
+    #: Camera pixel of the network's input, nm.
     pixel_size_nm: float
+    #: Axial range, outer faces of the first and the last slice, nm.
     z_min_nm: float
     z_max_nm: float
+    #: Slices D.
     n_slices: int
+    #: Voxels per camera pixel and lateral axis.
     upsampling: int = 1
 
     def __post_init__(self) -> None:
@@ -86,20 +76,13 @@ class VoxelGrid:
 
 @dataclass(frozen=True)
 class Neighbourhoods:
-    """Voxels of cubes round N voxels.
+    """Voxels of cubes round N voxels."""
 
-    Parameters
-    ----------
-    zyx
-        (N, M, 3) their indices.
-    flat
-        (N, M) index into the flattened batch of volumes; 0 where the voxel lies outside.
-    exists
-        (N, M) whether the voxel lies inside.
-    """
-
+    #: (N, M, 3) their indices.
     zyx: Tensor
+    #: (N, M) index into the flattened batch of volumes; 0 where the voxel lies outside.
     flat: Tensor
+    #: (N, M) whether the voxel lies inside.
     exists: Tensor
 
 

@@ -39,10 +39,7 @@ class ChunkStore:
     def save(self, name: str, arrays: dict[str, NDArray[np.generic]]) -> None:
         """Write a piece: arrays of any shape by name; the file appears whole or not at all.
 
-        Raises
-        ------
-        UserError
-            If the disk is full or not writable.
+        Raises `UserError` if the disk is full or not writable.
         """
         with atomic_path(self._path(name)) as part:
             np.savez(part, **arrays)  # type: ignore[arg-type]

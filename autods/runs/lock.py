@@ -25,17 +25,13 @@ def own_folder(folder: Path) -> Iterator[None]:
     """Keep other processes from working in a folder while the block runs.
 
     The system releases the lock when the process ends, however it ends. Where the file system has no locks,
-    which is logged, nothing is kept from anybody.
+    which is logged, nothing is kept from anybody. Raises `UserError` if another living process works there,
+    or the folder cannot be written.
 
     Parameters
     ----------
     folder
         The folder; made when absent.
-
-    Raises
-    ------
-    UserError
-        If another living process works there, or the folder cannot be written.
     """
     path = folder / LOCK_FILE
     lock = FileLock(path, timeout=0)

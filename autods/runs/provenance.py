@@ -23,33 +23,22 @@ _BLOCK = 2**20
 
 @dataclasses.dataclass(frozen=True)
 class FileDigest:
-    """What identifies a file or folder.
+    """What identifies a file or folder."""
 
-    Parameters
-    ----------
-    path
-        Absolute path.
-    n_bytes
-        Size in bytes; of all files below, for a folder.
-    sha256
-        Hex digest; of the size and 64 evenly spaced blocks of 1 MiB where ``sampled``.
-    sampled
-        Whether the file was too large to read whole.
-    """
-
+    #: Absolute path.
     path: str
+    #: Size in bytes; of all files below, for a folder.
     n_bytes: int
+    #: Hex digest; of the size and 64 evenly spaced blocks of 1 MiB where ``sampled``.
     sha256: str
+    #: Whether the file was too large to read whole.
     sampled: bool
 
 
 def digest_file(path: Path) -> FileDigest:
     """Identify a file by its content; a folder (Zarr) by the names and sizes of the files below it.
 
-    Raises
-    ------
-    OSError
-        If the file cannot be read.
+    Raises `OSError` if the file cannot be read.
     """
     digest = hashlib.sha256()
     if path.is_dir():
@@ -107,10 +96,7 @@ def fingerprint(*parts: object) -> str:
 def to_json(value: Any) -> Any:
     """Return a value as plain JSON types: dataclasses as mappings, arrays as lists, NaN and infinity as null.
 
-    Raises
-    ------
-    TypeError
-        If a value has no JSON counterpart.
+    Raises `TypeError` if a value has no JSON counterpart.
     """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: to_json(getattr(value, field.name)) for field in dataclasses.fields(value)}

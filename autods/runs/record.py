@@ -46,26 +46,17 @@ def no_progress(stage: str, done: int, total: int) -> None:
 
 @dataclass
 class Stage:
-    """One stage of a run.
+    """One stage of a run."""
 
-    Parameters
-    ----------
-    name
-        What is done, as people read it.
-    started
-        UTC time, ISO 8601.
-    total
-        Number of steps; 0 when unknown.
-    limit_s
-        Seconds after which the stage ends in any case; None for no limit.
-    status, seconds, details
-        ``running``, or how it ended; how long it took; what else is worth knowing, by name.
-    """
-
+    #: What is done, as people read it.
     name: str
+    #: UTC time, ISO 8601.
     started: str
+    #: Number of steps; 0 when unknown.
     total: int = 0
+    #: Seconds after which the stage ends in any case; None for no limit.
     limit_s: float | None = None
+    #: ``running``, or how it ended; how long it took; what else is worth knowing, by name.
     status: str = "running"
     seconds: float = 0.0
     details: dict[str, Any] = field(default_factory=dict)
@@ -168,10 +159,7 @@ class RunRecord:
     def __enter__(self) -> RunRecord:
         """Make the folder, take it, start the log.
 
-        Raises
-        ------
-        UserError
-            If the folder cannot be made or written, or another process is at work there.
+        Raises `UserError` if the folder cannot be made or written, or another process is at work there.
         """
         self._owned.enter_context(own_folder(self.folder))
         with ExitStack() as undone:

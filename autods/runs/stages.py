@@ -61,6 +61,8 @@ class Stages:
     ) -> dict[str, Any]:
         """Return a stage's results, from its file if it is finished with the same inputs.
 
+        Raises `UserError` if another process should have finished the stage and has not.
+
         Parameters
         ----------
         name
@@ -75,11 +77,6 @@ class Stages:
             Number of steps; 0 when unknown.
         limit_s
             Seconds after which it ends in any case; None for no limit.
-
-        Raises
-        ------
-        UserError
-            If another process should have finished the stage and has not.
         """
         step = Step(self.folder / f"{name}.json", {"after": self._key, "inputs": depends_on}, files)
         self._key = step.key

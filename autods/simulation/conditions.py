@@ -20,10 +20,7 @@ MAX_CROWDING = 2.0
 class Spread:
     """A quantity with a centre and limits: half of the draws lie in [low, centre], half in [centre, high].
 
-    Raises
-    ------
-    ValueError
-        If not low <= centre <= high.
+    Raises `ValueError` if not low <= centre <= high.
     """
 
     centre: float
@@ -49,53 +46,37 @@ class ImagingConditions:
     The SNR is the mean peak amplitude of an emitter over the standard deviation of the background noise, so
     the photons follow from it: ``N = SNR * sqrt(F * b + r^2) * 2 pi (sigma / p)^2`` with background b, excess
     noise factor F, read noise r and pixel size p.
-
-    Parameters
-    ----------
-    density_per_um2
-        Emitters per um^2 and frame.
-    snr
-        Signal-to-noise ratio.
-    background
-        Photons per pixel, log-uniform.
-    psf_sigma_nm
-        In-focus PSF standard deviation, nm.
-    pixel_size_nm
-        Camera pixel, nm.
-    brightness_shape
-        Shape of the gamma distribution of the emitters' brightness within a frame (mean 1); larger is more
-        alike.
-    defocus_nm
-        Emitters' z is drawn uniform in [-defocus_nm, defocus_nm], nm.
-    structured
-        Fraction of the frames whose emitters lie on filaments instead of anywhere.
-    empty
-        Fraction of the frames without any emitter.
-    noise_variance_factor, read_noise_photons
-        F and r of the camera model above.
-    by_psf_area
-        Whether ``density_per_um2`` holds at the centre of the widths, and others have as many emitters per
-        area of the PSF; at most `MAX_CROWDING` times as many per um^2.
-    bright, brightest_snr
-        Fraction of the frames whose SNR lies, log-uniform, between the upper limit of ``snr`` and this.
-    beacons
-        Fraction of the frames in which one emitter is 10 to 300 times as bright as it were, as fiducials are.
     """
 
+    #: Emitters per um^2 and frame.
     density_per_um2: Spread
+    #: Signal-to-noise ratio.
     snr: Spread
+    #: Photons per pixel, log-uniform.
     background: Spread = Spread(30.0, 3.0, 600.0)
+    #: In-focus PSF standard deviation, nm.
     psf_sigma_nm: Spread = Spread(110.0, 88.0, 140.0)
+    #: Camera pixel, nm.
     pixel_size_nm: float = 100.0
+    #: Shape of the gamma distribution of the emitters' brightness within a frame (mean 1); larger is more
+    #: alike.
     brightness_shape: float = 4.0
+    #: Emitters' z is drawn uniform in [-defocus_nm, defocus_nm], nm.
     defocus_nm: float = 200.0
+    #: Fraction of the frames whose emitters lie on filaments instead of anywhere.
     structured: float = 0.4
+    #: Fraction of the frames without any emitter.
     empty: float = 0.03
+    #: F and r of the camera model above.
     noise_variance_factor: float = 1.0
     read_noise_photons: float = 1.0
+    #: Whether ``density_per_um2`` holds at the centre of the widths, and others have as many emitters per
+    #: area of the PSF; at most `MAX_CROWDING` times as many per um^2.
     by_psf_area: bool = False
+    #: Fraction of the frames whose SNR lies, log-uniform, between the upper limit of ``snr`` and this.
     bright: float = 0.0
     brightest_snr: float = 5000.0
+    #: Fraction of the frames in which one emitter is 10 to 300 times as bright as it were, as fiducials are.
     beacons: float = 0.0
 
     def sample(

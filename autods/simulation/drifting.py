@@ -23,6 +23,8 @@ def drift_curve(
 ) -> Floats:
     """Draw how a stage drifts.
 
+    Raises `UserError` if the kind is not known.
+
     Parameters
     ----------
     kind
@@ -41,11 +43,6 @@ def drift_curve(
     -------
     ndarray
         (T, n_axes) position of the sample relative to that in frame 0, nm.
-
-    Raises
-    ------
-    UserError
-        If the kind is not known.
     """
     if kind not in DRIFTS:
         raise UserError(f"drift={kind} is not known: use one of {', '.join(DRIFTS)}")

@@ -15,21 +15,14 @@ from autods.simulation.structures import Sample
 
 @dataclass(frozen=True)
 class Blinks:
-    """On-events of a movie, ordered by their start.
+    """On-events of a movie, ordered by their start."""
 
-    Parameters
-    ----------
-    molecule
-        (E,) index of the molecule.
-    start, stop
-        (E,) times of switching on and off, in frames; frame t lasts from t to t + 1.
-    rate
-        (E,) photons per frame while on.
-    """
-
+    #: (E,) index of the molecule.
     molecule: Tensor
+    #: (E,) times of switching on and off, in frames; frame t lasts from t to t + 1.
     start: Tensor
     stop: Tensor
+    #: (E,) photons per frame while on.
     rate: Tensor
 
     def during(self, sample: Sample, first: int, last: int) -> EmitterBatch:
@@ -146,25 +139,15 @@ class BlinkingWindows:
     Emitters switch on at any time, at a constant rate, and stay on for exponentially distributed times, in
     which their brightness is constant. In each of the frames the expected number of emitters, and the mean of
     their photons, are the sampler's: an event of mean duration d touches d + 1 frames, and a window of n
-    frames sees ``(d + n) / (d + 1)`` times the events that a single frame sees.
-
-    Parameters
-    ----------
-    sampler
-        Source of positions, photons, background and PSF width.
-    n_frames
-        Frames of a window, odd.
-    on_frames
-        Mean on-time d, frames.
-
-    Raises
-    ------
-    UserError
-        If a number is out of its range.
+    frames sees ``(d + n) / (d + 1)`` times the events that a single frame sees. Raises `UserError` if a
+    number is out of its range.
     """
 
+    #: Source of positions, photons, background and PSF width.
     sampler: SceneSampler
+    #: Frames of a window, odd.
     n_frames: int
+    #: Mean on-time d, frames.
     on_frames: float
 
     def __post_init__(self) -> None:

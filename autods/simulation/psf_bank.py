@@ -22,7 +22,8 @@ class PsfBankRenderer:
     """Renders each frame with one PSF of a bank, tabulated at sub-pixel shifts and a few depths.
 
     A frame takes a PSF whose in-focus width is close to the scene's; an emitter takes the nearest depth and
-    the bilinear interpolation between the four nearest shifts.
+    the bilinear interpolation between the four nearest shifts. Raises `ValueError` if there is no model, or
+    the pixel sizes differ.
 
     Parameters
     ----------
@@ -38,11 +39,6 @@ class PsfBankRenderer:
         Shifts per pixel and axis.
     n_candidates
         A frame takes one of this many PSFs of nearest width.
-
-    Raises
-    ------
-    ValueError
-        If there is no model, or the pixel sizes differ.
     """
 
     def __init__(

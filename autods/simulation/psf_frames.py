@@ -24,17 +24,14 @@ _PIXEL_TOLERANCE = 0.01
 class PsfRenderer:
     """Renders each emitter with its own depth and sub-pixel position through a PSF.
 
+    Raises `ValueError` if the size is even.
+
     Parameters
     ----------
     psf
         The PSF.
     size_px
         Side of the region that an emitter fills, odd, px; light beyond it is lost.
-
-    Raises
-    ------
-    ValueError
-        If the size is even.
     """
 
     def __init__(self, psf: PSFModel, size_px: int) -> None:
@@ -68,6 +65,8 @@ class PsfRenderer:
     def from_file(cls, path: str, pixel_size_nm: float, defocus_nm: float) -> PsfRenderer:
         """Prepare a calibrated PSF for training on emitters near the focal plane.
 
+        Raises `UserError` if the file is no PSF, or of another pixel size.
+
         Parameters
         ----------
         path
@@ -76,11 +75,6 @@ class PsfRenderer:
             Camera pixel, which must be the file's, nm.
         defocus_nm
             Emitters lie within this depth of the focal plane, nm.
-
-        Raises
-        ------
-        UserError
-            If the file is no PSF, or of another pixel size.
         """
         psf = load_psf(path, nfp_nm=0.0, pixel_size_nm=pixel_size_nm)
         if abs(psf.pixel_size_nm / pixel_size_nm - 1) > _PIXEL_TOLERANCE:

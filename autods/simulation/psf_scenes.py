@@ -21,47 +21,31 @@ _MAX_DENSITY_PER_UM2 = 2.0
 
 @dataclass(frozen=True)
 class SceneRanges:
-    """What frames are drawn from.
+    """What frames are drawn from."""
 
-    Parameters
-    ----------
-    significance
-        Photons of a typical emitter over their standard error, each frame its own; uniform in the logarithm.
-    overlap
-        Emitters within the area of the PSF (one over the sum of its squares); more at the low end. Limited
-        to 2 per um^2.
-    background
-        Photons per pixel, uniform in the logarithm.
-    """
-
+    #: Photons of a typical emitter over their standard error, each frame its own; uniform in the logarithm.
     significance: tuple[float, float] = (5.0, 500.0)
+    #: Emitters within the area of the PSF (one over the sum of its squares); more at the low end. Limited to
+    #: 2 per um^2.
     overlap: tuple[float, float] = (0.005, 1.5)
+    #: Photons per pixel, uniform in the logarithm.
     background: tuple[float, float] = (0.3, 300.0)
 
 
 @dataclass(frozen=True)
 class ToldScenes:
-    """Frames and their truth.
+    """Frames and their truth."""
 
-    Parameters
-    ----------
-    frames, weight
-        (B, Y, X) input of `UniversalNet`.
-    kernels
-        (P, K, S, S) the planes that the network is told.
-    emitters
-        B frames; x and y in pixels, z in planes.
-    light
-        (B, Y, X) expected light of the emitters over the noise, as `frames`.
-    psf
-        (P,) rows of the library.
-    """
-
+    #: (B, Y, X) input of `UniversalNet`.
     frames: Tensor
     weight: Tensor
+    #: (P, K, S, S) the planes that the network is told.
     kernels: Tensor
+    #: B frames; x and y in pixels, z in planes.
     emitters: EmitterBatch
+    #: (B, Y, X) expected light of the emitters over the noise, as `frames`.
     light: Tensor
+    #: (P,) rows of the library.
     psf: Tensor
 
 

@@ -33,23 +33,15 @@ _NOLL = list(range(4, 37))
 
 @dataclass(frozen=True)
 class PsfLibrary:
-    """N PSFs ready to render and to be told to a network.
+    """N PSFs ready to render and to be told to a network."""
 
-    Parameters
-    ----------
-    bank
-        Renders them.
-    planes
-        What a network is told.
-    pixel_nm
-        (N,) camera pixels, nm.
-    family
-        (N,) index into `FAMILIES`.
-    """
-
+    #: Renders them.
     bank: SplineBank
+    #: What a network is told.
     planes: PsfPlanes
+    #: (N,) camera pixels, nm.
     pixel_nm: Tensor
+    #: (N,) index into `FAMILIES`.
     family: Tensor
 
     def __len__(self) -> int:

@@ -20,20 +20,13 @@ _LEAST_VARIANCE = 0.1
 
 @dataclass(frozen=True)
 class SceneMaps:
-    """What a program believes of the frames of ``B`` views.
+    """What a program believes of the frames of ``B`` views."""
 
-    Parameters
-    ----------
-    background
-        (B, 1, Y, X) photons per pixel without emitters.
-    noise
-        (B, 1, Y, X) its standard deviation, positive.
-    psf_sigma_px
-        (B,) PSF standard deviation, px.
-    """
-
+    #: (B, 1, Y, X) photons per pixel without emitters.
     background: Tensor
+    #: (B, 1, Y, X) its standard deviation, positive.
     noise: Tensor
+    #: (B,) PSF standard deviation, px.
     psf_sigma_px: Tensor
 
     def whiten(self, frames: Tensor) -> Tensor:
@@ -46,40 +39,27 @@ class SceneErrors:
     """What noise real pixels have besides that of the light, and by how much a measured scene is wrong.
 
     Each of the errors has its own strength in each view, uniform from 0 to the number given.
-
-    Parameters
-    ----------
-    level
-        Standard deviation of a constant error of the background, in units of the noise.
-    residue
-        Standard deviation of what a structured background leaves, a random field, in units of the noise.
-    grain_px
-        Least and largest grain of this field, px.
-    pixel
-        Standard deviation of an error of each pixel's own, in units of the noise.
-    occupancy
-        Share of the light of crowded places that is taken for background.
-    noise
-        Relative standard deviation of the noise's error over the views, and again from place to place.
-    pixel_noise
-        Noise of the pixels themselves, relative to that of the light: median of a log-normal distribution.
-    hot
-        Share of the pixels in half of the views that are noisier by 1 to 5 times; the scene knows it of half.
-    masked
-        Fraction of the views in which an area is not valid: a border, or a rectangle. Noise stands there.
-    width
-        Relative standard deviation of the PSF width's error.
     """
 
+    #: Standard deviation of a constant error of the background, in units of the noise.
     level: float = 0.3
+    #: Standard deviation of what a structured background leaves, a random field, in units of the noise.
     residue: float = 0.4
+    #: Least and largest grain of this field, px.
     grain_px: tuple[float, float] = (2.0, 24.0)
+    #: Standard deviation of an error of each pixel's own, in units of the noise.
     pixel: float = 0.25
+    #: Share of the light of crowded places that is taken for background.
     occupancy: float = 0.25
+    #: Relative standard deviation of the noise's error over the views, and again from place to place.
     noise: float = 0.08
+    #: Noise of the pixels themselves, relative to that of the light: median of a log-normal distribution.
     pixel_noise: float = 0.7
+    #: Share of the pixels in half of the views that are noisier by 1 to 5 times; the scene knows it of half.
     hot: float = 0.004
+    #: Fraction of the views in which an area is not valid: a border, or a rectangle. Noise stands there.
     masked: float = 0.15
+    #: Relative standard deviation of the PSF width's error.
     width: float = 0.04
 
     def observe(

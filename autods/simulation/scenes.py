@@ -12,28 +12,19 @@ from autods.core import EmitterBatch
 
 @dataclass(frozen=True)
 class Scenes:
-    """Physical content of ``B`` frames.
+    """Physical content of ``B`` frames."""
 
-    Parameters
-    ----------
-    emitters
-        The emitters of the frames; those outside the field still send light into it.
-    background
-        (B,) mean background, photons per pixel.
-    psf_sigma_nm
-        (B,) in-focus PSF standard deviation, nm; renderers of one given PSF do not look at it.
-    noise_std
-        (B,) standard deviation of normal noise besides shot noise and the camera's own, photons; None for
-        none.
-    frames_per_view
-        This many consecutive frames show one field of view: the PSF and the background's pattern, where they
-        are drawn at random, are the same in them.
-    """
-
+    #: The emitters of the frames; those outside the field still send light into it.
     emitters: EmitterBatch
+    #: (B,) mean background, photons per pixel.
     background: Tensor
+    #: (B,) in-focus PSF standard deviation, nm; renderers of one given PSF do not look at it.
     psf_sigma_nm: Tensor
+    #: (B,) standard deviation of normal noise besides shot noise and the camera's own, photons; None for
+    #: none.
     noise_std: Tensor | None = None
+    #: This many consecutive frames show one field of view: the PSF and the background's pattern, where they
+    #: are drawn at random, are the same in them.
     frames_per_view: int = 1
 
     def __len__(self) -> int:

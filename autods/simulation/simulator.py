@@ -17,20 +17,13 @@ from autods.simulation.scenes import Scenes
 
 @dataclass(frozen=True)
 class Exposure:
-    """What a camera saw, and through what.
+    """What a camera saw, and through what."""
 
-    Parameters
-    ----------
-    frames
-        (B, Y, X) float32 camera values, ADU.
-    background
-        (B, Y, X) expected photons per pixel without the emitters.
-    camera
-        The camera that took them.
-    """
-
+    #: (B, Y, X) float32 camera values, ADU.
     frames: Tensor
+    #: (B, Y, X) expected photons per pixel without the emitters.
     background: Tensor
+    #: The camera that took them.
     camera: Camera
 
 

@@ -12,20 +12,13 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Sample:
-    """Molecules of a sample.
+    """Molecules of a sample."""
 
-    Parameters
-    ----------
-    xyz_nm
-        (N, 3) positions, nm, in the movie's coordinates.
-    activity
-        (N,) relative rate at which each molecule switches on.
-    brightness
-        (N,) relative photon rate of each molecule.
-    """
-
+    #: (N, 3) positions, nm, in the movie's coordinates.
     xyz_nm: Tensor
+    #: (N,) relative rate at which each molecule switches on.
     activity: Tensor
+    #: (N,) relative photon rate of each molecule.
     brightness: Tensor
 
     def __len__(self) -> int:

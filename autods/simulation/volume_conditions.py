@@ -18,45 +18,30 @@ from autods.simulation.scenes import Scenes
 class VolumeConditions:
     """Ranges of emitters, depth, photons and noise; all draws are uniform within them.
 
-    Parameters
-    ----------
-    z_min_nm, z_max_nm
-        Depths of the emitters, nm.
-    photons
-        Photons of an emitter.
-    dimmest_photons
-        Half of the emitters are dimmer than ``photons``: down to this number, uniform in the logarithm, as of
-        molecules that are on for a part of the exposure; None for no such emitters.
-    pixel_size_nm
-        Camera pixel, nm.
-    n_emitters
-        Emitters a frame, whole numbers, both included.
-    edge_px
-        Emitters stay this far from the frame's edge, px; a negative number lets them lie that far outside, so
-        that their PSFs reach in.
-    background
-        Mean background, photons per pixel; it is exposed to shot noise.
-    noise_std
-        Standard deviation of normal noise on top, photons: read noise, or what a background that was
-        subtracted left behind.
-    psf_sigma_nm
-        Width of the PSF in focus, nm; only for the SNR that is reported.
-
-    Raises
-    ------
-    UserError
-        If a range is reversed.
+    Raises `UserError` if a range is reversed.
     """
 
+    #: Depths of the emitters, nm.
     z_min_nm: float
     z_max_nm: float
+    #: Photons of an emitter.
     photons: tuple[float, float]
+    #: Camera pixel, nm.
     pixel_size_nm: float = 100.0
+    #: Emitters a frame, whole numbers, both included.
     n_emitters: tuple[int, int] = (1, 35)
+    #: Emitters stay this far from the frame's edge, px; a negative number lets them lie that far outside, so
+    #: that their PSFs reach in.
     edge_px: float = 20.0
+    #: Mean background, photons per pixel; it is exposed to shot noise.
     background: tuple[float, float] = (0.0, 0.0)
+    #: Standard deviation of normal noise on top, photons: read noise, or what a background that was
+    #: subtracted left behind.
     noise_std: tuple[float, float] = (0.0, 0.0)
+    #: Width of the PSF in focus, nm; only for the SNR that is reported.
     psf_sigma_nm: float = 130.0
+    #: Half of the emitters are dimmer than ``photons``: down to this number, uniform in the logarithm, as of
+    #: molecules that are on for a part of the exposure; None for no such emitters.
     dimmest_photons: float | None = None
 
     def __post_init__(self) -> None:
@@ -74,6 +59,8 @@ class VolumeConditions:
     ) -> Scenes:
         """Draw scenes for square frames.
 
+        Raises `UserError` if no room is left between the edges.
+
         Parameters
         ----------
         n_frames
@@ -84,11 +71,6 @@ class VolumeConditions:
             Source of randomness.
         crowding
             Factor on the number of emitters.
-
-        Raises
-        ------
-        UserError
-            If no room is left between the edges.
         """
         low_nm, high_nm = (n * self.pixel_size_nm for n in (self.edge_px, size_px - self.edge_px))
         if not high_nm > low_nm:

@@ -37,10 +37,7 @@ class AtomicCheckpoints(TorchCheckpointIO):
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
         """Write a checkpoint.
 
-        Raises
-        ------
-        UserError
-            If the disk is full or not writable.
+        Raises `UserError` if the disk is full or not writable.
         """
         del storage_options
         with atomic_path(path) as part:

@@ -32,32 +32,21 @@ class SceneBatch:
 
 @dataclass(frozen=True)
 class FrameBatch:
-    """What a network is trained with.
+    """What a network is trained with."""
 
-    Parameters
-    ----------
-    frames
-        (B, C, Y, X) photons: C consecutive frames, the middle one is localized.
-    emitters
-        Emitters of the middle frames.
-    background
-        (B, Y, X) expected photons per pixel of the middle frames without the emitters.
-    scene
-        Background and noise as a program would measure them; None where the network is not given these.
-    """
-
+    #: (B, C, Y, X) photons: C consecutive frames, the middle one is localized.
     frames: Tensor
+    #: Emitters of the middle frames.
     emitters: EmitterBatch
+    #: (B, Y, X) expected photons per pixel of the middle frames without the emitters.
     background: Tensor
+    #: Background and noise as a program would measure them; None where the network is not given these.
     scene: SceneMaps | None = None
 
     def normalized(self, kind: str) -> Tensor:
         """Return the frames as a network of a normalization is given them; see `autods.networks.normalize`.
 
-        Raises
-        ------
-        UserError
-            If it needs a scene and there is none.
+        Raises `UserError` if it needs a scene and there is none.
         """
         if not needs_scene(kind):
             return normalize(self.frames, kind)

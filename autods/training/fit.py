@@ -47,6 +47,8 @@ def is_first_process() -> bool:
 def claim_folder(out: Path, inputs: object, *, overwrite: bool = False) -> bool:
     """Make a folder the one of a training; tell whether it was that already, so that it is gone on with.
 
+    Raises `UserError` if the folder holds another training.
+
     Parameters
     ----------
     out
@@ -55,11 +57,6 @@ def claim_folder(out: Path, inputs: object, *, overwrite: bool = False) -> bool:
         All that changes the outcome of the training.
     overwrite
         Whether another training that the folder holds is removed.
-
-    Raises
-    ------
-    UserError
-        If the folder holds another training.
     """
     step = Step(out / TRAINING_FILE, inputs)
     if step.is_begun:
@@ -103,6 +100,8 @@ def fit(
 ) -> LocalizationModule:
     """Train until the steps, the minutes or the patience run out; return the module with its best weights.
 
+    Raises `KeyboardInterrupt` on Ctrl-C, once Lightning has shut down; the last validated state is on disk.
+
     Parameters
     ----------
     module, data
@@ -129,11 +128,6 @@ def fit(
         Told of the optimizer steps that were done since the last call, those before a resume included.
     hyperparameters
         Shown by TensorBoard with the final scores; None shows the module's arguments.
-
-    Raises
-    ------
-    KeyboardInterrupt
-        On Ctrl-C, once Lightning has shut down; the last validated state is on disk.
     """
     checkpoints = out / CHECKPOINTS
     start = _start(checkpoints, max_steps) if resume else None
@@ -213,7 +207,7 @@ def warm_start(network: nn.Module, path: Path, middle: int = 0) -> int:
     """Copy the weights that fit from an earlier training of a similar network.
 
     A first layer of a single image fits one of several, too: it looks at the middle one, and the network
-    starts as the earlier one was.
+    starts as the earlier one was. Raises `UserError` if the file is missing or nothing in it fits.
 
     Parameters
     ----------
@@ -228,11 +222,6 @@ def warm_start(network: nn.Module, path: Path, middle: int = 0) -> int:
     -------
     int
         Number of tensors copied.
-
-    Raises
-    ------
-    UserError
-        If the file is missing or nothing in it fits.
     """
     file = path / "weights.safetensors" if path.is_dir() else path
     if not file.is_file():

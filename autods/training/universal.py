@@ -44,48 +44,34 @@ _AVERAGE = 0.999
 
 @dataclass(frozen=True)
 class UniversalTraining:
-    """Size and length of a training.
+    """Size and length of a training."""
 
-    Parameters
-    ----------
-    network
-        Arguments of `UniversalNet`.
-    minutes
-        Length in all, resumed parts together; the learning rate falls towards it.
-    psfs, frames_per_psf, size_px
-        Of a batch, px.
-    bank, refresh, every
-        PSFs at hand; how many of them are drawn anew, every so many steps.
-    learning_rate, weight_decay, warmup_steps
-        AdamW's, the rate at its peak, to which it rises.
-    ranges
-        Of the frames.
-    evaluations
-        Scores on held-out PSFs, evenly in time; the last at the end.
-    held_out, held_out_frames
-        PSFs of them and frames of each.
-    save_s
-        Seconds between saved states.
-    seed
-        Of PSFs, frames and weights.
-    """
-
+    #: Arguments of `UniversalNet`.
     network: dict[str, Any] = field(default_factory=dict)
+    #: Length in all, resumed parts together; the learning rate falls towards it.
     minutes: float = 8.0
+    #: Of a batch, px.
     psfs: int = 64
     frames_per_psf: int = 2
     size_px: int = 64
+    #: PSFs at hand; how many of them are drawn anew, every so many steps.
     bank: int = 768
     refresh: int = 16
     every: int = 8
+    #: AdamW's, the rate at its peak, to which it rises.
     learning_rate: float = 2e-3
     weight_decay: float = 1e-4
     warmup_steps: int = 200
+    #: Of the frames.
     ranges: SceneRanges = field(default_factory=SceneRanges)
+    #: Scores on held-out PSFs, evenly in time; the last at the end.
     evaluations: int = 4
+    #: PSFs of them and frames of each.
     held_out: int = 16
     held_out_frames: int = 8
+    #: Seconds between saved states.
     save_s: float = 30.0
+    #: Of PSFs, frames and weights.
     seed: int = 0
 
 

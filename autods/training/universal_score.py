@@ -33,17 +33,11 @@ _AT_ONCE = 8
 
 @dataclass(frozen=True)
 class HeldOut:
-    """PSFs and their frames under each of `CONDITIONS`.
+    """PSFs and their frames under each of `CONDITIONS`."""
 
-    Parameters
-    ----------
-    library
-        The PSFs.
-    scenes
-        By condition; all PSFs, the same number of frames each.
-    """
-
+    #: The PSFs.
     library: PsfLibrary
+    #: By condition; all PSFs, the same number of frames each.
     scenes: dict[str, ToldScenes]
 
     @classmethod

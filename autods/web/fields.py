@@ -29,17 +29,11 @@ _DEVICE = re.compile(r"auto|cpu|cuda(:\d{1,2})?|mps")
 
 @dataclass(frozen=True)
 class Field:
-    """One entry of a form.
+    """One entry of a form."""
 
-    Parameters
-    ----------
-    setting
-        What it sets: label, unit, limits and choices.
-    default
-        What the command takes when nothing is entered; None: it finds out.
-    """
-
+    #: What it sets: label, unit, limits and choices.
     setting: Setting
+    #: What the command takes when nothing is entered; None: it finds out.
     default: object = None
 
     @property
@@ -82,10 +76,7 @@ class Field:
     def word(self, text: str) -> str | None:
         """Return the word ``key=value`` of an entry; None for an empty one.
 
-        Raises
-        ------
-        UserError
-            If the entry does not fit.
+        Raises `UserError` if the entry does not fit.
         """
         text = text.strip()
         if not text:
@@ -185,10 +176,7 @@ DEVICES = dict(definitions.DEVICE.choices)
 def device_word(device: str) -> str:
     """Return the setting of the command line that names where to compute.
 
-    Raises
-    ------
-    UserError
-        If there is no such device.
+    Raises `UserError` if there is no such device.
     """
     if not _DEVICE.fullmatch(device):
         raise UserError(f"{device} is no device: use auto, cpu, cuda, cuda:1 or mps")
@@ -198,10 +186,7 @@ def device_word(device: str) -> str:
 def words(fields: Sequence[Field], values: Mapping[str, str]) -> list[str]:
     """Return the words of all entries of a form, in the order of the fields.
 
-    Raises
-    ------
-    UserError
-        If an entry does not fit.
+    Raises `UserError` if an entry does not fit.
     """
     found = [field.word(values.get(field.key, "")) for field in fields]
     return [word for word in found if word is not None]

@@ -42,39 +42,26 @@ _ID = re.compile(r"[A-Za-z0-9_+][\w.+-]{0,150}")
 
 @dataclass(frozen=True)
 class Job:
-    """What ``job.json`` holds.
+    """What ``job.json`` holds."""
 
-    Parameters
-    ----------
-    folder
-        The run folder.
-    kind
-        Command that is run.
-    movie
-        The movie.
-    arguments
-        Everything after the command's name, without ``--out``.
-    device
-        The device that it needs for itself: ``cpu``, ``cuda:0``, ...
-    order
-        What was last decided about it.
-    queued_at
-        When it was put into the queue, seconds since 1970.
-    pid, pid_started
-        The process and the time of its start, once started.
-    is_ours
-        Whether the user's key has signed it for this folder; of others nothing is started or ended.
-    """
-
+    #: The run folder.
     folder: Path
+    #: Command that is run.
     kind: Kind
+    #: The movie.
     movie: str
+    #: Everything after the command's name, without ``--out``.
     arguments: tuple[str, ...]
+    #: The device that it needs for itself: ``cpu``, ``cuda:0``, ...
     device: str
+    #: What was last decided about it.
     order: Order = "queued"
+    #: When it was put into the queue, seconds since 1970.
     queued_at: float = 0.0
+    #: The process and the time of its start, once started.
     pid: int | None = None
     pid_started: float | None = None
+    #: Whether the user's key has signed it for this folder; of others nothing is started or ended.
     is_ours: bool = True
 
     @property
@@ -143,10 +130,7 @@ class JobStore:
     def prepare(self) -> None:
         """Make the folder of the runs.
 
-        Raises
-        ------
-        UserError
-            If it cannot be made or written.
+        Raises `UserError` if it cannot be made or written.
         """
         with atomic_path(self.folder / ".written") as part:
             part.write_text("", encoding="utf-8")
@@ -154,10 +138,7 @@ class JobStore:
     def create(self, kind: Kind, movie: Path, arguments: list[str], device: str, *, queue: bool) -> Job:
         """Make a run folder and put the job into the queue, or only keep it (``queue=False``).
 
-        Raises
-        ------
-        UserError
-            If the folder cannot be written.
+        Raises `UserError` if the folder cannot be written.
         """
         stamp = time.strftime("%Y%m%d-%H%M%S")
         name = f"{stamp}_{safe_name(movie.name, 60)}_{uuid.uuid4().hex[:4]}"
@@ -169,10 +150,7 @@ class JobStore:
     def save(self, job: Job) -> None:
         """Write ``job.json``.
 
-        Raises
-        ------
-        UserError
-            If it cannot be written.
+        Raises `UserError` if it cannot be written.
         """
         content = dataclasses.asdict(job)
         del content["folder"], content["is_ours"]
@@ -193,10 +171,7 @@ class JobStore:
     def load(self, job_id: str) -> Job:
         """Read a job.
 
-        Raises
-        ------
-        UserError
-            If there is none of this name.
+        Raises `UserError` if there is none of this name.
         """
         if not _ID.fullmatch(job_id):
             raise UserError(f"{job_id!r} is no name of a run: choose one from the list")
@@ -244,10 +219,7 @@ class JobStore:
     def lock(self, *, wait: bool = False) -> Iterator[bool]:
         """Let only one server, and one of its threads, change jobs at a time; yields whether this one may.
 
-        Raises
-        ------
-        UserError
-            If the lock cannot be written.
+        Raises `UserError` if the lock cannot be written.
         """
         lock = FileLock(self.folder / _LOCK_FILE, timeout=-1 if wait else 0)
         try:
@@ -266,10 +238,7 @@ class JobStore:
 def _job(folder: Path, content: dict[str, Any], *, is_ours: bool) -> Job:
     """Read the content of ``job.json``; an order that is not ours is none.
 
-    Raises
-    ------
-    KeyError, TypeError, ValueError
-        If it is none.
+    Raises `KeyError` or `TypeError` or `ValueError` if it is none.
     """
     numbers = (content.get("queued_at", 0.0), content.get("pid") or 0, content.get("pid_started") or 0.0)
     if not all(isinstance(number, int | float) for number in numbers):

@@ -49,10 +49,8 @@ class KnownCameras:
     def confirm(self, camera: str, values: dict[str, str]) -> None:
         """Keep what a person says of a camera, in the place of what was said before.
 
-        Raises
-        ------
-        UserError
-            If the file does not name its camera, nothing is said, or the file cannot be written.
+        Raises `UserError` if the file does not name its camera, nothing is said, or the file cannot be
+        written.
         """
         if not 0 < len(camera) <= _LONGEST_NAME:
             raise UserError("the movie does not name its camera: save the values under a name instead")

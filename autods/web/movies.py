@@ -27,35 +27,23 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True)
 class MovieFacts:
-    """What a movie's file tells.
+    """What a movie's file tells."""
 
-    Parameters
-    ----------
-    path
-        The file.
-    shape
-        (T, Y, X).
-    dtype
-        Type of the values.
-    known
-        Instrument numbers that the file states.
-    source
-        Where they come from.
-    limits
-        Grey values for black and white.
-    choice
-        Channel and position of the file that are looked at.
-    camera
-        Which camera and mode; '' where the file does not tell.
-    """
-
+    #: The file.
     path: Path
+    #: (T, Y, X).
     shape: tuple[int, int, int]
+    #: Type of the values.
     dtype: str
+    #: Instrument numbers that the file states.
     known: dict[str, float]
+    #: Where they come from.
     source: str
+    #: Grey values for black and white.
     limits: tuple[float, float]
+    #: Channel and position of the file that are looked at.
     choice: Choice = _ANY
+    #: Which camera and mode; '' where the file does not tell.
     camera: str = ""
 
 
@@ -73,10 +61,7 @@ class Movies:
     async def facts(self, path: Path, choice: Choice = _ANY) -> MovieFacts:
         """Tell what a movie is.
 
-        Raises
-        ------
-        UserError
-            If it cannot be read, or takes longer than some minutes.
+        Raises `UserError` if it cannot be read, or takes longer than some minutes.
         """
         return await self.reading(path, choice, lambda _, facts: facts, OPEN_S)
 
@@ -89,6 +74,8 @@ class Movies:
     ) -> Value:
         """Read of a movie in a thread, when nobody else does.
 
+        Raises `UserError` if it cannot be read, or takes too long.
+
         Parameters
         ----------
         path, choice
@@ -97,11 +84,6 @@ class Movies:
             Called with it there.
         longest_s
             Seconds after which the page gives up; what has begun goes on, so that a later visit finds it.
-
-        Raises
-        ------
-        UserError
-            If it cannot be read, or takes too long.
         """
         key, start = (path, choice), time.monotonic()
         lock = self._locks.setdefault(key, asyncio.Lock())

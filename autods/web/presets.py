@@ -36,10 +36,7 @@ class Presets:
     def save(self, kind: PresetKind, name: str, values: dict[str, str]) -> None:
         """Save values under a name, in the place of what had this name.
 
-        Raises
-        ------
-        UserError
-            If the name is empty or too long, or the file cannot be written.
+        Raises `UserError` if the name is empty or too long, or the file cannot be written.
         """
         name = name.strip()
         if not 0 < len(name) <= _LONGEST_NAME:

@@ -26,20 +26,13 @@ class StaleError(UserError):
 
 @dataclass(frozen=True)
 class Progress3D:
-    """The entries of a 3D run, and those that each step was last finished with.
+    """The entries of a 3D run, and those that each step was last finished with."""
 
-    Parameters
-    ----------
-    values
-        Entries now.
-    finished_with
-        Of each finished step, the entries that it was made with.
-    version
-        Counts the changes of the entries: a page that saves an older version than there is, is refused.
-    """
-
+    #: Entries now.
     values: Values
+    #: Of each finished step, the entries that it was made with.
     finished_with: dict[str, Values]
+    #: Counts the changes of the entries: a page that saves an older version than there is, is refused.
     version: int = 0
 
     def finished(self, now: JobView) -> dict[str, Values]:
@@ -126,6 +119,8 @@ def _plain(content: object) -> Values:
 def save_values(folder: Path, values: Values, seen: int) -> Progress3D:
     """Write the entries of a run.
 
+    Raises `UserError` if somebody else changed them meanwhile, or the folder cannot be written.
+
     Parameters
     ----------
     folder
@@ -139,11 +134,6 @@ def save_values(folder: Path, values: Values, seen: int) -> Progress3D:
     -------
     Progress3D
         As it stands now.
-
-    Raises
-    ------
-    UserError
-        If somebody else changed them meanwhile, or the folder cannot be written.
     """
     kept = load_progress(folder)
     if kept.version != seen:
@@ -156,10 +146,7 @@ def save_values(folder: Path, values: Values, seen: int) -> Progress3D:
 def save_progress(folder: Path, progress: Progress3D) -> Progress3D:
     """Write all that is kept of the steps, and return it.
 
-    Raises
-    ------
-    UserError
-        If the folder cannot be written.
+    Raises `UserError` if the folder cannot be written.
     """
     with atomic_path(folder / FORM_FILE) as part:
         part.write_text(json.dumps(vars(progress), indent=2) + "\n", encoding="utf-8")

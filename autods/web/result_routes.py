@@ -39,10 +39,7 @@ def look_of(
 ) -> Look:
     """Read a look from the query of an address.
 
-    Raises
-    ------
-    HTTPException
-        If there is no such colour map.
+    Raises `HTTPException` if there is no such colour map.
     """
     if colors not in COLORS:
         raise HTTPException(400, f"{colors} is no colour map: use one of {', '.join(COLORS)}")
@@ -220,10 +217,7 @@ def _once(path: Path) -> Iterator[bytes]:
 def _box(text: str) -> Box | None:
     """Read ``Y0:X0:Y1:X1``, nm.
 
-    Raises
-    ------
-    UserError
-        If it is anything else.
+    Raises `UserError` if it is anything else.
     """
     if not text:
         return None

@@ -49,43 +49,29 @@ _OFFERED = 50
 
 @dataclass
 class Preparation:
-    """A table on its way to being ready.
+    """A table on its way to being ready."""
 
-    Parameters
-    ----------
-    share
-        How much is done, 0 to 1.
-    task
-        Ends when it is ready, with the error if it fails.
-    """
-
+    #: How much is done, 0 to 1.
     share: float = 0.0
+    #: Ends when it is ready, with the error if it fails.
     task: asyncio.Task[None] = field(init=False)
 
 
 @dataclass
 class Live:
-    """What a run that goes on has found.
+    """What a run that goes on has found."""
 
-    Parameters
-    ----------
-    table
-        Grows with the run.
-    painter
-        Draws it as it was when ``version`` was counted up; None before anything was read.
-    count
-        Localizations then.
-    next_s
-        When it may be drawn anew, seconds of the monotonic clock.
-    version, lock
-        Counted up with what was read; held while it is read.
-    """
-
+    #: Grows with the run.
     table: LiveTable
+    #: Draws it as it was when ``version`` was counted up; None before anything was read.
     painter: Painter | None = None
+    #: Counted up with what was read.
     version: int = 0
+    #: Localizations then.
     count: int = 0
+    #: When it may be drawn anew, seconds of the monotonic clock.
     next_s: float = 0.0
+    #: Held while it is read.
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
@@ -110,10 +96,7 @@ class Results:
     def load(self, job_id: str) -> Job:
         """Read a run.
 
-        Raises
-        ------
-        UserError
-            If there is none of this name.
+        Raises `UserError` if there is none of this name.
         """
         return self._store.load(job_id)
 
@@ -178,10 +161,7 @@ class Results:
     def painter(self, job: Job, source: Source) -> Painter:
         """Return what draws a table that is ready.
 
-        Raises
-        ------
-        UserError
-            If it is not.
+        Raises `UserError` if it is not.
         """
         version = (str(job.folder), source, self.version(job))
 
@@ -199,10 +179,7 @@ class Results:
     async def table(self, job: Job, source: Source, look: Look, ending: str) -> Path:
         """Write the table that passes a filter to a temporary file, which the caller removes.
 
-        Raises
-        ------
-        UserError
-            If it cannot be written.
+        Raises `UserError` if it cannot be written.
         """
         handle, name = tempfile.mkstemp(suffix=f".{ending}", prefix="autods_")
         os.close(handle)
@@ -221,10 +198,7 @@ class Results:
 async def _work(words: list[str], tell: Callable[[str], None]) -> None:
     """Run `autods.web.worker`; a page that goes away ends it.
 
-    Raises
-    ------
-    UserError
-        With its own words if it fails, or if it takes too long.
+    Raises `UserError` with its own words if it fails, or if it takes too long.
     """
     environment = {name: value for name, value in os.environ.items() if name not in SECRET_VARIABLES}
     process = await asyncio.create_subprocess_exec(

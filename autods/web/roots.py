@@ -33,15 +33,12 @@ class Entry:
 class Roots:
     """Folders named at start.
 
+    Raises `UserError` if one of them is no folder that can be read.
+
     Parameters
     ----------
     folders
         The folders; new files go to the first.
-
-    Raises
-    ------
-    UserError
-        If one of them is no folder that can be read.
     """
 
     def __init__(self, folders: Iterable[Path]) -> None:
@@ -53,12 +50,8 @@ class Roots:
     def resolve(self, text: str | Path) -> Path:
         """Return an existing path, links and ``..`` resolved.
 
-        Whether a path outside exists is not told.
-
-        Raises
-        ------
-        UserError
-            If it lies outside of the folders, or does not exist.
+        Whether a path outside exists is not told. Raises `UserError` if it lies outside of the folders, or
+        does not exist.
         """
         path = self.inside(text)
         if not path.exists():
@@ -68,10 +61,7 @@ class Roots:
     def inside(self, text: str | Path) -> Path:
         """Return a path inside the folders, which need not exist, links and ``..`` resolved.
 
-        Raises
-        ------
-        UserError
-            If it lies outside.
+        Raises `UserError` if it lies outside.
         """
         if "\0" in str(text):
             raise UserError("a path cannot hold a null character: correct it")
@@ -88,10 +78,7 @@ class Roots:
     def movie(self, text: str | Path) -> Path:
         """Return an existing movie; a folder (Zarr, numbered images) must not link to the outside.
 
-        Raises
-        ------
-        UserError
-            As `resolve`, and for such a link.
+        Raises `UserError` as `resolve`, and for such a link.
         """
         path = self.resolve(text)
         if path.is_dir():
@@ -104,10 +91,7 @@ class Roots:
     def listing(self, folder: str | Path) -> list[Entry]:
         """List a folder: folders first, by name; hidden entries and links to the outside are left out.
 
-        Raises
-        ------
-        UserError
-            If it lies outside, or cannot be read.
+        Raises `UserError` if it lies outside, or cannot be read.
         """
         real = self.resolve(folder)
         try:

@@ -63,10 +63,7 @@ def add_routes(app: FastAPI, site: Site) -> None:
 def file_response(folder: Path, name: str, *, download: bool) -> Response:
     """Serve a file of a run folder: pictures and the report to look at, the rest to save.
 
-    Raises
-    ------
-    UserError
-        If the folder holds no such file.
+    Raises `UserError` if the folder holds no such file.
     """
     file, suffix = open_file(folder, name), Path(name).suffix
     is_shown = not download and (suffix == ".png" or name == _REPORT)

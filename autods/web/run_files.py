@@ -21,7 +21,7 @@ def open_file(folder: Path, name: str) -> BinaryIO:
     """Open a file of a run folder for reading.
 
     Links within the folder are followed; what they or ``..`` lead outside to, hidden files, pipes and devices
-    are refused. Whether they exist is not told.
+    are refused. Whether they exist is not told. Raises `UserError` if there is no such file.
 
     Parameters
     ----------
@@ -29,11 +29,6 @@ def open_file(folder: Path, name: str) -> BinaryIO:
         The run folder.
     name
         Path below it, with ``/`` between.
-
-    Raises
-    ------
-    UserError
-        If there is no such file.
     """
     missing = UserError("there is no such file in this run")
     if "\0" in name or any(part.startswith(".") for part in Path(name).parts):
@@ -103,10 +98,7 @@ def tail(folder: Path, name: str, n_bytes: int = 65536) -> str:
 def create_file(path: Path) -> BinaryIO:
     """Make a file anew for writing; a link in its place is an error and not followed.
 
-    Raises
-    ------
-    OSError
-        If it cannot be written.
+    Raises `OSError` if it cannot be written.
     """
     path.unlink(missing_ok=True)
     return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666), "wb")

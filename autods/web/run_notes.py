@@ -16,17 +16,11 @@ _LONGEST = {"title": 120, "text": 4000}
 
 @dataclass(frozen=True)
 class Notes:
-    """What people wrote about a run.
+    """What people wrote about a run."""
 
-    Parameters
-    ----------
-    title
-        Shown instead of the movie's name; '' for that.
-    text
-        Anything.
-    """
-
+    #: Shown instead of the movie's name; '' for that.
     title: str = ""
+    #: Anything.
     text: str = ""
 
 
@@ -40,10 +34,7 @@ def read_notes(folder: Path) -> Notes:
 def write_notes(folder: Path, notes: Notes) -> None:
     """Write the notes of a run.
 
-    Raises
-    ------
-    UserError
-        If they are too long, or the folder cannot be written.
+    Raises `UserError` if they are too long, or the folder cannot be written.
     """
     for name, most in _LONGEST.items():
         if len(getattr(notes, name)) > most:

@@ -50,18 +50,12 @@ def is_loopback(host: str) -> bool:
 
 @dataclass(frozen=True)
 class Access:
-    """Who may use the page.
+    """Who may use the page."""
 
-    Parameters
-    ----------
-    token
-        What must be known; None lets everyone in, which is for loopback only.
-    port
-        Of this server: a browser gives the cookies of a machine to all ports of it, so that each server needs
-        a name of its own.
-    """
-
+    #: What must be known; None lets everyone in, which is for loopback only.
     token: str | None
+    #: Of this server: a browser gives the cookies of a machine to all ports of it, so that each server needs
+    #: a name of its own.
     port: int = 0
 
     @property

@@ -35,24 +35,16 @@ _THREADS = 64
 
 @dataclass(frozen=True)
 class WebSettings:
-    """How the server is started.
+    """How the server is started."""
 
-    Parameters
-    ----------
-    data
-        Folders that may be read and written; runs go to the first.
-    host, port
-        Where it listens; port 0 takes any free one.
-    max_upload_mb
-        Largest file that can be uploaded, MB.
-    needs_token
-        Whether only those come in who know the token.
-    """
-
+    #: Folders that may be read and written; runs go to the first.
     data: tuple[Path, ...]
+    #: Where it listens; port 0 takes any free one.
     host: str = "127.0.0.1"
     port: int = 8080
+    #: Largest file that can be uploaded, MB.
     max_upload_mb: float = 500.0
+    #: Whether only those come in who know the token.
     needs_token: bool = True
 
 
@@ -116,17 +108,14 @@ def _make_ready(site: Site, job_id: str, loop: asyncio.AbstractEventLoop) -> Non
 def serve(settings: WebSettings, announce: Callable[[str], None]) -> None:
     """Run the server until it is interrupted.
 
+    Raises `UserError` if a folder cannot be used, or the address cannot be listened on.
+
     Parameters
     ----------
     settings
         How it is started.
     announce
         Told the address to open, with the token where one is needed.
-
-    Raises
-    ------
-    UserError
-        If a folder cannot be used, or the address cannot be listened on.
     """
     if not settings.needs_token and not is_loopback(settings.host):
         raise UserError(f"--no-token is for this machine only: on {settings.host} anybody could come in")

@@ -47,10 +47,7 @@ class ShortCommands:
     async def run(self, command: str, movie: Path, words: Sequence[str]) -> Path:
         """Run ``autods COMMAND MOVIE WORDS --out FOLDER`` and return the folder.
 
-        Raises
-        ------
-        UserError
-            With the command's own words, if it fails; or if it takes more than ten minutes.
+        Raises `UserError` with the command's own words, if it fails; or if it takes more than ten minutes.
         """
         stat = movie.stat()
         inputs = [command, str(movie), stat.st_size, stat.st_mtime_ns, *words]

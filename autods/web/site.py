@@ -33,22 +33,13 @@ _FORMS = ".forms"
 
 @dataclass
 class Site:
-    """The parts of the server that pages use.
+    """The parts of the server that pages use."""
 
-    Parameters
-    ----------
-    roots
-        Allowed folders.
-    max_upload_bytes
-        Largest file that can be uploaded.
-    is_local
-        Whether only this machine reaches the page.
-    movies
-        Those that are open.
-    """
-
+    #: Allowed folders.
     roots: Roots
+    #: Largest file that can be uploaded.
     max_upload_bytes: int
+    #: Whether only this machine reaches the page.
     is_local: bool = True
     store: JobStore = field(init=False)
     index: RunIndex = field(init=False)
@@ -58,6 +49,7 @@ class Site:
     short_commands: ShortCommands = field(init=False)
     results: Results = field(init=False)
     tensorboard: TensorBoard | None = field(init=False)
+    #: Those that are open.
     movies: Movies = field(default_factory=Movies)
     _kept: dict[object, tuple[float, Any]] = field(default_factory=dict)
     _starting: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -91,10 +83,7 @@ class Site:
     def view(self, job_id: str) -> JobView:
         """Look at a job.
 
-        Raises
-        ------
-        UserError
-            If there is none of this name.
+        Raises `UserError` if there is none of this name.
         """
         return self.fresh(("view", job_id), lambda: view(self.store.load(job_id)))
 
@@ -105,10 +94,7 @@ class Site:
     async def start(self, kind: Kind, movie: Path, arguments: list[str], device: str) -> Job:
         """Put a job into the queue; one that is there and says the same is taken instead.
 
-        Raises
-        ------
-        UserError
-            If its folder cannot be written.
+        Raises `UserError` if its folder cannot be written.
         """
         async with self._starting:
             job = await asyncio.to_thread(self._same, kind, tuple(arguments))
@@ -143,10 +129,7 @@ class Site:
 def device_key(device: str) -> str:
     """Name the device that a setting means, so that jobs on the same one wait for each other.
 
-    Raises
-    ------
-    UserError
-        If this machine has no such device.
+    Raises `UserError` if this machine has no such device.
     """
     found = pick_device(device)
     return f"cuda:{found.index or 0}" if found.type == "cuda" else found.type

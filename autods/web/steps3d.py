@@ -25,21 +25,14 @@ SOURCES = {
 
 @dataclass(frozen=True)
 class Step:
-    """One step.
+    """One step."""
 
-    Parameters
-    ----------
-    name
-        Stage of the command.
-    title, text
-        What people read.
-    fields
-        What it asks for.
-    """
-
+    #: Stage of the command.
     name: str
+    #: What people read.
     title: str
     text: str
+    #: What it asks for.
     fields: tuple[Field, ...]
 
 
@@ -117,6 +110,9 @@ def named_psfs() -> list[str]:
 def arguments(roots: Roots, movie: Path, values: Mapping[str, str], until: str) -> tuple[str, ...]:
     """Return the words of the command up to a step.
 
+    Raises `UserError` if an entry does not fit, the source of the PSF is missing or lies outside of the
+    folders.
+
     Parameters
     ----------
     roots
@@ -127,11 +123,6 @@ def arguments(roots: Roots, movie: Path, values: Mapping[str, str], until: str) 
         Entries of all steps, with the source of the PSF.
     until
         Last step.
-
-    Raises
-    ------
-    UserError
-        If an entry does not fit, the source of the PSF is missing or lies outside of the folders.
     """
     assert until in STAGES
     source = values.get(SOURCE, "")

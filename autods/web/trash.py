@@ -21,33 +21,22 @@ _STAMP = "%Y%m%d-%H%M%S"
 
 @dataclass(frozen=True)
 class Removed:
-    """A run in the trash.
+    """A run in the trash."""
 
-    Parameters
-    ----------
-    name
-        Of its folder there.
-    run
-        Its name as a run.
-    when
-        When it was removed, for people.
-    n_bytes
-        Of its files.
-    """
-
+    #: Of its folder there.
     name: str
+    #: Its name as a run.
     run: str
+    #: When it was removed, for people.
     when: str
+    #: Of its files.
     n_bytes: int
 
 
 def remove(job: Job) -> None:
     """Put a run into the trash beside the runs, from where a person can take it back.
 
-    Raises
-    ------
-    UserError
-        If it goes on, or the folder cannot be written.
+    Raises `UserError` if it goes on, or the folder cannot be written.
     """
     if view(job).is_unfinished:
         raise UserError("this run goes on: stop it first")
@@ -75,10 +64,8 @@ def removed_runs(runs: Path) -> list[Removed]:
 def restore(runs: Path, name: str) -> str:
     """Put a run back among the others, and return its name.
 
-    Raises
-    ------
-    UserError
-        If it is not in the trash, there is another one of its name, or the folder cannot be written.
+    Raises `UserError` if it is not in the trash, there is another one of its name, or the folder cannot be
+    written.
     """
     path, run = _in_trash(runs, name)
     if (runs / run).exists():
@@ -91,10 +78,7 @@ def restore(runs: Path, name: str) -> str:
 def delete(runs: Path, name: str) -> None:
     """Delete a run of the trash for good.
 
-    Raises
-    ------
-    UserError
-        If it is not in the trash, or its files cannot be deleted.
+    Raises `UserError` if it is not in the trash, or its files cannot be deleted.
     """
     path, _ = _in_trash(runs, name)
     try:

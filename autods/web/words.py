@@ -19,6 +19,8 @@ _FIELDS: Mapping[str, Mapping[str, Field]] = {
 def check_words(roots: Roots, kind: str, arguments: Sequence[str]) -> None:
     """Refuse a job that no form can have made: another command, path, key or value.
 
+    Raises `UserError` naming the first word that does not fit.
+
     Parameters
     ----------
     roots
@@ -27,11 +29,6 @@ def check_words(roots: Roots, kind: str, arguments: Sequence[str]) -> None:
         The command.
     arguments
         Its words: the movie first.
-
-    Raises
-    ------
-    UserError
-        Naming the first word that does not fit.
     """
     if kind not in _FIELDS:
         raise UserError(f"a job cannot be {kind}: only localize and localize3d are started here")

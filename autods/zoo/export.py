@@ -21,7 +21,8 @@ def export_onnx(card: ModelCard, path: str | Path) -> Path:
 
     Frames must be normalised as `autods.networks.normalize` does with the card's ``normalization``; what the
     output means is told by the card's ``representation``. C is 1 for a network that looks at one frame and is
-    told nothing else.
+    told nothing else. Raises `UserError` if the packages are missing, the network is one that must be told a
+    PSF, or the file cannot be written.
 
     Parameters
     ----------
@@ -34,12 +35,6 @@ def export_onnx(card: ModelCard, path: str | Path) -> Path:
     -------
     Path
         The file.
-
-    Raises
-    ------
-    UserError
-        If the packages are missing, the network is one that must be told a PSF, or the file cannot be
-        written.
     """
     if card.family == "universal":
         raise UserError(f"model {card.name} is told a PSF beside the frame: it has no form in ONNX")
@@ -49,17 +44,14 @@ def export_onnx(card: ModelCard, path: str | Path) -> Path:
 def write_onnx(network: nn.Module, path: Path) -> Path:
     """Write a network that maps ``frames`` (B, C, Y, X), any B, Y and X, to one tensor ``output``.
 
+    Raises `UserError` if the packages are missing or the file cannot be written.
+
     Parameters
     ----------
     network
         On the CPU; C is its ``in_channels``, 1 where it has none.
     path
         File to write; replaced in one step.
-
-    Raises
-    ------
-    UserError
-        If the packages are missing or the file cannot be written.
     """
     if importlib.util.find_spec("onnxscript") is None:
         raise UserError("ONNX needs more packages: pip install onnx onnxscript")

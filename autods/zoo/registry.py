@@ -38,17 +38,14 @@ def list_models(root: Path | None = None) -> list[str]:
 def load_card(name: str, root: Path | None = None) -> ModelCard:
     """Read the card of a model.
 
+    Raises `UserError` if there is no such model or its card is wrong.
+
     Parameters
     ----------
     name
         Name of a model under ``root``, or the path of a model's folder.
     root
         Zoo folder; default: the shipped zoo.
-
-    Raises
-    ------
-    UserError
-        If there is no such model or its card is wrong.
     """
     home = models_dir() if root is None else root
     folder = home / name
@@ -64,10 +61,7 @@ def load_card(name: str, root: Path | None = None) -> ModelCard:
 def load_cards(root: Path | None = None, family: str | None = None) -> list[ModelCard]:
     """Read all cards under ``root``, of one family or of all.
 
-    Raises
-    ------
-    UserError
-        If a card is wrong or no model is found.
+    Raises `UserError` if a card is wrong or no model is found.
     """
     cards = [load_card(name, root) for name in list_models(root)]
     cards = [card for card in cards if family is None or card.family == family]
@@ -80,10 +74,8 @@ def load_cards(root: Path | None = None, family: str | None = None) -> list[Mode
 def load_model(card: ModelCard) -> nn.Module:
     """Build a card's network and load its weights; returned in evaluation mode on the CPU.
 
-    Raises
-    ------
-    UserError
-        If the weights are missing, do not match the card's checksum, or do not fit the network.
+    Raises `UserError` if the weights are missing, do not match the card's checksum, or do not fit the
+    network.
     """
     if card.folder is None:
         raise UserError(f"model {card.name}: the card belongs to no folder: load it with load_card")

@@ -22,20 +22,13 @@ from autods.zoo.card import ModelCard
 
 @dataclass(frozen=True)
 class Choice:
-    """A chosen model.
+    """A chosen model."""
 
-    Parameters
-    ----------
-    card
-        The model.
-    reason
-        One line for people.
-    out_of_range
-        One line for each measured quantity that lies outside what the family was trained for.
-    """
-
+    #: The model.
     card: ModelCard
+    #: One line for people.
     reason: str
+    #: One line for each measured quantity that lies outside what the family was trained for.
     out_of_range: tuple[str, ...] = ()
 
 
@@ -56,12 +49,7 @@ Rule = Callable[[PatchProfile, Sequence[ModelCard]], Choice]
 def by_difficulty(cards: Sequence[ModelCard]) -> list[ModelCard]:
     """Order cards from the easiest (sparse, bright) to the hardest (dense, dim).
 
-    Generalists are left out, unless there is nothing else.
-
-    Raises
-    ------
-    UserError
-        If there is no card.
+    Generalists are left out, unless there is nothing else. Raises `UserError` if there is no card.
 
     Examples
     --------
@@ -197,12 +185,8 @@ def find_rule(name: str) -> Rule:
     """Return the rule called ``name``.
 
     That is one of SELECTION_RULES, ``fixed:<model>`` for one model only, or one that an installed package
-    offers as an entry point of the group ``autods.selection_rules``.
-
-    Raises
-    ------
-    UserError
-        If there is no such rule. The fixed rule raises it when the model is not among the cards.
+    offers as an entry point of the group ``autods.selection_rules``. Raises `UserError` if there is no such
+    rule. The fixed rule raises it when the model is not among the cards.
 
     Examples
     --------
@@ -228,10 +212,7 @@ def find_rule(name: str) -> Rule:
 def eligible(name: str, cards: Sequence[ModelCard]) -> list[ModelCard]:
     """Return the cards that the rule called ``name`` can choose, in the order of ``cards``.
 
-    Raises
-    ------
-    UserError
-        If there is none: the zoo is empty, or the fixed model is not in it.
+    Raises `UserError` if there is none: the zoo is empty, or the fixed model is not in it.
     """
     kind, _, model = name.partition(":")
     if kind == "fixed":

@@ -35,22 +35,40 @@ class Documented:
     place: str
     node: ast.ClassDef | Function
     text: str
+    #: Lines of its file, where the comments of its fields stand.
+    lines: tuple[str, ...] = ()
 
     @property
     def summary(self) -> str:
         return self.text.partition("\n\n")[0]
 
     def parameters(self) -> dict[str, str]:
-        """Return the description of each parameter of the section; empty where there is no section."""
+        """Return what is said of each parameter: in the section, and of a class beside its fields."""
         section = re.search(r"^Parameters\n-+\n(.*?)(?=^\w[\w ]*\n---|\Z)", self.text, re.M | re.S)
         entries = re.findall(
             r"^(\S[^\n]*)\n((?:[ ]+[^\n]*\n?|\n)*)", section[1] + "\n" if section else "", re.M
         )
-        return {
+        told = {
             name.strip().lstrip("*"): " ".join(said.split())
             for names, said in entries
             for name in names.partition(" : ")[0].split(",")
         }
+        return told | (self._beside_fields() if isinstance(self.node, ast.ClassDef) else {})
+
+    def _beside_fields(self) -> dict[str, str]:
+        """Return the comments ``#:`` above fields; one stands for the fields up to the next one."""
+        found, said = {}, ""
+        for part in self.node.body:
+            if not isinstance(part, ast.AnnAssign) or not isinstance(part.target, ast.Name):
+                continue
+            above = part.lineno - 1
+            while self.lines and self.lines[above - 1].strip().startswith("#:"):
+                above -= 1
+            own = [line.strip().removeprefix("#:") for line in self.lines[above : part.lineno - 1]]
+            said = " ".join(" ".join(own).split()) or said
+            if said:
+                found[part.target.id] = said
+        return found
 
     def arguments(self) -> set[str]:
         """Return the names of what it takes; of a class, those of its fields and its ``__init__``."""
@@ -84,16 +102,17 @@ def public() -> Iterator[Documented]:
     """Yield all that is public in the package: no part of its path begins with an underscore."""
     for path in sorted((ROOT / "autods").rglob("*.py")):
         if not path.name.startswith("_") or path.name == "__init__.py":
-            yield from _of(ast.parse(path.read_text(encoding="utf-8")), path)
+            text = path.read_text(encoding="utf-8")
+            yield from _of(ast.parse(text), path, tuple(text.splitlines()))
 
 
-def _of(node: ast.Module | ast.ClassDef, path: Path) -> Iterator[Documented]:
+def _of(node: ast.Module | ast.ClassDef, path: Path, lines: tuple[str, ...]) -> Iterator[Documented]:
     for child in node.body:
         if isinstance(child, ast.ClassDef | Function) and not child.name.startswith("_"):
             place = f"{path.relative_to(ROOT)}:{child.lineno} {child.name}"
-            yield Documented(place, child, ast.get_docstring(child) or "")
+            yield Documented(place, child, ast.get_docstring(child) or "", lines)
             if isinstance(child, ast.ClassDef):
-                yield from _of(child, path)
+                yield from _of(child, path, lines)
 
 
 def says_nothing(one: Documented) -> bool:

@@ -22,10 +22,8 @@ _TYPES = {"Gray8": "u1", "Gray16": "u2", "Gray32Float": "f4"}
 def open_czi(path: Path, choice: Choice | None = None) -> PlaneMovie:
     """Open a CZI movie; scenes are its positions.
 
-    Raises
-    ------
-    UserError
-        If the package is not installed, or the file is damaged, in colour or holds something to choose from.
+    Raises `UserError` if the package is not installed, or the file is damaged, in colour or holds something
+    to choose from.
     """
     try:
         from pylibCZIrw import czi

@@ -22,10 +22,7 @@ _MAX_CHUNK_BYTES = 2**30
 def open_imaris(path: Path, choice: Choice | None = None) -> PlaneMovie:
     """Open the full resolution of an Imaris 5.5 file.
 
-    Raises
-    ------
-    UserError
-        If the file is of another kind, damaged or holds something to choose from.
+    Raises `UserError` if the file is of another kind, damaged or holds something to choose from.
     """
     with read_by_library(f"{path} is no whole HDF5 file of Imaris, copy or save it again"):
         file = h5py.File(path, "r")

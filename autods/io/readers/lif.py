@@ -19,10 +19,8 @@ from autods.io.units import pixel_size
 def open_lif(path: Path, choice: Choice | None = None) -> PlaneMovie:
     """Open a LIF movie; the images of the file are its positions.
 
-    Raises
-    ------
-    UserError
-        If the package is not installed, or the file is damaged, in colour or holds something to choose from.
+    Raises `UserError` if the package is not installed, or the file is damaged, in colour or holds something
+    to choose from.
     """
     try:
         import liffile

@@ -19,10 +19,8 @@ from autods.io.units import pixel_size
 def open_nd2(path: Path, choice: Choice | None = None) -> PlaneMovie:
     """Open an ND2 movie.
 
-    Raises
-    ------
-    UserError
-        If the package nd2 is not installed, or the file is damaged or holds something to choose from.
+    Raises `UserError` if the package nd2 is not installed, or the file is damaged or holds something to
+    choose from.
     """
     try:
         import nd2

@@ -14,10 +14,7 @@ from autods.io.readers.axes import choose_planes
 def open_npy(path: Path, choice: Choice | None = None) -> BaseMovie:
     """Open a .npy file holding (T, Y, X), or (Y, X) for one frame.
 
-    Raises
-    ------
-    UserError
-        If the file is truncated, holds Python objects or an array with another number of axes.
+    Raises `UserError` if the file is truncated, holds Python objects or an array with another number of axes.
     """
     array = _map(path)
     if array.ndim == 2:

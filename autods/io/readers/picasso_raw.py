@@ -23,10 +23,8 @@ _TYPES = ("uint8", "uint16", "uint32", "int16", "int32", "float32", "float64")
 def open_picasso_raw(path: Path, choice: Choice | None = None) -> BlockMovie:
     """Open a .raw movie by its own name or that of its .yaml file.
 
-    Raises
-    ------
-    UserError
-        If one of the two files is missing, the description is incomplete or not of a file of this size.
+    Raises `UserError` if one of the two files is missing, the description is incomplete or not of a file of
+    this size.
     """
     raw = path if path.suffix.lower() == ".raw" else path.with_suffix(".raw")
     info = _read_info(raw)

@@ -16,6 +16,8 @@ from autods.io.foreign import read_by_library
 class PlaneMovie(BaseMovie):
     """Movie whose frames are read one at a time, by one thread at a time.
 
+    Raises `UserError` if there are no frames or the values are not plain numbers.
+
     Parameters
     ----------
     path
@@ -32,11 +34,6 @@ class PlaneMovie(BaseMovie):
         Releases the file.
     metadata, contents
         What the file states and holds.
-
-    Raises
-    ------
-    UserError
-        If there are no frames or the values are not plain numbers.
     """
 
     def __init__(

@@ -18,6 +18,9 @@ from autods.io.readers.tiff_ome import names_other_files
 def open_sequence(folder: Path, images: Sequence[Path], choice: Choice | None = None) -> BaseMovie:
     """Open numbered TIFF images as one movie; each file is looked at when its frame is read.
 
+    Raises `UserError` if the names leave open what is a frame, an image is missing, or the first one cannot
+    be read; at reading, if one has another size or type.
+
     Parameters
     ----------
     folder
@@ -26,12 +29,6 @@ def open_sequence(folder: Path, images: Sequence[Path], choice: Choice | None = 
         The files in natural order.
     choice
         Channel and position, where the names number several.
-
-    Raises
-    ------
-    UserError
-        If the names leave open what is a frame, an image is missing, or the first one cannot be read; at
-        reading, if one has another size or type.
     """
     if names_other_files(images[0]):
         return open_tiff(images[0], choice)

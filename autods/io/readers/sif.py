@@ -45,10 +45,7 @@ class _EndingFile:
 def open_sif(path: Path, choice: Choice | None = None) -> BlockMovie:
     """Open a SIF movie, its rows as the file has them.
 
-    Raises
-    ------
-    UserError
-        If the package is not installed, or the file is damaged.
+    Raises `UserError` if the package is not installed, or the file is damaged.
     """
     try:
         from sif_parser._sif_open import _open

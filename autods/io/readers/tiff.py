@@ -29,6 +29,8 @@ def open_tiff(path: Path, choice: Choice | None = None, *, with_metadata: bool =
     """Open a TIFF movie; frames are read when they are asked for.
 
     Uncompressed frames are read straight from their place in the file, others are decoded page by page.
+    Raises `UserError` if the file is damaged, in colour, holds something to choose from, or lacks a file of
+    its series.
 
     Parameters
     ----------
@@ -43,11 +45,6 @@ def open_tiff(path: Path, choice: Choice | None = None, *, with_metadata: bool =
     -------
     BaseMovie
         The movie.
-
-    Raises
-    ------
-    UserError
-        If the file is damaged, in colour, holds something to choose from, or lacks a file of its series.
     """
     choice = choice or Choice()
     with quiet("tifffile"):
@@ -112,10 +109,7 @@ def _present(
 def _one_kind(layout: Layout, file: NDArray[np.int64], page: NDArray[np.int64], path: Path) -> PageKind:
     """Return the kind that all frames are of.
 
-    Raises
-    ------
-    UserError
-        If a frame is of another size or type, or they are colours.
+    Raises `UserError` if a frame is of another size or type, or they are colours.
     """
     first = layout.files[file[0]]
     kind: PageKind = first.kinds[first.kind[page[0]]]
@@ -172,6 +166,8 @@ def _gather(
 class PagedMovie(BaseMovie):
     """Movie whose frames must be decoded (compressed, tiled or packed).
 
+    Raises `UserError` if the compression cannot be decoded here.
+
     Parameters
     ----------
     path
@@ -184,11 +180,6 @@ class PagedMovie(BaseMovie):
         Size, type and compression of every frame.
     metadata, contents
         What the file states and holds.
-
-    Raises
-    ------
-    UserError
-        If the compression cannot be decoded here.
     """
 
     def __init__(

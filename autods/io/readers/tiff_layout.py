@@ -25,31 +25,21 @@ _GAP = 64
 
 @dataclass(frozen=True)
 class Layout:
-    """The images of a TIFF movie of one or several files.
+    """The images of a TIFF movie of one or several files."""
 
-    Parameters
-    ----------
-    kind
-        The format, for people.
-    axes, shape
-        What the images are counted by, as in `autods.io.readers.axes`, the slowest first.
-    files
-        The pages of each file.
-    file, page
-        For each image, all axes counted through, its file and the page there; -1 where it is missing.
-    names
-        What the file calls its channels and positions.
-    notes
-        What was left out or is not as announced.
-    """
-
+    #: The format, for people.
     kind: str
+    #: What the images are counted by, as in `autods.io.readers.axes`, the slowest first.
     axes: str
     shape: tuple[int, ...]
+    #: The pages of each file.
     files: list[Pages]
+    #: For each image, all axes counted through, its file and the page there; -1 where it is missing.
     file: NDArray[np.int64]
     page: NDArray[np.int64]
+    #: What the file calls its channels and positions.
     names: dict[str, list[str]] = field(default_factory=dict)
+    #: What was left out or is not as announced.
     notes: list[str] = field(default_factory=list)
 
 
@@ -81,10 +71,7 @@ def consecutive(kind: str, axes: str, shape: tuple[int, ...], pages: Pages, note
 def plain_layout(pages: Pages, choice: Choice, kind: str = "TIFF", notes: Sequence[str] = ()) -> Layout:
     """Lay out pages without any description: those of one size and type that follow each other are the movie.
 
-    Raises
-    ------
-    UserError
-        If there are several such series, or another page lies between their frames.
+    Raises `UserError` if there are several such series, or another page lies between their frames.
     """
     notes = list(notes)
     reduced = np.array([kind.is_reduced for kind in pages.kinds])[pages.kind]

@@ -54,10 +54,7 @@ class _Image:
 def ome_layout(pages: Pages, choice: Choice) -> Layout:
     """Lay out an OME-TIFF file and the further files that it names.
 
-    Raises
-    ------
-    UserError
-        If a file of the series is missing.
+    Raises `UserError` if a file of the series is missing.
     """
     try:
         root = ElementTree.fromstring(pages.description)

@@ -41,30 +41,20 @@ _PLAIN_BITS = (8, 16, 32, 64)
 
 @dataclass(frozen=True)
 class PageKind:
-    """What pages have in common that can be frames of one movie.
+    """What pages have in common that can be frames of one movie."""
 
-    Parameters
-    ----------
-    height, width
-        Size, pixels.
-    dtype
-        NumPy's name of the type of the values, such as ``u2``; empty when there is none.
-    samples
-        Values per pixel.
-    compression
-        TIFF's number of it; 1 is none.
-    is_plain
-        Whether the stored bytes are the values themselves.
-    is_reduced
-        Whether the page says that it is a small version of another one.
-    """
-
+    #: Size, pixels.
     height: int
     width: int
+    #: NumPy's name of the type of the values, such as ``u2``; empty when there is none.
     dtype: str
+    #: Values per pixel.
     samples: int
+    #: TIFF's number of it; 1 is none.
     compression: int
+    #: Whether the stored bytes are the values themselves.
     is_plain: bool
+    #: Whether the page says that it is a small version of another one.
     is_reduced: bool
 
     @property
@@ -81,41 +71,28 @@ class PageKind:
 
 @dataclass(frozen=True)
 class Pages:
-    """The pages of one file.
+    """The pages of one file."""
 
-    Parameters
-    ----------
-    path, size
-        The file and its length, bytes.
-    byteorder
-        ``<`` or ``>``.
-    kinds
-        The kinds of page that occur.
-    kind
-        (N,) index into ``kinds``.
-    ifd
-        (N,) place of the page's tags in the file; -1 of a page that has none of its own.
-    data, end, n_stored
-        (N,) first byte of the image, -1 where it lies in pieces; the byte after its last; bytes stored.
-    note
-        (N, 2) place and length of Micro-Manager's note; 0 without one.
-    description
-        Of the first page.
-    cut_at
-        Where the next page should have been when the file ends before it; 0 when the list ends as it should.
-    """
-
+    #: The file and its length, bytes.
     path: Path
     size: int
+    #: ``<`` or ``>``.
     byteorder: str
+    #: The kinds of page that occur.
     kinds: list[PageKind]
+    #: (N,) index into ``kinds``.
     kind: NDArray[np.int64]
+    #: (N,) place of the page's tags in the file; -1 of a page that has none of its own.
     ifd: NDArray[np.int64]
+    #: (N,) first byte of the image, -1 where it lies in pieces; the byte after its last; bytes stored.
     data: NDArray[np.int64]
     end: NDArray[np.int64]
     n_stored: NDArray[np.int64]
+    #: (N, 2) place and length of Micro-Manager's note; 0 without one.
     note: NDArray[np.int64]
+    #: Of the first page.
     description: str
+    #: Where the next page should have been when the file ends before it; 0 when the list ends as it should.
     cut_at: int = 0
 
     def __len__(self) -> int:
@@ -169,10 +146,8 @@ class _Layout:
 def scan_pages(path: Path) -> Pages:
     """Walk along the chain of pages of a TIFF file.
 
-    Raises
-    ------
-    UserError
-        If the file has no page, a page points back to an earlier one, or claims more than the file can hold.
+    Raises `UserError` if the file has no page, a page points back to an earlier one, or claims more than the
+    file can hold.
     """
     size = path.stat().st_size
     with path.open("rb", buffering=0) as file:

@@ -22,10 +22,7 @@ _METADATA = (".zarray", ".zattrs", ".zgroup", ".zmetadata", "zarr.json")
 def open_zarr(path: Path, choice: Choice | None = None) -> BaseMovie:
     """Open a Zarr array (T, Y, X) or the full-resolution level of an OME-Zarr image.
 
-    Raises
-    ------
-    UserError
-        If zarr is not installed, or the folder is damaged or holds something to choose from.
+    Raises `UserError` if zarr is not installed, or the folder is damaged or holds something to choose from.
     """
     try:
         import zarr
@@ -111,6 +108,8 @@ def _array_axes(array: Any) -> str:
 class ZarrMovie(BaseMovie):
     """Movie in a Zarr array.
 
+    Raises `UserError` if the array holds no movie, something to choose from, or nothing at all.
+
     Parameters
     ----------
     path
@@ -127,11 +126,6 @@ class ZarrMovie(BaseMovie):
         What the file states.
     kind, names
         The format, and what the file calls its channels, for people.
-
-    Raises
-    ------
-    UserError
-        If the array holds no movie, something to choose from, or nothing at all.
     """
 
     def __init__(

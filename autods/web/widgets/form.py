@@ -174,10 +174,7 @@ class Form:
     def words(self) -> list[str]:
         """Return the words of the command.
 
-        Raises
-        ------
-        UserError
-            If an entry does not fit.
+        Raises `UserError` if an entry does not fit.
         """
         return words(self.fields, self.values())
 

@@ -40,26 +40,17 @@ _WAIT_S = 0.4
 
 @dataclass(frozen=True)
 class Shown:
-    """What a visitor looks at: kept in the page's address, so that a reload and a sent link show the same.
+    """What a visitor looks at: kept in the page's address, so that a reload and a sent link show the same."""
 
-    Parameters
-    ----------
-    look
-        What is drawn, and how; its filter is what was typed.
-    source
-        Which table.
-    limits
-        Ranges of the sliders, by column.
-    box
-        The visible part, nm; None for the whole field.
-    second
-        Name of the run that is drawn over it in green; '' for none.
-    """
-
+    #: What is drawn, and how; its filter is what was typed.
     look: Look
+    #: Which table.
     source: Source = "localizations"
+    #: Ranges of the sliders, by column.
     limits: tuple[tuple[str, float, float], ...] = ()
+    #: The visible part, nm; None for the whole field.
     box: Box | None = None
+    #: Name of the run that is drawn over it in green; '' for none.
     second: str = ""
 
     @property
@@ -137,10 +128,7 @@ async def show_result(
 async def _ready(job: Job, results: Results, source: Source, box: ui.element) -> None:
     """Wait until a table is sorted, with what can be seen meanwhile.
 
-    Raises
-    ------
-    UserError
-        If it cannot be.
+    Raises `UserError` if it cannot be.
     """
     preparation = results.prepare(job, source)
     if preparation is None:
