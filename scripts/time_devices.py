@@ -43,8 +43,8 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.zeros(1, device=arguments.device)  # fails here rather than after the simulation
     start = time.perf_counter()
-    base = SimulationSettings(OPTICS, CAMERA, n_frames=arguments.frames, size_px=arguments.size_px)
-    part = max(arguments.frames // 2, FEW)
+    n_frames, part = max(arguments.frames, FEW), max(arguments.frames // 2, FEW)
+    base = SimulationSettings(OPTICS, CAMERA, n_frames=n_frames, size_px=arguments.size_px)
     cases = {
         "2D dense": dataclasses.replace(base, structure="uniform", density_per_um2=1.0, n_frames=part),
         "2D sparse": dataclasses.replace(base, density_per_um2=0.03),
