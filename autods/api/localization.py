@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from autods.api.documented import documented
 from autods.core import LocalizationTable, UserError
 from autods.estimation.scene import Method
 from autods.optics.registry import psf_by_name
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from autods.pipelines.settings3d import PsfSettings, TrainingSettings
 
 
+@documented("localize")
 def localize(
     movie: MovieLike,
     out: str | Path | None = None,
@@ -71,54 +73,14 @@ def localize(
     out
         Folder for tables, picture and report; None writes nothing. A repeated call goes on from what the
         folder holds of the same movie and settings.
-    pixel_size_nm
-        Side of a camera pixel in the sample, nm. The one number that must be known: where the file does not
-        state it, it must be given.
-    wavelength_nm, na
-        Emission wavelength (nm) and numerical aperture; None: the PSF's width is measured.
     offset_adu, e_per_adu, em_gain, qe, read_noise_e
         Camera, see `autods.Camera`; offset and read noise may be maps (Y, X). None: from the file, else
         measured, else a default that the report states.
-    selection
-        Rule that gives each patch its model: ``auto``, ``average`` (the paper's), ``density``, ``snr``,
-        ``nearest`` or ``fixed:NAME``.
-    scope
-        ``movie``: one model a patch; ``frame``: one a patch and frame.
-    family
-        ``mixture`` or ``heatmap`` (the paper's Deep-STORM); None: the better that is there.
-    patch_um
-        Side of a patch, um.
-    background
-        ``auto``, ``temporal``, ``spatial`` or ``none``.
-    rescale
-        Whether the movie is brought to the optics that the models were trained for.
-    channel, position
-        Which channel and stage position of a file that holds several, from 0.
     frames
         Part of the movie, from frame 0, the end excluded.
     roi
         ``(y0, x0, y1, x1)`` in pixels, ends excluded.
-    threshold
-        Smallest confidence; None: the model's own.
-    min_significance
-        Photons that a localization must have, in standard errors; None: by the density round it.
-    refine
-        ``mle``: positions are refined by maximum likelihood; ``none``: as the network gives them.
-    max_uncertainty_nm
-        Localizations of larger lateral uncertainty (nm) are dropped; None keeps all.
-    filter
-        What is kept, such as ``"photons > 500 & uncertainty_xy < 20"``; None keeps all.
-    drift
-        ``auto``, ``fiducials``, ``none``, or the file of a drift curve.
-    link_radius_nm, link_gap
-        Farthest that a molecule is from itself in consecutive frames, nm (None: by the errors), and frames
-        that it may be dark in between.
-    render_pixel_size_nm
-        Pixel of the picture, nm.
-    zoo
-        Folder of the models; None: those shipped.
-    device
-        ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
+    {settings}
 
     Returns
     -------
@@ -178,6 +140,7 @@ def localize(
     return run_2d(movie, settings, None if out is None else Path(out))
 
 
+@documented("localize3d")
 def localize3d(
     movie: MovieLike,
     out: str | Path,
@@ -208,16 +171,11 @@ def localize3d(
         A file or folder, an open movie, or frames (T, Y, X) as a NumPy array or torch tensor.
     out
         Run folder; stages that it holds with the same inputs are not repeated.
-    beads, z_step_nm, z_nm, calibration
-        Bead stack (a file), the positions of its slices (equal steps in nm, or ``"START:STOP:N"``), and how
-        it is fitted (`autods.calibration.bead_calibration.BeadSettings`).
+    beads, calibration
+        Bead stack (a file), and how it is fitted (`autods.calibration.bead_calibration.BeadSettings`).
     psf, run
         Instead of beads: the name of a PSF (`autods.optics.PSF_MODELS`), a PSF file, or the run folder of an
         earlier call.
-    z_min_nm, z_max_nm
-        Depths to localize in, nm; None: what the bead stack covers.
-    pixel_size_nm, wavelength_nm, na
-        Microscope: camera pixel in the sample (nm), emission wavelength (nm), numerical aperture.
     optics, camera
         The microscope with refractive indices and focal plane, and the camera; see
         `autods.pipelines.settings`. None: what the file states, else defaults.
@@ -227,8 +185,7 @@ def localize3d(
     training
         All numbers of the training instead of a preset, see
         `autods.pipelines.settings3d.TrainingSettings`.
-    device
-        ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
+    {settings}
     settings
         Further fields of `autods.pipelines.settings3d.Localize3DSettings`: ``refine``, ``frames``, ``roi``,
         ``until``, ...

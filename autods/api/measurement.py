@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from autods.api.documented import documented
 from autods.api.tables import open_movie
 from autods.estimation.profile import MovieProfile
 from autods.io.movie import CroppedMovie
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from autods.calibration.bead_calibration import BeadCalibration, BeadSettings
 
 
+@documented("profile")
 def profile(
     movie: MovieLike,
     *,
@@ -34,16 +36,9 @@ def profile(
     ----------
     movie
         A file or folder, an open movie, or frames (T, Y, X) as a NumPy array or torch tensor.
-    pixel_size_nm
-        Side of a camera pixel in the sample, nm; None: from the file.
-    wavelength_nm, na
-        Emission wavelength (nm) and numerical aperture, used where the PSF's width cannot be measured.
-    patch_um
-        Side of a patch, um.
-    channel, position
-        Which channel and stage position of a file that holds several, from 0.
     frames, roi
         Part of the movie: from frame 0, and ``(y0, x0, y1, x1)`` in pixels, ends excluded.
+    {settings}
 
     Returns
     -------
@@ -78,6 +73,7 @@ def profile(
         return profile_patches(part, instrument.optics, patch_um)
 
 
+@documented("calibrate")
 def calibrate(
     beads: MovieLike,
     out: str | Path | None = None,
@@ -99,16 +95,13 @@ def calibrate(
         Stack of one or several beads: a file, or (Z, Y, X) as a NumPy array or torch tensor of camera values.
     out
         Folder for ``psf.h5``, ``psf_empirical.h5``, ``calibration.json`` and figures; None writes nothing.
-    z_step_nm, z_nm
-        Positions of the slices: equal steps in nm, centred on 0, or ``"START:STOP:N"``; one of them.
-    pixel_size_nm, wavelength_nm, na
-        Microscope: camera pixel in the sample (nm), emission wavelength (nm), numerical aperture.
     optics
-        These with refractive indices, see `autods.pipelines.settings.OpticsSettings`.
+        The microscope with refractive indices, see `autods.pipelines.settings.OpticsSettings`.
     camera
         Turns camera values into photons where given, see `autods.pipelines.settings.CameraSettings`.
     settings
         How the stack is read and fitted, see `autods.calibration.bead_calibration.BeadSettings`.
+    {settings}
 
     Returns
     -------

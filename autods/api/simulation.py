@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from numpy.typing import NDArray
 
+from autods.api.documented import documented
 from autods.core import Camera, LocalizationTable, OpticalSystem
 from autods.io.movie import open_movie
 from autods.io.tables import read_table
@@ -38,6 +39,7 @@ class Simulated:
     settings: SimulationSettings
 
 
+@documented("simulate")
 def simulate(
     out: str | Path | None = None,
     *,
@@ -66,31 +68,11 @@ def simulate(
     ----------
     out
         Folder for ``movie.tif`` and ``truth.csv``; None keeps them in memory only.
-    n_frames, size_px
-        Length of the movie, and side of its square frames in pixels.
-    structure
-        ``uniform``, ``filaments``, ``mitochondria``, ``rings``, ``clusters``; with a PSF also
-        ``microtubules``, ``lamina``, ``nuclear_pores``.
-    density_per_um2
-        Mean emitters per um^2 and frame.
-    photons, background
-        Mean photons of an emitter in a frame, and of the background in a pixel.
-    on_frames
-        Mean time that a molecule stays on, frames.
-    gradient, blobs
-        Non-uniformity of the background: slope and blobs, 0 to 1.
-    drift, drift_nm
-        ``none``, ``smooth``, ``walk`` or ``steps``, and its range, nm.
-    beads
-        Beads that shine in every frame.
     psf
         Name of a PSF (`autods.optics.PSF_MODELS`) for emitters in depth; None: an in-focus Gaussian.
-    z_min_nm, z_max_nm
-        Depths of the emitters with a PSF, nm.
     optics, camera
         Microscope and camera; None: 100 nm pixels, 660 nm, NA 1.4, an sCMOS camera.
-    seed
-        Of all random numbers: the same seed gives the same movie.
+    {settings}
 
     Returns
     -------

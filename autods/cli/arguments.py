@@ -100,7 +100,7 @@ def parse(argv: Sequence[str]) -> Arguments:
             paths += [Path(rest) for rest in words]
         elif word in {"-h", "--help"}:
             return Arguments(command, help=True)
-        elif word == "--settings" and command.config is not None:
+        elif word == "--settings":
             return Arguments(command, all_settings=True)
         elif word in {"-m", "--multirun"}:
             multirun = True
@@ -162,7 +162,7 @@ def _option(command: Command, word: str, words: Iterator[str]) -> tuple[str, Pat
 
 
 def _check_count(command: Command, paths: Sequence[Path]) -> None:
-    groups = {key.partition(".")[0] for key, _ in command.keys if "." in key}
+    groups = {key.partition(".")[0] for key in command.keys if "." in key}
     for path in map(str, paths):
         # ``optics.na:1.4`` or ``optics.na 1.4``: without a word the movie would be localized without it.
         head, dot, _ = path.partition(".")

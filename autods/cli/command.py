@@ -17,14 +17,14 @@ class Command:
     usage: str
     #: ``module:function`` of ``function(arguments) -> int``.
     entry: str
-    #: Name of its Hydra configuration; None when it takes no settings.
-    config: str | None = None
+    #: Name of its Hydra configuration.
+    config: str
     #: Options it takes beside ``--help``.
     options: tuple[str, ...] = ()
     #: Fewest and most plain arguments; None for no upper limit.
     paths: tuple[int, int | None] = (0, 0)
-    #: Main settings with units.
-    keys: tuple[tuple[str, str], ...] = ()
+    #: Main settings; `autods.configuration.meanings` says what each is.
+    keys: tuple[str, ...] = ()
     #: Further lines of its help.
     details: str = ""
     #: Options without a value that it takes.

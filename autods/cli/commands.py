@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from autods.cli.command import Command
+from autods.configuration.meanings import meaning
 from autods.pipelines import definitions
-from autods.pipelines.definitions import LOCALIZE3D, Setting
+from autods.pipelines.definitions import Setting
 
 #: Options that take a value, and what it is.
 OPTIONS = {
@@ -14,26 +15,21 @@ OPTIONS = {
     "--psf": ("FILE", "a psf.h5 from `autods calibrate`"),
     "--run": ("DIR", "the run folder of an earlier training"),
     "--data": ("DIR", "a folder that may be read and written; may be given more than once"),
-    "--host": ("NAME", "address to listen on (default: 127.0.0.1)"),
-    "--port": ("N", "port to listen on (default: 8080)"),
+    "--host": ("NAME", meaning("web", "host")),
+    "--port": ("N", meaning("web", "port")),
 }
 
 #: Options without a value.
 FLAGS = {"--follow": "localize while the file grows", "--no-token": "let everybody on this machine in"}
 
 
-def _described(*settings: Setting) -> tuple[tuple[str, str], ...]:
-    """Return the lines of settings for a command's help."""
-    return tuple((setting.key, setting.meaning) for setting in settings)
+def _keys(*settings: Setting) -> tuple[str, ...]:
+    return tuple(setting.key for setting in settings)
 
 
-def _of_3d(*keys: str) -> tuple[tuple[str, str], ...]:
-    return _described(*(LOCALIZE3D[key] for key in keys))
-
-
-OPTICS_KEYS, CAMERA_KEYS = _described(*definitions.OPTICS), _described(*definitions.CAMERA)
-INDEX_KEYS, MOVIE_KEYS = _described(*definitions.INDICES), _described(*definitions.PART)
-FINISH_KEYS, DEVICE_KEYS = _described(*definitions.FINISH), _described(definitions.DEVICE)
+_OPTICS, _CAMERA = _keys(*definitions.OPTICS), _keys(*definitions.CAMERA)
+_INDICES, _MOVIE = _keys(*definitions.INDICES), _keys(*definitions.PART)
+_FINISH = _keys(*definitions.FINISH)
 
 
 COMMANDS = {
@@ -46,7 +42,7 @@ COMMANDS = {
             entry="autods.cli.doctor:run",
             config="doctor",
             paths=(0, 1),
-            keys=MOVIE_KEYS[:2],
+            keys=_MOVIE[:2],
             details="MOVIE: its format, series, pixel size and source, camera, and what of it is not read.",
         ),
         Command(
@@ -57,11 +53,7 @@ COMMANDS = {
             config="demo",
             options=("--out",),
             paths=(0, 1),
-            keys=(
-                ("simulate.n_frames", "frames of the movie"),
-                ("simulate.seed", "of the simulation"),
-                *DEVICE_KEYS,
-            ),
+            keys=("simulate.n_frames", "simulate.seed", "device"),
             details=(
                 "Without --out the results go to autods_demo/ in the current folder. two_targets shows two\n"
                 "structures in two channels, one of them distorted, with common beads: simulated,\n"
@@ -79,36 +71,30 @@ COMMANDS = {
             flags=("--follow",),
             paths=(1, None),
             keys=(
-                *OPTICS_KEYS,
-                *CAMERA_KEYS,
-                *MOVIE_KEYS,
-                ("selection", "how a model is chosen: auto, average, density, snr, nearest, fixed:NAME"),
-                ("zoo", "folder of the models; model=DIR: one model, or the run folder of a training"),
-                *_described(
-                    *(
-                        definitions.LOCALIZE[key]
-                        for key in (
-                            "selection.family",
-                            "tiling.patch_um",
-                            "background",
-                            "rescale",
-                            "decode.threshold",
-                            "decode.min_significance",
-                            "decode.max_uncertainty_nm",
-                            "refine",
-                        )
-                    )
-                ),
-                *FINISH_KEYS,
-                ("follow.idle_s", "with --follow: seconds without a new frame that mean the end"),
-                *DEVICE_KEYS,
-                ("processes.per_machine", "processes that share the frames of a movie"),
+                *_OPTICS,
+                *_CAMERA,
+                *_MOVIE,
+                "selection",
+                "zoo",
+                "selection.family",
+                "tiling.patch_um",
+                "background",
+                "rescale",
+                "decode.threshold",
+                "decode.min_significance",
+                "decode.max_uncertainty_nm",
+                "refine",
+                *_FINISH,
+                "follow.idle_s",
+                "device",
+                "processes.per_machine",
             ),
             details=(
                 "What is not given is read from the file, else measured from the movie, else has a default;\n"
                 "the report says which. One movie goes to --out (default: NAME_autods/ in the current\n"
                 "folder); of a folder or several movies each gets its own folder there, and a movie that\n"
                 "fails does not stop the others. Repeating an interrupted command goes on where it stopped.\n"
+                "Instead of zoo=, model=DIR names one model, or the run folder of a training.\n"
                 "-m sweeps over comma-separated values: a folder for each combination, and results.csv."
             ),
         ),
@@ -120,10 +106,7 @@ COMMANDS = {
             config="combine",
             options=("--out",),
             paths=(2, 2),
-            keys=(
-                ("registration", "auto: from common beads, else structure; none; or a registration.json"),
-                *_described(definitions.RENDER),
-            ),
+            keys=("registration", "render.pixel_size_nm"),
             details=(
                 "FIRST and SECOND are run folders of autods localize or tables of any program; two halves\n"
                 "of a frame or two channels of a file are localized with roi= or channel=. Without --out\n"
@@ -139,10 +122,7 @@ COMMANDS = {
             config="finish",
             options=("--out",),
             paths=(1, 1),
-            keys=(
-                *FINISH_KEYS,
-                ("optics.pixel_size_nm", "camera pixel, nm, where the table does not state it"),
-            ),
+            keys=(*_FINISH, "optics.pixel_size_nm"),
             details=(
                 "TABLE is a run folder, whose drift is first put back, or a table. Writes the same files as\n"
                 "autods localize, and localizations_sml.mat for SMAP. Without --out the results go to\n"
@@ -157,7 +137,7 @@ COMMANDS = {
             config="profile",
             options=("--out",),
             paths=(1, 1),
-            keys=(*OPTICS_KEYS, *CAMERA_KEYS, *MOVIE_KEYS, *_described(definitions.TILING)),
+            keys=(*_OPTICS, *_CAMERA, *_MOVIE, "tiling.patch_um"),
             details=(
                 "Writes profile.json to --out (default: NAME_autods/ in the current folder)\n"
                 "and prints a summary."
@@ -171,20 +151,18 @@ COMMANDS = {
             config="simulate",
             options=("--out",),
             keys=(
-                ("n_frames", "length of the movie"),
-                ("size_px", "side of the square frame, pixels"),
-                (
-                    "structure",
-                    "uniform, filaments, mitochondria, rings, clusters; in depth also microtubules, ...",
-                ),
-                ("psf", "a PSF by name for emitters in depth: astigmatism, double_helix, tetrapod, ..."),
-                ("psf.z_min_nm", "lowest depth, nm; psf.z_max_nm the highest"),
-                ("density_per_um2", "mean emitters per um^2 and frame"),
-                ("photons", "mean photons of an emitter in a frame"),
-                ("background", "photons per pixel"),
-                ("seed", "of the random numbers"),
-                *OPTICS_KEYS,
-                *CAMERA_KEYS,
+                "n_frames",
+                "size_px",
+                "structure",
+                "psf",
+                "psf.z_min_nm",
+                "psf.z_max_nm",
+                "density_per_um2",
+                "photons",
+                "background",
+                "seed",
+                *_OPTICS,
+                *_CAMERA,
             ),
         ),
         Command(
@@ -196,15 +174,17 @@ COMMANDS = {
             options=("--out",),
             paths=(1, 1),
             keys=(
-                ("method", "beads: a z-stack of beads; insitu: blinking molecules"),
-                *_of_3d("calibration.z_step_nm", "calibration.z_nm", "calibration.scan"),
-                ("calibration.size_px", "side of the cut-out around a bead; null: measured"),
-                ("calibration.model", "scalar or vectorial"),
-                ("calibration.amplitude", "fit the pupil's amplitude too: true or false"),
-                ("mask.file", "the designed mask as first guess"),
-                *OPTICS_KEYS,
-                *INDEX_KEYS[:2],
-                *CAMERA_KEYS,
+                "method",
+                "calibration.z_step_nm",
+                "calibration.z_nm",
+                "calibration.scan",
+                "calibration.size_px",
+                "calibration.model",
+                "calibration.amplitude",
+                "mask.file",
+                *_OPTICS,
+                *_INDICES[:2],
+                *_CAMERA,
             ),
             details="Without --out the results go to NAME_psf/ in the current folder.",
         ),
@@ -216,13 +196,7 @@ COMMANDS = {
             config="psf_show",
             options=("--out",),
             paths=(2, 2),
-            keys=(
-                ("show.z_min_nm", "depth of the first image, nm"),
-                ("show.z_max_nm", "depth of the last image, nm"),
-                ("show.slices", "number of images"),
-                ("optics.nfp_nm", "nominal focal plane, nm"),
-                ("optics.pixel_size_nm", "camera pixel, nm; for files that do not state it"),
-            ),
+            keys=("show.z_min_nm", "show.z_max_nm", "show.slices", "optics.nfp_nm", "optics.pixel_size_nm"),
         ),
         Command(
             name="localize3d",
@@ -233,28 +207,32 @@ COMMANDS = {
             options=("--beads", "--psf", "--run", "--out"),
             paths=(1, 1),
             keys=(
-                *_of_3d("psf.z_min_nm", "psf.z_max_nm"),
-                ("psf", "instead of --beads: a PSF by name, for instance astigmatic_gaussian"),
-                *_of_3d("calibration.z_step_nm", "calibration.z_nm", "calibration.scan"),
-                *OPTICS_KEYS,
-                *INDEX_KEYS,
-                *CAMERA_KEYS,
-                *MOVIE_KEYS,
-                *_of_3d(
-                    "background",
-                    "snr.region",
-                    "snr.size_px",
-                    "snr.max_pixel_value",
-                    "preset",
-                    "family",
-                    "trainer.max_minutes",
-                    "trainer.max_steps",
-                ),
-                ("processes.per_machine", "processes that share the frames once the network is trained"),
-                *_of_3d("refine", "decode.threshold", "decode.min_significance", "decode.max_uncertainty_nm"),
-                *FINISH_KEYS,
-                ("until", "last stage: calibrate, background, snr, train, test, localize"),
-                *DEVICE_KEYS,
+                "psf.z_min_nm",
+                "psf.z_max_nm",
+                "psf",
+                "calibration.z_step_nm",
+                "calibration.z_nm",
+                "calibration.scan",
+                *_OPTICS,
+                *_INDICES,
+                *_CAMERA,
+                *_MOVIE,
+                "background",
+                "snr.region",
+                "snr.size_px",
+                "snr.max_pixel_value",
+                "preset",
+                "family",
+                "trainer.max_minutes",
+                "trainer.max_steps",
+                "processes.per_machine",
+                "refine",
+                "decode.threshold",
+                "decode.min_significance",
+                "decode.max_uncertainty_nm",
+                *_FINISH,
+                "until",
+                "device",
             ),
             details=(
                 "Calibrates the PSF, removes the background, measures noise and photons, trains a network\n"
@@ -272,12 +250,12 @@ COMMANDS = {
             options=("--truth", "--out"),
             paths=(1, 1),
             keys=(
-                ("radius_nm", "farthest a localization may lie from its emitter, nm"),
-                ("axial_radius_nm", "the same along z, nm; null: do not look at z"),
-                ("frames", "START:STOP of the frames that count; null: all"),
-                ("field_nm", "HEIGHT:WIDTH of the field, nm; null: the smallest that holds both"),
-                ("image_pixel_size_nm", "pixel of the images that are compared, nm"),
-                ("optics.pixel_size_nm", "camera pixel, nm; for Picasso tables without their .yaml"),
+                "radius_nm",
+                "axial_radius_nm",
+                "frames",
+                "field_nm",
+                "image_pixel_size_nm",
+                "optics.pixel_size_nm",
             ),
             details=(
                 "PRED and TRUTH: ThunderSTORM or Picasso tables, a truth.csv, or a run folder.\n"
@@ -292,12 +270,12 @@ COMMANDS = {
             is_swept=True,
             config="train",
             keys=(
-                ("experiment", "which training, for instance zoo/mixture; of movie=: from_movie"),
-                ("movie", "movie, or [list], whose density, SNR, background, PSF and noise are trained for"),
-                ("profile", "instead: profile.json of autods profile"),
-                ("optics.pixel_size_nm", "of the movie, nm, where its file does not state it; so camera.*"),
-                ("warm_start", "shipped model, a model's folder or a checkpoint to start from; null: none"),
-                ("trainer.max_minutes", "stop after so many minutes, keeping the best"),
+                "experiment",
+                "movie",
+                "profile",
+                "optics.pixel_size_nm",
+                "warm_start",
+                "trainer.max_minutes",
             ),
             details=(
                 "Settings go to Hydra as they are, sweeps and +key=value included. psf=FILE renders with a\n"
@@ -313,11 +291,7 @@ COMMANDS = {
             entry="autods.cli.zoo:run",
             config="zoo",
             paths=(1, 1),
-            keys=(
-                ("budget", "cpu: about three hours on a core; gpu: the shipped ones"),
-                ("models", "folder of the models"),
-                ("only", "names of some models, so that several processes share the work; null: all"),
-            ),
+            keys=("budget", "models", "only"),
         ),
         Command(
             name="benchmark",
@@ -327,12 +301,7 @@ COMMANDS = {
             is_swept=True,
             config="benchmark",
             options=("--out",),
-            keys=(
-                ("suite", "which one, of those below"),
-                ("zoo", "folder of the models; null: those shipped"),
-                ("picasso_python", "a Python that has picassosr, to run Picasso beside"),
-                *DEVICE_KEYS,
-            ),
+            keys=("suite", "zoo", "picasso_python", "device"),
             details=(
                 "2D: movies2d, uniform, heterogeneous, selection, density_snr, patch_size, estimation,\n"
                 "speed, widths. 3D: oneclick3d, ds3d_compare, snr3d_density, nfp. Any: external (tables of\n"
@@ -349,7 +318,7 @@ COMMANDS = {
             config="web",
             options=("--data", "--host", "--port"),
             flags=("--no-token",),
-            keys=(("max_upload_mb", "largest file that can be uploaded, MB"),),
+            keys=("max_upload_mb",),
             details=(
                 "Only the folders of --data (default: the current one) can be read and written; runs go to\n"
                 "autods_runs/ in the first. The printed address holds the token (AUTODS_TOKEN sets it)."

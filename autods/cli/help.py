@@ -6,6 +6,7 @@ import textwrap
 
 from autods.cli.command import Command
 from autods.cli.commands import COMMANDS, FLAGS, OPTIONS
+from autods.configuration.meanings import meaning
 
 _LINE = 104
 RULE = """\
@@ -62,11 +63,11 @@ def command_help(command: Command) -> str:
         lines += [f"  {name} {OPTIONS[name][0]:<6} {OPTIONS[name][1]}" for name in command.options]
         lines += [f"  {name:<12} {FLAGS[name]}" for name in command.flags]
     if command.keys:
-        width = max(len(key) for key, _ in command.keys)
+        width = max(map(len, command.keys))
         lines += ["", "Main settings (key=value):"]
-        lines += [f"  {line}" for key, text in command.keys for line in entry(key, text, width)]
-    if command.config:
-        lines += ["", f"All settings with their defaults: autods {command.name} --settings"]
+        told = {key: meaning(command.config, key) for key in command.keys}
+        lines += [f"  {line}" for key, text in told.items() for line in entry(key, text, width)]
+    lines += ["", f"All settings with their defaults: autods {command.name} --settings"]
     if not command.overrides_only:
         lines += ["", RULE]
     return "\n".join([*lines, "", EXIT_CODES])

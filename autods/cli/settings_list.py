@@ -7,28 +7,20 @@ from typing import Any
 from autods.cli.command import Command
 from autods.cli.help import entry
 from autods.configuration.compose import compose_checked
-from autods.configuration.registry import leaves, schema_of
-from autods.configuration.schema import meanings
-from autods.pipelines.definitions import LOCALIZE, LOCALIZE3D
+from autods.configuration.meanings import meaning, own_keys
+from autods.configuration.registry import leaves
 
 
 def settings_list(command: Command) -> str:
-    """Return a line ``key=default`` with what it is for each setting of a command."""
-    assert command.config is not None
-    schema = schema_of(command.config)
-    said = {} if schema is None else meanings(schema)
-    defined = {**LOCALIZE3D, **LOCALIZE} if command.name != "localize3d" else {**LOCALIZE, **LOCALIZE3D}
-    for key, text in said.items():
-        known = defined.get(key) or defined.get(key.partition(".")[2])  # a group of `demo` is `simulate`
-        if not text and known is not None:
-            said[key] = known.meaning
-    said |= dict(command.keys)
+    """Return a line ``key=default`` with what it is for each setting of a command, groups first."""
     values = dict(leaves(compose_checked(command.config, ())))
     words = {key: f"{key}={_text(value)}" for key, value in values.items()}
+    groups = [key for key in dict.fromkeys([*own_keys(command.config), *command.keys]) if key not in values]
     width = min(max(map(len, words.values())), 40)
-    groups = [(key, text) for key, text in said.items() if key not in values and text]
-    settings = [(word, said.get(key, "")) for key, word in words.items()]
-    return "\n".join(line for word, text in [*groups, *settings] for line in entry(word, text, width))
+    lines = {key: key for key in groups} | words
+    return "\n".join(
+        line for key, word in lines.items() for line in entry(word, meaning(command.config, key), width)
+    )
 
 
 def _text(value: Any) -> str:

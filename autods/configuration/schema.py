@@ -1,49 +1,23 @@
-"""The settings of the commands as typed: names, types, defaults, and what is said of them.
+"""The settings of the commands as typed: names, types and defaults.
 
 Each command is a class, each of its groups another. Where a pipeline has the same setting, the default is the
-pipeline's. The Hydra configurations of these commands are made of the classes, see
-`autods.configuration.compose`; those of `train` and `zoo`, which people compose from groups, are files in
-``conf/``.
+pipeline's; what each is, `autods.configuration.meanings` says. The Hydra configurations of these commands are
+made of the classes, see `autods.configuration.compose`; those of `train` and `zoo`, which people compose from
+groups, are files in ``conf/``.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, get_type_hints
+from typing import Any, ClassVar
 
 from autods.pipelines.settings import FinishSettings, LocalizeSettings, OpticsSettings
-
-_HELP = "help"
-
-
-def setting(default: Any, meaning: str, **inner: str) -> Any:
-    """Return a field with its default, or what makes it, and a line of help; of a mapping, one a key."""
-    lines = {_HELP: {"": meaning, **inner}}
-    return (
-        field(default_factory=default, metadata=lines)
-        if callable(default)
-        else field(default=default, metadata=lines)
-    )
 
 
 def defaults(schema: type) -> dict[str, Any]:
     """Return a command's configuration as Hydra takes it: the groups it is composed of, and the settings."""
     return {"defaults": [*getattr(schema, "groups", ("_self_",))], **dataclasses.asdict(schema())}
-
-
-def meanings(schema: type, prefix: str = "") -> dict[str, str]:
-    """Return the lines of help of a command's settings by their dotted keys; '' where the class has none."""
-    found: dict[str, str] = {}
-    hints = get_type_hints(schema)
-    for item in dataclasses.fields(schema):
-        hint, key = hints[item.name], f"{prefix}{item.name}"
-        if dataclasses.is_dataclass(hint):
-            found |= meanings(hint, f"{key}.")  # type: ignore[arg-type]
-        else:
-            lines = item.metadata.get(_HELP, {"": ""})
-            found |= {".".join(filter(None, [key, inner])): line for inner, line in lines.items()}
-    return found
 
 
 @dataclass
@@ -61,10 +35,8 @@ class CameraConfig:
 class SelectionConfig:
     """How a model is chosen."""
 
-    rule: str = setting(
-        LocalizeSettings.selection, "auto, average, density, snr, nearest, fixed:NAME, or an installed one"
-    )
-    scope: str = setting(LocalizeSettings.scope, "movie: one model per patch; frame: one per patch and frame")
+    rule: str = LocalizeSettings.selection
+    scope: str = LocalizeSettings.scope
     family: str | None = LocalizeSettings.family
 
 
@@ -88,7 +60,7 @@ class DecodeConfig:
 class RenderConfig:
     """The reconstructed image."""
 
-    pixel_size_nm: float = setting(LocalizeSettings.render_pixel_size_nm, "pixel of the picture, nm")
+    pixel_size_nm: float = LocalizeSettings.render_pixel_size_nm
 
 
 @dataclass
@@ -107,10 +79,10 @@ class MovieConfig:
 
     optics: OpticsSettings = field(default_factory=OpticsSettings)
     camera: CameraConfig = field(default_factory=CameraConfig)
-    channel: int | None = setting(None, "of a file that holds several channels, from 0")
-    position: int | None = setting(None, "of a file that holds several stage positions, from 0")
-    frames: str | None = setting(None, "START:STOP, counted from 0, STOP excluded; null: all")
-    roi: str | None = setting(None, "Y0:X0:Y1:X1, pixels, Y1 and X1 excluded; null: the whole field")
+    channel: int | None = None
+    position: int | None = None
+    frames: str | None = None
+    roi: str | None = None
 
 
 @dataclass
@@ -124,8 +96,8 @@ class ProfileConfig(MovieConfig):
 class ProcessesConfig:
     """Processes that share the frames."""
 
-    per_machine: int = setting(1, "processes that share the frames, on each machine; with GPUs, one for each")
-    machines: int = setting(1, "machines that share the frames")
+    per_machine: int = 1
+    machines: int = 1
 
 
 @dataclass
@@ -145,7 +117,7 @@ class ResultConfig:
 class FollowConfig:
     """Localizing while the file grows."""
 
-    idle_s: float = setting(20.0, "with --follow: seconds without a new frame that mean the end")
+    idle_s: float = 20.0
 
 
 @dataclass
@@ -158,16 +130,16 @@ class LocalizeConfig(MovieConfig, ResultConfig):
     rescale: bool = LocalizeSettings.rescale
     processes: ProcessesConfig = field(default_factory=ProcessesConfig)
     follow: FollowConfig = field(default_factory=FollowConfig)
-    zoo: str | None = setting(None, "folder of the models; null: those shipped")
+    zoo: str | None = None
 
 
 @dataclass
 class DoctorConfig:
     """``autods doctor``."""
 
-    zoo: str | None = setting(None, "folder of the models that is checked; null: those shipped")
-    channel: int | None = setting(None, "of a file that holds several channels, from 0")
-    position: int | None = setting(None, "of a file that holds several stage positions, from 0")
+    zoo: str | None = None
+    channel: int | None = None
+    position: int | None = None
 
 
 def _simulated_optics() -> OpticsSettings:
@@ -184,28 +156,20 @@ class SimulateConfig:
 
     groups: ClassVar[tuple[Any, ...]] = ({"psf": None}, "_self_")
 
-    n_frames: int = setting(200, "length of the movie")
-    size_px: int = setting(64, "side of the square frame, pixels")
-    structure: str = setting(
-        "filaments",
-        "uniform, filaments, mitochondria, rings, clusters; in depth microtubules, lamina, nuclear_pores",
-    )
-    density_per_um2: float = setting(0.5, "mean emitters per um^2 and frame")
-    photons: float = setting(2000.0, "mean photons of an emitter in a frame")
-    background: float = setting(20.0, "mean background, photons per pixel")
-    on_frames: float = setting(2.0, "mean time that a molecule stays on, frames")
-    gradient: float = setting(0.3, "non-uniformity of the background: slope, 0 to 1")
-    blobs: float = setting(0.3, "non-uniformity of the background: blobs, 0 to 1")
-    drift: str = setting("none", "none, smooth, walk, steps")
-    drift_nm: float = setting(200.0, "range of the drift, nm")
-    beads: int = setting(0, "beads that shine in every frame, ten times as bright as a molecule")
-    seed: int = setting(0, "of all random numbers")
-    psf: dict[str, Any] = setting(
-        lambda: {"z_min_nm": -500.0, "z_max_nm": 500.0},
-        "a PSF by name for emitters in depth: astigmatism, double_helix, tetrapod, ...; null: in focus",
-        z_min_nm="lowest depth of the emitters with a PSF, nm from the coverslip",
-        z_max_nm="highest depth of the emitters with a PSF, nm from the coverslip",
-    )
+    n_frames: int = 200
+    size_px: int = 64
+    structure: str = "filaments"
+    density_per_um2: float = 0.5
+    photons: float = 2000.0
+    background: float = 20.0
+    on_frames: float = 2.0
+    gradient: float = 0.3
+    blobs: float = 0.3
+    drift: str = "none"
+    drift_nm: float = 200.0
+    beads: int = 0
+    seed: int = 0
+    psf: dict[str, Any] = field(default_factory=lambda: {"z_min_nm": -500.0, "z_max_nm": 500.0})
     optics: OpticsSettings = field(default_factory=_simulated_optics)
     camera: CameraConfig = field(default_factory=_simulated_camera)
 
@@ -216,8 +180,8 @@ class DemoConfig:
 
     simulate: SimulateConfig = field(default_factory=SimulateConfig)
     selection: SelectionConfig = field(default_factory=SelectionConfig)
-    radius_nm: float = setting(200.0, "farthest a localization may lie from its emitter, nm")
-    zoo: str | None = setting(None, "folder of the models; null: those shipped")
+    radius_nm: float = 200.0
+    zoo: str | None = None
     device: str = LocalizeSettings.device
 
 
@@ -225,27 +189,21 @@ class DemoConfig:
 class TableOpticsConfig:
     """What a table may not state."""
 
-    pixel_size_nm: float | None = setting(
-        None, "camera pixel in the sample, nm, where a table does not state it"
-    )
+    pixel_size_nm: float | None = None
 
 
 @dataclass
 class EvaluateConfig:
     """``autods evaluate``."""
 
-    radius_nm: float = setting(200.0, "farthest a localization may lie from its emitter, nm")
-    axial_radius_nm: float | None = setting(
-        500.0, "the same along z, nm, where both tables have z; null: do not look at z"
-    )
-    remove_axial_offset: bool = setting(False, "subtract the constant distance of the two origins of z first")
-    remove_lateral_offset: bool = setting(
-        False, "and of x and y: beads give a PSF no lateral origin of its own"
-    )
-    frames: str | None = setting(None, "START:STOP of the frames that count; null: all")
-    field_nm: str | None = setting(None, "HEIGHT:WIDTH of the field, nm; null: the smallest that holds both")
-    image_pixel_size_nm: float = setting(12.5, "pixel of the images that are compared, nm")
-    resolution_pixel_size_nm: float = setting(10.0, "pixel of the images whose resolution is measured, nm")
+    radius_nm: float = 200.0
+    axial_radius_nm: float | None = 500.0
+    remove_axial_offset: bool = False
+    remove_lateral_offset: bool = False
+    frames: str | None = None
+    field_nm: str | None = None
+    image_pixel_size_nm: float = 12.5
+    resolution_pixel_size_nm: float = 10.0
     optics: TableOpticsConfig = field(default_factory=TableOpticsConfig)
 
 
@@ -253,18 +211,16 @@ class EvaluateConfig:
 class WebConfig:
     """``autods web``."""
 
-    host: str = setting("127.0.0.1", "address to listen on; 0.0.0.0: all of this machine's")
-    port: int = setting(8080, "port to listen on")
-    max_upload_mb: float = setting(500.0, "largest file that can be uploaded, MB")
+    host: str = "127.0.0.1"
+    port: int = 8080
+    max_upload_mb: float = 500.0
 
 
 @dataclass
 class CombineConfig:
     """``autods combine``."""
 
-    registration: str = setting(
-        "auto", "auto: from common beads, else from common structure; none; or a registration.json"
-    )
+    registration: str = "auto"
     render: RenderConfig = field(default_factory=RenderConfig)
 
 
@@ -283,18 +239,18 @@ class FinishConfig:
 class PsfRangeConfig:
     """What is shown of a PSF."""
 
-    z_min_nm: float = setting(-600.0, "depth of the first image, nm")
-    z_max_nm: float = setting(600.0, "depth of the last image, nm")
-    slices: int = setting(7, "number of images")
-    size_px: int = setting(41, "side of the images, pixels")
+    z_min_nm: float = -600.0
+    z_max_nm: float = 600.0
+    slices: int = 7
+    size_px: int = 41
 
 
 @dataclass
 class PsfOpticsConfig:
     """What the file of a PSF may not state."""
 
-    pixel_size_nm: float | None = setting(None, "camera pixel, nm, for files that do not state it (SMAP)")
-    nfp_nm: float | None = setting(None, "nominal focal plane, nm; null: the file's own")
+    pixel_size_nm: float | None = None
+    nfp_nm: float | None = None
 
 
 @dataclass

@@ -204,7 +204,7 @@ SELECTION = Setting(
         ("nearest", "nearest in both"),
         ("auto", "a specialist where it was trained for the patch, else the general model"),
     ),
-    besides="fixed:NAME",
+    besides="fixed:NAME, or an installed one",
 )
 
 

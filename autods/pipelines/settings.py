@@ -99,19 +99,14 @@ def camera_inputs(camera: CameraSettings) -> CameraSettings:
 
 @dataclass(frozen=True)
 class FinishSettings:
-    """What is done with the localizations of a movie.
+    """What is done with the localizations of a movie: settings of `autods.pipelines.definitions.FINISH`.
 
     Raises `UserError` if a value cannot be meant.
     """
 
-    #: Expression that localizations must fulfil, see `autods.postprocessing.filtering`; None keeps all.
     filter: str | None = None
-    #: ``auto``: from fiducials where there are two, else from the localizations; ``fiducials``; ``none``; or
-    #: the file of a curve (our CSV or Picasso's text).
     drift: str = "auto"
-    #: Largest distance of two localizations of a molecule in consecutive frames, nm; None: by their errors.
     link_radius_nm: float | None = None
-    #: Frames that a molecule may be dark within an event.
     link_gap: int = 1
 
     def __post_init__(self) -> None:
@@ -129,50 +124,30 @@ class FinishSettings:
 class LocalizeSettings:
     """Settings of one localization run.
 
-    Raises `UserError` if a value is out of its range.
+    `autods.pipelines.definitions.LOCALIZE` says what each is, its unit and its limits. Here ``frames`` is a
+    range and ``roi`` is ``(y0, x0, y1, x1)`` in pixels, ends excluded. Raises `UserError` if a value is out
+    of its range.
     """
 
-    #: What is known of the instrument.
     optics: OpticsSettings = field(default_factory=OpticsSettings)
     camera: CameraSettings = field(default_factory=CameraSettings)
-    #: Rule that chooses a model: ``auto`` (a specialist within its range, else the generalist), ``average``,
-    #: ``density``, ``snr``, ``nearest`` or ``fixed:<model>``.
     selection: str = "auto"
-    #: ``movie``: one model per patch; ``frame``: one per patch and frame.
     scope: Scope = "movie"
-    #: Kind of models to choose from, ``mixture`` or ``heatmap``; None for the better one that is there.
     family: Literal["mixture", "heatmap"] | None = None
-    #: Side of a patch, um.
     patch_um: float = 10.0
-    #: How the background is found: ``auto``, ``temporal``, ``spatial`` or ``none``, see
-    #: :class:`autods.estimation.scene.Scene`.
     background: Method = "auto"
-    #: Whether the movie is fitted to the optics that the models were trained for.
     rescale: bool = True
-    #: Which channel and stage position of a file that holds several, from 0; None where there is one.
     channel: int | None = None
     position: int | None = None
-    #: Range of frames; None for all.
     frames: slice | None = None
-    #: ``(y0, x0, y1, x1)``, pixels, ends excluded; None for the whole field.
     roi: tuple[int, int, int, int] | None = None
-    #: Smallest confidence of a localization; None for the model's own.
     threshold: float | None = None
-    #: Photons that a localization must have, in standard errors of their number; None for what fits the
-    #: density round each, 0 keeps all.
     min_significance: float | None = None
-    #: ``none``: positions as the network gives them; ``mle``: refined by maximum likelihood, all overlapping
-    #: emitters together, with the network's error as prior where it predicts one.
     refine: Refine = "mle"
-    #: Localizations of larger lateral uncertainty (nm) are dropped; None keeps all.
     max_uncertainty_nm: float | None = None
-    #: What is done with the localizations: filter, drift, linking.
     finish: FinishSettings = field(default_factory=FinishSettings)
-    #: Pixel of the reconstruction, nm.
     render_pixel_size_nm: float = 10.0
-    #: Folder of the models; None for those shipped.
     zoo: Path | None = None
-    #: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
     device: str = "auto"
 
     def __post_init__(self) -> None:

@@ -82,34 +82,26 @@ class SnrSettings:
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """Size and length of the training; a `UserError` where there is none such."""
+    """Size and length of the training; a `UserError` where there is none such.
 
-    #: ``mixture``: probability, position and error for every pixel; ``voxels``: a volume of Gaussian voxels;
-    #: ``universal``: the shipped network, which is told the PSF and not trained.
+    What each setting is, ``autods localize3d --settings`` says, and more of it `autods.training.fit.fit` and
+    `autods.training.SimulatedDataModule`. Without steps the training lasts as long as the minutes say;
+    without weights to start from it takes the general 2D model's where they fit.
+    """
+
     family: Family = "mixture"
-    #: Channels of the network.
     width: int = 48
-    #: Slices D of the volume.
     n_slices: int = 81
-    #: Side of the training frames, px; grows with the PSF.
     size_px: int = 32
-    #: Frames of that size in a batch; larger ones come fewer.
     batch_size: int = 16
-    #: See :class:`autods.training.SimulatedDataModule`.
     batches_per_epoch: int = 150
     validation_batches: int = 8
-    #: See :func:`autods.training.fit.fit`; without steps the training lasts as long as the minutes say.
     max_steps: int | None = None
     max_minutes: float | None = 15.0
     patience: int | None = None
-    #: Of the family ``universal``: minutes for which the shipped network goes on learning for the PSF; 0
-    #: takes it as it is.
     adapt_minutes: float = 0.0
-    #: Peak of the learning rate.
     learning_rate: float = 1.5e-3
-    #: Weights to start from where they fit; None for the general 2D model's.
     warm_start: Path | None = None
-    #: Of weights and simulations.
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -131,41 +123,31 @@ class TrainingSettings:
 
 @dataclass(frozen=True)
 class Localize3DSettings:
-    """Settings of one 3D run; a `UserError` where one is out of its range."""
+    """Settings of one 3D run; a `UserError` where one is out of its range.
 
-    #: Source and depth range of the PSF.
+    `autods.pipelines.definitions.LOCALIZE3D` says what each is, its unit and its limits; ``frames`` and
+    ``roi`` are those of `autods.pipelines.settings.LocalizeSettings`. ``passes`` is how often the network
+    looks: from the second time on at what the fitted emitters leave.
+    """
+
     psf: PsfSettings
-    #: What is known of the instrument.
     optics: OpticsSettings = field(default_factory=OpticsSettings)
     camera: CameraSettings = field(default_factory=CameraSettings)
-    #: How the background is found, see :class:`autods.estimation.scene.Scene`.
     background: Method = "auto"
-    #: Settings of the stages.
     snr: SnrSettings = field(default_factory=SnrSettings)
     training: TrainingSettings = field(default_factory=TrainingSettings)
-    #: ``mle``: positions refined by maximum likelihood with the PSF; ``none``: as the network gives them.
     refine: Literal["mle", "none"] = "mle"
-    #: How often the network looks: from the second time on at what the fitted emitters leave.
     passes: int = 1
-    #: Smallest confidence; None for the best on simulated frames.
     threshold: float | None = None
-    #: Photons that a localization must have, in standard errors; None for `MIN_SIGNIFICANCE`, 0 keeps all.
     min_significance: float | None = None
-    #: Localizations of larger lateral uncertainty (nm) are dropped; None keeps all.
     max_uncertainty_nm: float | None = None
-    #: What is done with the localizations: filter, drift, linking.
     finish: FinishSettings = field(default_factory=FinishSettings)
-    #: See `autods.pipelines.settings.LocalizeSettings`.
     channel: int | None = None
     position: int | None = None
-    #: Part of the movie; None for all.
     frames: slice | None = None
     roi: tuple[int, int, int, int] | None = None
-    #: Pixel of the reconstruction, nm.
     render_pixel_size_nm: float = 10.0
-    #: Last stage to carry out.
     until: str = "localize"
-    #: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
     device: str = "auto"
 
     def __post_init__(self) -> None:

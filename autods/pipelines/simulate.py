@@ -41,44 +41,30 @@ _CHUNK_FRAMES = 50
 class SimulationSettings:
     """What is simulated.
 
-    Raises `UserError` if a setting is out of range.
+    What each setting is, ``autods simulate --settings`` says. ``bead_seed`` decides the places of beads;
+    ``distortion`` is ``(xx, xy, yx, yy)`` about the centre of the field, then ``(x, y)`` in nm, how the image
+    of the sample is stretched and shifted; ``psf`` makes the PSF of a microscope for emitters in depth, None
+    an in-focus Gaussian. Raises `UserError` if a setting is out of range.
     """
 
-    #: Microscope; wavelength and aperture give the PSF's width.
     optics: OpticalSystem
-    #: Camera.
     camera: Camera
-    #: Length of the movie.
     n_frames: int = 200
-    #: Side of the square frame, px.
     size_px: int = 64
-    #: One of :data:`autods.simulation.STRUCTURES`.
     structure: str = "filaments"
-    #: Mean emitters per um^2 and frame.
     density_per_um2: float = 0.5
-    #: Mean photons of an emitter in a frame.
     photons: float = 2000.0
-    #: Mean background, photons per pixel.
     background: float = 20.0
-    #: Mean time that a molecule stays on, frames.
     on_frames: float = 2.0
-    #: Strength of the background's non-uniformity, 0 to 1.
     gradient: float = 0.3
     blobs: float = 0.3
-    #: How the sample drifts (one of :data:`autods.simulation.drifting.DRIFTS`) and how far, nm.
     drift: str = "none"
     drift_nm: float = 200.0
-    #: Beads that shine in every frame, ten times as bright as a molecule, and the seed of their places.
     beads: int = 0
     bead_seed: int = 0
-    #: ``(xx, xy, yx, yy)`` about the centre of the field, then ``(x, y)`` in nm: how the image of the sample
-    #: is stretched and shifted; empty: not at all.
     distortion: tuple[float, ...] = ()
-    #: Of all random numbers.
     seed: int = 0
-    #: Makes the PSF of a microscope for emitters in depth; None for an in-focus Gaussian.
     psf: Callable[[OpticalSystem], PSFModel] | None = None
-    #: Depths of the emitters, nm from the coverslip; in focus without a PSF.
     z_min_nm: float = -500.0
     z_max_nm: float = 500.0
 

@@ -10,13 +10,13 @@ import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 import uvicorn
 from fastapi import FastAPI
 from nicegui import ui
 
+from autods.configuration.schema import WebConfig
 from autods.core import UserError
 from autods.web.pages import compare, movie, run, runs, start, trash
 from autods.web.result_routes import add_result_routes
@@ -31,21 +31,6 @@ TOKEN_VARIABLE = "AUTODS_TOKEN"
 _QUEUE_PERIOD_S = 1.0
 _LEAST_TOKEN = 12
 _THREADS = 64
-
-
-@dataclass(frozen=True)
-class WebSettings:
-    """How the server is started."""
-
-    #: Folders that may be read and written; runs go to the first.
-    data: tuple[Path, ...]
-    #: Where it listens; port 0 takes any free one.
-    host: str = "127.0.0.1"
-    port: int = 8080
-    #: Largest file that can be uploaded, MB.
-    max_upload_mb: float = 500.0
-    #: Whether only those come in who know the token.
-    needs_token: bool = True
 
 
 def build(site: Site, access: Access) -> FastAPI:
@@ -105,30 +90,37 @@ def _make_ready(site: Site, job_id: str, loop: asyncio.AbstractEventLoop) -> Non
         loop.call_soon_threadsafe(site.results.prepare, now.job, "localizations")
 
 
-def serve(settings: WebSettings, announce: Callable[[str], None]) -> None:
+def serve(
+    data: Sequence[Path], config: WebConfig, announce: Callable[[str], None], *, needs_token: bool = True
+) -> None:
     """Run the server until it is interrupted.
 
     Raises `UserError` if a folder cannot be used, or the address cannot be listened on.
 
     Parameters
     ----------
-    settings
-        How it is started.
+    data
+        Folders that may be read and written; runs go to the first.
+    config
+        Where it listens (port 0 takes any free one), and what can be uploaded.
     announce
         Told the address to open, with the token where one is needed.
+    needs_token
+        Whether only those come in who know the token.
     """
-    if not settings.needs_token and not is_loopback(settings.host):
-        raise UserError(f"--no-token is for this machine only: on {settings.host} anybody could come in")
-    site = Site(Roots(settings.data), int(settings.max_upload_mb * 1e6), is_loopback(settings.host))
+    host = config.host
+    if not needs_token and not is_loopback(host):
+        raise UserError(f"--no-token is for this machine only: on {host} anybody could come in")
+    site = Site(Roots(data), int(config.max_upload_mb * 1e6), is_loopback(host))
     site.store.prepare()
-    token = _token() if settings.needs_token else None
-    listener = _listen(settings.host, settings.port)
+    token = _token() if needs_token else None
+    listener = _listen(host, config.port)
     port = listener.getsockname()[1]
     app = build(site, Access(token, port))
-    announce(f"http://{reachable(settings.host)}:{port}/" + (f"?token={token}" if token else ""))
+    announce(f"http://{reachable(host)}:{port}/" + (f"?token={token}" if token else ""))
     # No access log: addresses can hold the token.
-    config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=2)
-    uvicorn.Server(config).run(sockets=[listener])
+    quiet = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=2)
+    uvicorn.Server(quiet).run(sockets=[listener])
 
 
 def reachable(host: str) -> str:
@@ -167,8 +159,3 @@ def _listen(host: str, port: int) -> socket.socket:
             f"cannot listen on {host}, port {port}: {reason}: give another --host or --port"
         ) from error
     return listener
-
-
-def data_folders(given: Sequence[Path]) -> tuple[Path, ...]:
-    """Return the folders named, or the current one."""
-    return tuple(given) or (Path.cwd(),)

@@ -16,6 +16,7 @@ from autods.cli.commands import COMMANDS
 from autods.cli.localize3d import localize3d_settings
 from autods.configuration.compose import compose_checked, load
 from autods.configuration.convert import localize_settings
+from autods.configuration.meanings import by_python_name, meaning, own_keys
 from autods.configuration.registry import defaults_of
 from autods.configuration.schema import LocalizeConfig
 from autods.core import UserError
@@ -95,13 +96,14 @@ def test_the_page_states_the_default_and_takes_it(command: str, field: Field) ->
 def test_label_unit_and_limits_of_the_page_are_those_of_help_and_checks(command: str) -> None:
     known = {"localize": definitions.LOCALIZE, "localize3d": definitions.LOCALIZE3D}[command]
     form = {"localize": LOCALIZE, "localize3d": STEP_FIELDS}[command]
-    told = dict(COMMANDS[command].keys)
+    told = COMMANDS[command].keys
     for field in form:
         setting = known[field.key]
         assert field.setting is setting
         assert field.caption.startswith(setting.label)
         if field.key != "selection.rule":  # `selection` for short
-            assert told[field.key] == setting.meaning
+            assert field.key in told
+            assert meaning(command, field.key) == setting.meaning
         if field.kind in ("number", "whole") and not math.isinf(setting.low):
             wrong = setting.low - 1
             assert field.problem(f"{wrong:g}")
@@ -134,6 +136,47 @@ def test_choices_are_those_that_there_are() -> None:
     presets = {path.stem for path in (conf_dir() / "preset").glob("*.yaml")}
     assert set(dict(definitions.LOCALIZE3D["preset"].choices)) == presets
     assert set(choices["rescale"]) == {text_of(True), text_of(False)}
+
+
+@pytest.mark.parametrize("name", ["localize", "localize3d", "simulate", "profile", "calibrate"])
+def test_python_says_of_a_setting_what_the_command_says(name: str) -> None:
+    function = getattr(autods, name)
+    said, written = by_python_name(name), inspect.getsource(function)
+    told = " ".join(str(inspect.getdoc(function)).split())
+    filled = [key for key in inspect.signature(function).parameters if f"{key} {said.get(key)}" in told]
+    by_hand = [key for key in inspect.signature(function).parameters if key not in filled]
+    assert len(filled) >= 5
+    assert all(re.search(rf"^    (\w+, )*{key}(, \w+)*$", written, re.MULTILINE) for key in by_hand)
+    assert all(said[key] not in written for key in filled)
+
+
+def test_what_a_setting_is_stands_once() -> None:
+    """In the definitions of the one-clicks or among the meanings; not in commands, schemas or docstrings."""
+    sentences = {
+        meaning(command.config, key) for command in COMMANDS.values() for key in own_keys(command.config)
+    }
+    sentences |= {
+        text
+        for setting in (*definitions.LOCALIZE.values(), *definitions.LOCALIZE3D.values())
+        for text in (setting.label, setting.about)
+    }
+    homes = ("meanings.py", "definitions.py")
+    package = Path(autods.__file__).parent
+    told = {
+        path: path.read_text(encoding="utf-8")
+        for folder in ("api", "cli", "configuration", "pipelines", "web")
+        for path in sorted((package / folder).rglob("*.py"))
+    }
+    long = [text for text in sentences if len(text.split()) >= 5]
+    assert len(long) > 40
+    again = [
+        f"{path.name}: {text}"
+        for text in long
+        for path, source in told.items()
+        if path.name not in homes and text.lower() in source.lower()
+    ]
+    assert not again
+    assert not [text for text in long if sum(told[path].count(f'"{text}"') for path in told) > 1]
 
 
 def test_the_page_refuses_what_the_command_refuses() -> None:

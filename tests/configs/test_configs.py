@@ -57,7 +57,7 @@ def test_the_main_settings_exist(command: Any) -> None:
     absent = object()
     # A group is chosen, not set.
     groups = {"psf", "preset", "selection", "experiment", "suite"}
-    for key, _ in command.keys:
+    for key in command.keys:
         if key not in groups:
             assert OmegaConf.select(composed, key, default=absent) is not absent, key
 

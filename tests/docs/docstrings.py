@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 
 from tests.docs.pages import ROOT
@@ -110,9 +112,18 @@ def _of(node: ast.Module | ast.ClassDef, path: Path, lines: tuple[str, ...]) -> 
     for child in node.body:
         if isinstance(child, ast.ClassDef | Function) and not child.name.startswith("_"):
             place = f"{path.relative_to(ROOT)}:{child.lineno} {child.name}"
-            yield Documented(place, child, ast.get_docstring(child) or "", lines)
+            yield Documented(place, child, _text(child, path), lines)
             if isinstance(child, ast.ClassDef):
                 yield from _of(child, path, lines)
+
+
+def _text(node: ast.ClassDef | Function, path: Path) -> str:
+    """Return a docstring; where its settings are filled in when it is imported, as it then is."""
+    text = ast.get_docstring(node) or ""
+    if "{settings}" not in text:
+        return text
+    module = import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))
+    return inspect.getdoc(getattr(module, node.name)) or ""
 
 
 def says_nothing(one: Documented) -> bool:
