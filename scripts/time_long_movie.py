@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from autods.core import Camera, OpticalSystem
-from autods.io.base import BaseMovie, MovieMetadata
+from autods.io.base import Movie, MovieMetadata
 from autods.io.movie import open_movie
 from autods.pipelines.autods import localize
 from autods.pipelines.settings import CameraSettings, LocalizeSettings, OpticsSettings
@@ -26,7 +26,7 @@ CAMERA = Camera()
 SIMULATED = 200
 
 
-class EndlessMovie(BaseMovie):
+class EndlessMovie(Movie):
     """Simulated frames over and over, shifted differently each time: as many as are wanted, none stored."""
 
     def __init__(self, frames: NDArray[np.uint16], n_frames: int) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 
 from autods.calibration.bead_calibration import BeadCalibration
 from autods.calibration.focal_plane import nfp_study
-from autods.io.atomic import atomic_path
+from autods.io.atomic import atomic_path, write_json
 from autods.io.images import write_image_tiff
 from autods.optics.crlb import crlb
 from autods.optics.field import FieldVariation
@@ -64,8 +63,7 @@ def write_calibration(
     pixel = psf.pixel_size_nm
     write_image_tiff(result.beads.volume.astype(np.float32), folder / "bead_zstack.tif", pixel)
     write_image_tiff(result.retrieved.model.astype(np.float32), folder / "fit_zstack.tif", pixel)
-    with atomic_path(folder / SUMMARY_FILE) as part:
-        part.write_text(json.dumps(summary(result), indent=2) + "\n")
+    write_json(folder / SUMMARY_FILE, summary(result))
     figures = {
         "pupil.png": pupil_figure(psf),
         "residuals.png": residual_figure(result),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 
 from autods.calibration.bead_report import new_figure, pupil_figure, save_figure, stack_figure, zernike_rows
 from autods.calibration.insitu import InsituCalibration
-from autods.io.atomic import atomic_path
+from autods.io.atomic import write_json
 from autods.io.images import write_image_tiff
 from autods.optics.storage import save_psf
 
@@ -56,8 +55,7 @@ def write_insitu(
         "sign_of_z": "that of the first guess: molecules alone cannot tell up from down",
         "zernike_waves_rms": zernike_rows(result.psf),
     }
-    with atomic_path(folder / "calibration.json") as part:
-        part.write_text(json.dumps(content, indent=2) + "\n")
+    write_json(folder / "calibration.json", content)
     save_figure(pupil_figure(result.psf), folder / "pupil.png")
     depths = np.linspace(float(z.min()), float(z.max()), 7)
     save_figure(stack_figure(result.psf, depths, molecules.shape[1]), folder / "psf_zstack.png")

@@ -17,7 +17,8 @@ def collect_molecules(
 ) -> NDArray[np.float32]:
     """Cut isolated molecules out of a movie, or pass cut-outs through.
 
-    Raises `UserError` if fewer than 10 isolated molecules are found.
+    Returns (N, S, S) cut-outs, S = `size_px` (or the frames' odd side). Raises `UserError` if fewer than 10
+    isolated molecules are found.
 
     Parameters
     ----------
@@ -29,11 +30,6 @@ def collect_molecules(
         The brightest are kept.
     threshold
         Least height over the noise of the band-passed frame, in standard deviations.
-
-    Returns
-    -------
-    ndarray
-        (N, S, S) cut-outs, S = `size_px` (or the frames' odd side).
     """
     if max(movie.shape[1:]) <= CUTOUT_PX:
         side = min(movie.shape[1:])

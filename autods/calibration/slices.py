@@ -20,15 +20,12 @@ _RANGE_NM = (100.0, 30_000.0)
 def recorded_slices(stack: NDArray[np.floating]) -> tuple[NDArray[np.bool_], list[str]]:
     """Find the slices that hold an image of the beads.
 
+    Returns (Z,) whether to use each slice, and a reason for each that is left out.
+
     Parameters
     ----------
     stack
         (Z, Y, X) camera values.
-
-    Returns
-    -------
-    tuple
-        (Z,) whether to use each slice, and a reason for each that is left out.
     """
     flat = stack.reshape(len(stack), -1).astype(np.float64)
     finite: NDArray[np.bool_] = np.asarray(np.isfinite(flat).all(1))

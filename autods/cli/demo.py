@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +14,7 @@ from autods.configuration.compose import load
 from autods.configuration.convert import selection_arguments, simulation_settings
 from autods.configuration.schema import DemoConfig
 from autods.core import LocalizationTable, UserError
-from autods.io.atomic import atomic_path
+from autods.io.atomic import write_json
 from autods.io.tables import read_table
 from autods.metrics.evaluation import evaluate
 from autods.pipelines.autods import localize
@@ -54,8 +53,7 @@ def run(arguments: Arguments) -> int:
         table = localize(movie.absolute(), wanted, folder, progress=progress, command=arguments.equivalent())
     truth = read_table(movie.parent / TRUTH_FILE)
     scores = _score(truth, table, simulated.side_nm, config.radius_nm)
-    with atomic_path(folder / "evaluation.json") as part:
-        part.write_text(json.dumps(scores, indent=2) + "\n", encoding="utf-8")
+    write_json(folder / "evaluation.json", scores)
     print(f"{len(table):,} localizations of {len(truth):,} emitters, {time.perf_counter() - start:.1f} s")
     for name, label, unit in _SCORES:
         print(f"  {label:<14} {scores[name]:.3g}{unit}" if scores[name] is not None else f"  {label:<14} -")
@@ -69,8 +67,7 @@ def _two_targets(config: DemoConfig, simulated: SimulationSettings, folder: Path
     with progress_bars("demo") as progress:
         wanted = _wanted(config, simulated)
         scores = demonstrate(simulated, wanted, folder, progress=progress, command=command)
-    with atomic_path(folder / "evaluation.json") as part:
-        part.write_text(json.dumps(scores, indent=2) + "\n", encoding="utf-8")
+    write_json(folder / "evaluation.json", scores)
     first, second = scores["localizations"]
     print(f"{first:,} and {second:,} localizations, {time.perf_counter() - start:.1f} s")
     print(f"  registration   {scores['registration']['note']}")

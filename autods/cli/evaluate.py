@@ -12,7 +12,7 @@ from autods.cli.faults import DONE
 from autods.configuration.compose import load
 from autods.configuration.schema import EvaluateConfig
 from autods.core import LocalizationTable, UserError
-from autods.io.atomic import atomic_path
+from autods.io.atomic import write_text
 from autods.io.tables import read_table
 from autods.pipelines.settings import parse_frames
 
@@ -27,8 +27,7 @@ def run(arguments: Arguments) -> int:
         raise UserError("autods evaluate needs the truth: give --truth FILE")
     text = json.dumps(score_files(arguments.paths[0], truth_path, config), indent=2)
     if arguments.out is not None:
-        with atomic_path(arguments.out / "evaluation.json") as part:
-            part.write_text(text + "\n", encoding="utf-8")
+        write_text(arguments.out / "evaluation.json", text + "\n")
     print(text)
     return DONE
 
@@ -36,12 +35,8 @@ def run(arguments: Arguments) -> int:
 def score_files(found_path: Path, truth_path: Path, config: EvaluateConfig) -> dict[str, Any]:
     """Score a table of localizations against a table of true positions.
 
+    Returns detection and image metrics side by side, then ``resolution``, ``settings`` and ``warnings``.
     Raises `UserError` if a table cannot be read or a setting is out of range.
-
-    Returns
-    -------
-    dict
-        Detection and image metrics side by side, then ``resolution``, ``settings`` and ``warnings``.
     """
     from autods.metrics.evaluation import evaluate, flatten
 

@@ -29,6 +29,8 @@ _FIXABLE = {
 def explain(error: BaseException, folder: Path | None = None, *, prefix: str = "autods") -> int:
     """Print one line about an error to standard error and return the exit code.
 
+    Returns 2 when the user can fix it, 130 for Ctrl-C, 1 for a fault of ours.
+
     Parameters
     ----------
     error
@@ -37,11 +39,6 @@ def explain(error: BaseException, folder: Path | None = None, *, prefix: str = "
         The run folder; a fault of ours leaves its traceback in ``log.txt`` there, or in a temporary folder.
     prefix
         Start of the line.
-
-    Returns
-    -------
-    int
-        2 when the user can fix it, 130 for Ctrl-C, 1 for a fault of ours.
     """
     if isinstance(error, KeyboardInterrupt):
         cause = f"{_one_line(str(error))}: " if str(error) else ""

@@ -30,10 +30,7 @@ if TYPE_CHECKING:
 def run(arguments: Arguments) -> int:
     """Localize each movie into a folder of its own; a movie that fails does not stop the others.
 
-    Returns
-    -------
-    int
-        0 when all are done; 2 when a movie could not be localized; 1 when that was a fault of ours.
+    Returns 0 when all are done; 2 when a movie could not be localized; 1 when that was a fault of ours.
     """
     if arguments.multirun:
         return sweep(arguments, run)

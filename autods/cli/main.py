@@ -21,15 +21,12 @@ from autods.cli.help import command_help, overview
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line and return its exit code.
 
+    Returns 0 done; 2 the user can fix it (one line says what); 1 a fault of ours; 130 interrupted.
+
     Parameters
     ----------
     argv
         Words after the program's name; those of the process when None.
-
-    Returns
-    -------
-    int
-        0 done; 2 the user can fix it (one line says what); 1 a fault of ours; 130 interrupted.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     _print_any_name()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from autods.cli.arguments import Arguments
@@ -13,7 +12,7 @@ from autods.configuration.convert import camera_settings
 from autods.configuration.schema import ProfileConfig
 from autods.core import OpticalSystem
 from autods.estimation.profile import MovieProfile, measure_scene
-from autods.io.atomic import atomic_path
+from autods.io.atomic import write_json
 from autods.io.describe import describe_movie
 from autods.io.movie import CroppedMovie, open_movie
 from autods.pipelines.inputs import profile_patches, resolve_instrument
@@ -47,8 +46,7 @@ def run(arguments: Arguments) -> int:
         TRAINING_KEY: training,
     }
     target = (arguments.out or default_folder(path)) / "profile.json"
-    with atomic_path(target) as part:
-        part.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    write_json(target, content)
     found = [f"{name:<14}{text}" for name, text in describe_movie(whole) if name in _FILE_LINES]
     print("\n".join([*_summary(profile, instrument.optics), *found, str(target)]))
     return DONE

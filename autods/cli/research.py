@@ -51,7 +51,7 @@ def run_hydra(arguments: Arguments, function: Callable[[DictConfig], Any]) -> in
 def sweep(arguments: Arguments, entry: Callable[[Arguments], int]) -> int:
     """Run a command once for each combination of comma-separated values, each in a folder of its own.
 
-    Raises `UserError` if the settings do not compose.
+    Returns the first exit code that is not 0. Raises `UserError` if the settings do not compose.
 
     Parameters
     ----------
@@ -59,11 +59,6 @@ def sweep(arguments: Arguments, entry: Callable[[Arguments], int]) -> int:
         The command line; ``--out`` is the folder of the sweep.
     entry
         The command, called with one combination at a time.
-
-    Returns
-    -------
-    int
-        The first exit code that is not 0.
     """
     config = arguments.command.config
     assert config is not None

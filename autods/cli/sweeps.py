@@ -17,7 +17,7 @@ from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from autods.io.atomic import atomic_path
+from autods.io.atomic import write_json, write_text
 from autods.io.result_tables import SD, Row, Table
 
 #: What a job leaves in its folder: ``{"rows": [{column: value}, ...]}``.
@@ -67,8 +67,9 @@ def write_result(rows: Sequence[Row]) -> None:
     """Leave the rows of a job's result where the sweep gathers them; without Hydra, nowhere."""
     if not HydraConfig.initialized():
         return
-    with atomic_path(Path(HydraConfig.get().runtime.output_dir) / RESULT_FILE) as part:
-        part.write_text(json.dumps({"rows": [dict(row) for row in rows]}, indent=2) + "\n", encoding="utf-8")
+    write_json(
+        Path(HydraConfig.get().runtime.output_dir) / RESULT_FILE, {"rows": [dict(row) for row in rows]}
+    )
 
 
 def write_exit_code(code: int) -> None:
@@ -112,8 +113,7 @@ def write_table(folder: Path) -> Path:
     short = [{key: cell for key, cell in row.items() if key not in shared} for row in rows]
     full, shown = (Table("results", f"Sweep {folder.name}", part) for part in (rows, short))
     for name, text in (("results.csv", full.to_csv()), ("results.md", shown.to_markdown() + "\n")):
-        with atomic_path(folder / name) as part:
-            part.write_text(text, encoding="utf-8")
+        write_text(folder / name, text)
     return folder / "results.md"
 
 

@@ -48,17 +48,14 @@ def is_plausible(name: str, value: float) -> bool:
 def guess(name: str, value: float) -> str:
     """Guess the mistake behind a value outside its range: what was probably meant.
 
+    Returns a clause for a message.
+
     Parameters
     ----------
     name
         Of `QUANTITIES`.
     value
         As stated.
-
-    Returns
-    -------
-    str
-        A clause for a message.
 
     Examples
     --------

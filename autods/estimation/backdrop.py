@@ -244,7 +244,8 @@ def window_levels(
 ) -> NDArray[np.float32]:
     """Estimate a smooth background from few frames: the values of a window take the place of those over time.
 
-    Done twice, the second time on what the first leaves: within a window a slope looks like emitters.
+    Done twice, the second time on what the first leaves: within a window a slope looks like emitters. Returns
+    (Y, X).
 
     Parameters
     ----------
@@ -254,11 +255,6 @@ def window_levels(
         Standard deviation of a value without emitters.
     side_px
         Side of the windows, px; the result is interpolated between their centres.
-
-    Returns
-    -------
-    ndarray
-        (Y, X).
     """
     total = np.zeros(frames.shape[1:], np.float32)
     for _ in range(2):

@@ -27,6 +27,8 @@ def fluctuation_photons(
     ratio ``<N^3> / <N^2>`` knows neither the density nor the background (Rice, Bell Syst. Tech. J. 23, 282
     (1944); in fluorescence: Mueller, Biophys. J. 86, 3981 (2004)). The counting statistics are taken off:
     with excess noise F and third moment ratio G, ``k2' = k2 + F k1 + r^2`` and ``k3' = k3 + 3 F k2 + G k1``.
+    Returns ``<N^3> / <N^2>``: N where all emitters are alike, three times the mean where N is exponential.
+    NaN where the movie does not fluctuate more than its noise.
 
     Parameters
     ----------
@@ -36,12 +38,6 @@ def fluctuation_photons(
         See :func:`autods.optics.extent.power_sums`.
     qe, excess_noise, read_variance
         Of the camera; the variance in electrons^2.
-
-    Returns
-    -------
-    float
-        ``<N^3> / <N^2>``: N where all emitters are alike, three times the mean where N is exponential. NaN
-        where the movie does not fluctuate more than its noise.
     """
     mean, second, third = _cumulants(movie, qe)
     gain = _THIRD_WITH_GAIN if excess_noise > 1 else _THIRD_WITHOUT

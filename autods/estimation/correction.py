@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autods.core import UserError
-from autods.io.atomic import atomic_path
+from autods.io.atomic import write_text
 
 #: The shipped coefficients.
 CORRECTION_FILE = Path(__file__).with_name("correction.json")
@@ -92,8 +92,7 @@ def fit_correction(
 def write_correction(correction: Correction, path: Path) -> None:
     """Write coefficients as JSON, six significant digits, whole or not at all."""
     values = {name: _rounded(value) for name, value in asdict(correction).items()}
-    with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(values) + "\n", encoding="utf-8")
+    write_text(path, json.dumps(values) + "\n")
 
 
 @cache

@@ -16,17 +16,14 @@ FALSE_ALARMS = 0.05
 def has_events_published(patch: NDArray[np.floating], frame_mean: NDArray[np.floating]) -> NDArray[np.bool_]:
     """The paper's test: the 99th percentile exceeds twice the patch's mean and the frame's mean.
 
+    Returns (T,) bool.
+
     Parameters
     ----------
     patch
         (T, Y, X), preprocessed.
     frame_mean
         (T,) mean of the whole preprocessed frames.
-
-    Returns
-    -------
-    ndarray
-        (T,) bool.
     """
     high = np.percentile(patch, 99, axis=(1, 2))
     return np.asarray((high > 2 * patch.mean(axis=(1, 2))) & (high > frame_mean))
@@ -59,7 +56,7 @@ def has_events(statistics: FrameStatistics, area_px: int, psf_sigma_px: float) -
     """Test each frame: its highest matched-filtered pixel exceeds what noise alone reaches.
 
     The published test compares intensities with the mean and so drops emitters that are dim beside the
-    background's noise; the matched filter gathers their light and knows the noise.
+    background's noise; the matched filter gathers their light and knows the noise. Returns (T,) bool.
 
     Parameters
     ----------
@@ -69,11 +66,6 @@ def has_events(statistics: FrameStatistics, area_px: int, psf_sigma_px: float) -
         Pixels of the patch.
     psf_sigma_px
         PSF standard deviation that the statistics were taken with, pixels.
-
-    Returns
-    -------
-    ndarray
-        (T,) bool.
     """
     return statistics.peak > noise_peak(area_px, psf_sigma_px)
 

@@ -7,10 +7,10 @@ from numpy.typing import NDArray
 
 from autods.core import Camera
 from autods.estimation.scene import Scene
-from autods.io.base import BaseMovie
+from autods.io.base import Movie
 
 
-class LightMovie(BaseMovie):
+class LightMovie(Movie):
     """Photons of a movie above its background, float32; noise like the rest on pixels that measure no light.
 
     Parameters

@@ -19,17 +19,14 @@ def candidate_background(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Mean and standard deviation of the pixels outside the 5 x 5 neighbourhoods of all candidates.
 
+    Returns ``mean, std``: (T,) each, in the frames' unit; NaN in frames that the neighbourhoods cover.
+
     Parameters
     ----------
     frames
         (T, Y, X) in any unit.
     candidates
         (T, Y, X) bool.
-
-    Returns
-    -------
-    mean, std
-        (T,) each, in the frames' unit; NaN in frames that the neighbourhoods cover.
     """
     free = ~dilate(candidates, 2)
     count = free.sum(axis=(-2, -1)).astype(np.float64)
@@ -44,17 +41,13 @@ def pixel_noise(frames: NDArray[np.floating]) -> NDArray[np.float64]:
 
     The response to the mask [[1, -2, 1], [-2, 4, -2], [1, -2, 1]] vanishes on smooth structure and has 6
     times the noise's standard deviation (Immerkaer, Comput. Vis. Image Underst. 64, 300 (1996)). A low
-    quantile of its absolute value stands for the pixels without emitters.
+    quantile of its absolute value stands for the pixels without emitters. Returns (T,) in the frames' unit; 0
+    for a constant frame.
 
     Parameters
     ----------
     frames
         (T, Y, X) in any unit, at least 3 x 3 pixels.
-
-    Returns
-    -------
-    ndarray
-        (T,) in the frames' unit; 0 for a constant frame.
 
     Examples
     --------
@@ -76,17 +69,14 @@ def pixel_noise(frames: NDArray[np.floating]) -> NDArray[np.float64]:
 def dithered(difference: NDArray[np.float32]) -> tuple[NDArray[np.float32], float]:
     """Make differences of whole numbers continuous: quantiles of integers move in steps.
 
-    A triangular random number between -1 and 1, the difference of two rounding errors, is added.
+    A triangular random number between -1 and 1, the difference of two rounding errors, is added. Returns
+    ``difference, added_variance``: as given and 0 where they are no whole numbers; else with the random
+    numbers, and 1 / 6.
 
     Parameters
     ----------
     difference
         (N, Y, X) of pairs of values.
-
-    Returns
-    -------
-    difference, added_variance
-        As given and 0 where they are no whole numbers; else with the random numbers, and 1 / 6.
     """
     part = difference[: max(1, len(difference) // 8)]
     if not np.array_equal(part, np.rint(part), equal_nan=True):

@@ -63,6 +63,8 @@ def measured_variance(
 ) -> NDArray[np.float32]:
     """Variance of each pixel from the differences of consecutive frames; one for all where these cannot tell.
 
+    Returns (Y, X), positive.
+
     Parameters
     ----------
     frames, valid
@@ -71,11 +73,6 @@ def measured_variance(
         (T - 1,) whether a frame follows the one before.
     floor
         Value at which a movie is clipped, None for one that is not.
-
-    Returns
-    -------
-    ndarray
-        (Y, X), positive.
     """
     if floor is not None:
         return np.full(frames.shape[1:], _clipped_variance(frames, floor), np.float32)

@@ -73,11 +73,6 @@ class MovieProfile:
     #: What people should know, a line each.
     notes: tuple[str, ...]
 
-    @property
-    def measured_psf_sigma_px(self) -> float | None:
-        """PSF standard deviation if it was measured on the movie, pixels."""
-        return self.psf_sigma_px if self.psf_source in ("fits", "autocorrelation") else None
-
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
         return {

@@ -55,17 +55,14 @@ class GaussianFits:
 def isolated(candidates: NDArray[np.bool_], radius_px: int = 2 * WINDOW_RADIUS_PX) -> NDArray[np.bool_]:
     """Keep the candidates without another one within ``radius_px`` rows and columns, and whole windows.
 
+    Returns (T, Y, X) bool.
+
     Parameters
     ----------
     candidates
         (T, Y, X) bool.
     radius_px
         Half side of the square that must hold no other candidate, px.
-
-    Returns
-    -------
-    ndarray
-        (T, Y, X) bool.
 
     Examples
     --------
@@ -169,20 +166,15 @@ def gaussian_psf_width(
 def autocorrelation_psf_width(frames: NDArray[np.floating]) -> float | None:
     """PSF standard deviation from the autocorrelation of differences of consecutive frames, pixels.
 
-    Emitters at random positions make the covariance of pixels at distance d proportional to
-    ``exp(-d^2 / (4 s^2))`` however much they overlap, with ``s^2 = sigma^2 + 1/12`` for integrating pixels.
-    Pixel noise adds to d = 0 only; a static background cancels in the difference, and a flickering one is
-    fitted as a parabola in d.
+    Emitters at random positions make the covariance of pixels at distance d proportional to ``exp(-d^2 / (4
+    s^2))`` however much they overlap, with ``s^2 = sigma^2 + 1/12`` for integrating pixels. Pixel noise adds
+    to d = 0 only; a static background cancels in the difference, and a flickering one is fitted as a parabola
+    in d. Returns `float or None`: None for less, or when the correlation is lost in the noise.
 
     Parameters
     ----------
     frames
         (T, Y, X) in any unit, at least 2 frames of 16 x 16 pixels.
-
-    Returns
-    -------
-    float or None
-        None for less, or when the correlation is lost in the noise.
     """
     if len(frames) < 2 or min(frames.shape[1:]) < 2 * _LAGS[-1]:
         return None
@@ -214,7 +206,8 @@ def measure_psf_width(frames: NDArray[np.generic], expected_sigma_px: float) -> 
     """Measure the PSF's width with the method that suits the density.
 
     Where a good part of the candidates is isolated they are fitted; among crowded ones the few that look
-    isolated are often two, so that the autocorrelation is the better witness.
+    isolated are often two, so that the autocorrelation is the better witness. Returns `PsfWidth or None`:
+    None when neither method finds enough.
 
     Parameters
     ----------
@@ -222,11 +215,6 @@ def measure_psf_width(frames: NDArray[np.generic], expected_sigma_px: float) -> 
         (T, Y, X) in any unit.
     expected_sigma_px
         Standard deviation to search candidates with, px.
-
-    Returns
-    -------
-    PsfWidth or None
-        None when neither method finds enough.
     """
     values = np.asarray(frames, np.float32)
     noise = float(pixel_noise(values).mean()) or 1.0

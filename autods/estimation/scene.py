@@ -25,7 +25,7 @@ from autods.estimation.course import Course
 from autods.estimation.knot import METHODS, Knot, Method, measure_knot, window_px
 from autods.estimation.noise_model import NoiseModel
 from autods.estimation.validity import Validity
-from autods.io.base import BaseMovie, Movie
+from autods.io.base import Movie
 
 __all__ = ["METHODS", "Backdrop", "Method", "NoiseModel", "Scene", "WhiteMovie"]
 
@@ -273,7 +273,7 @@ class Scene:
         return None if self._model is None else self._model.of_rows(top, bottom)
 
 
-class WhiteMovie(BaseMovie):
+class WhiteMovie(Movie):
     """A movie in units of its noise above its background, float32: emitters on unit white noise.
 
     Parameters

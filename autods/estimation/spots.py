@@ -27,15 +27,12 @@ _SURROUND_BLUR = math.sqrt(2.5**2 - 1)
 def preprocess(frames: NDArray[np.generic]) -> NDArray[np.float32]:
     """Subtract each frame's 35th intensity percentile, then its minimum (the paper's preprocessing).
 
+    Returns (T, Y, X) float32, each frame's minimum 0.
+
     Parameters
     ----------
     frames
         (T, Y, X) in any unit.
-
-    Returns
-    -------
-    ndarray
-        (T, Y, X) float32, each frame's minimum 0.
 
     Examples
     --------
@@ -53,10 +50,7 @@ def preprocess(frames: NDArray[np.generic]) -> NDArray[np.float32]:
 def detection_threshold(frames: NDArray[np.floating], k: float = PUBLISHED_K) -> NDArray[np.float64]:
     """Threshold ``T = mean + k * std`` of each frame (the paper's eq. 1).
 
-    Returns
-    -------
-    ndarray
-        (T,) in the frames' unit.
+    Returns (T,) in the frames' unit.
 
     Examples
     --------
@@ -72,7 +66,7 @@ def local_maxima(frames: NDArray[np.floating], threshold: float | NDArray[np.flo
     """Mark the pixels above a threshold that no pixel of their 3 x 3 neighbourhood exceeds.
 
     Of equal neighbours only the last in reading order is marked, so that a flat top of two pixels, common in
-    integer data, counts once.
+    integer data, counts once. Returns (T, Y, X) bool.
 
     Parameters
     ----------
@@ -80,11 +74,6 @@ def local_maxima(frames: NDArray[np.floating], threshold: float | NDArray[np.flo
         (T, Y, X).
     threshold
         One for all, or (T,).
-
-    Returns
-    -------
-    ndarray
-        (T, Y, X) bool.
 
     Examples
     --------
@@ -111,7 +100,7 @@ def matched_filter(frames: NDArray[np.floating], psf_sigma_px: float) -> NDArray
 
     The kernel is a Gaussian of the PSF's width minus a wider one of the same sum, so that a background that
     varies slowly disappears, scaled to unit energy: the response to noise of standard deviation s has
-    standard deviation s, up to the border.
+    standard deviation s, up to the border. Returns (T, Y, X) float32 in the frames' unit.
 
     Parameters
     ----------
@@ -119,11 +108,6 @@ def matched_filter(frames: NDArray[np.floating], psf_sigma_px: float) -> NDArray
         (T, Y, X) in any unit.
     psf_sigma_px
         PSF standard deviation, pixels.
-
-    Returns
-    -------
-    ndarray
-        (T, Y, X) float32 in the frames' unit.
     """
     values = _without_plane(np.asarray(frames, np.float32))
     near = blur(values, psf_sigma_px)

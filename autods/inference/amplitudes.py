@@ -52,6 +52,8 @@ def fit_amplitudes(
 ) -> Amplitudes:
     """Fit the photons of emitters at known positions.
 
+    Returns `Amplitudes`, in the order given.
+
     Parameters
     ----------
     observation
@@ -62,11 +64,6 @@ def fit_amplitudes(
         (N,) positions, corner pixels.
     psf_sigma_px
         Standard deviation of the PSF, px.
-
-    Returns
-    -------
-    Amplitudes
-        In the order given.
     """
     columns = np.zeros((5, len(frame)))
     light = observation.light

@@ -63,13 +63,6 @@ class Layout:
     """Where the parameters of each group lie in flat vectors and matrices, groups of one size together.
 
     A group of padded size S has 3 S + 1 parameters: x, y, counts of each slot, then the background.
-
-    Parameters
-    ----------
-    groups
-        The groups.
-    device
-        Where the indices are kept.
     """
 
     def __init__(self, groups: Groups, device: torch.device) -> None:

@@ -76,17 +76,14 @@ def correlate_psf(white: NDArray[np.float32], psf_sigma_px: float) -> NDArray[np
 def find_places(response: NDArray[np.float32], least: float = LEAST_HEIGHT) -> Places:
     """Find the maxima beyond a height.
 
+    Returns pixels that none of their eight neighbours exceeds; of equal ones the last.
+
     Parameters
     ----------
     response
         (T, Y, X) from `correlate_psf`.
     least
         Their height at least.
-
-    Returns
-    -------
-    Places
-        Pixels that none of their eight neighbours exceeds; of equal ones the last.
     """
     padded = np.pad(response, ((0, 0), (1, 1), (1, 1)))
     _, height, width = padded.shape
@@ -101,15 +98,7 @@ def find_places(response: NDArray[np.float32], least: float = LEAST_HEIGHT) -> P
 
 
 def cover(places: Places, shape: tuple[int, int, int]) -> Places:
-    """Leave out places that lie within `COVERED_PX` of a higher one that stays: its window holds them.
-
-    Parameters
-    ----------
-    places
-        Maxima.
-    shape
-        Frames, rows and columns.
-    """
+    """Leave out places that lie within `COVERED_PX` of a higher one that stays: its window holds them."""
     reach = COVERED_PX
     _, height, width = (n + 2 * reach for n in shape)
     pixel = (places.frame * height + places.row + reach) * width + places.column + reach

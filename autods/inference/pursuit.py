@@ -41,6 +41,8 @@ class Pursuit:
     def __call__(self, light: Tensor, variance: Tensor, least: float) -> Found:
         """Find the peaks.
 
+        Returns `Found`, with confidence `UNJUDGED`, errors NaN, and positions of pixels and planes.
+
         Parameters
         ----------
         light
@@ -49,11 +51,6 @@ class Pursuit:
             (T, Y, X) of their noise, photons^2; infinite where a pixel is not valid.
         least
             Significance of a peak at least: its photons over their standard error.
-
-        Returns
-        -------
-        Found
-            With confidence `UNJUDGED`, errors NaN, and positions of pixels and planes.
         """
         count = max(1, _BATCH_PX // (light.shape[1] * light.shape[2]))
         planes = self._planes.to(light.device)

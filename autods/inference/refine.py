@@ -81,7 +81,7 @@ def refine_positions(
     """Refine positions, photons and background.
 
     Where the light round an emitter is not what the model makes of it (two emitters taken for one, another
-    PSF), the start is kept: a network has seen such cases.
+    PSF), the start is kept: a network has seen such cases. Returns `Refined`, in the order given.
 
     Parameters
     ----------
@@ -100,11 +100,6 @@ def refine_positions(
         prior.
     model_error
         Error of the PSF's shape that is put up with, in parts of its light.
-
-    Returns
-    -------
-    Refined
-        In the order given.
     """
     prior = np.full(len(frame), np.nan) if predicted_px is None else predicted_px
     result = np.stack([x_px, y_px, photons, background, np.where(np.isfinite(prior), prior, np.inf)])

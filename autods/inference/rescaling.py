@@ -86,6 +86,8 @@ class Rescaling:
     def apply(self, frames: Tensor, *, multiple: int = 1) -> Tensor:
         """Bring frames to the network's scale.
 
+        Returns (..., Y', X'); pixel edges lie at multiples of ``1 / zoom`` movie pixels from the same corner.
+
         Parameters
         ----------
         frames
@@ -93,11 +95,6 @@ class Rescaling:
         multiple
             The sides of the result are rounded up to a multiple of this; what is added at the bottom and
             the right continues the frame by its mirror image.
-
-        Returns
-        -------
-        Tensor
-            (..., Y', X'); pixel edges lie at multiples of ``1 / zoom`` movie pixels from the same corner.
         """
         height, width = (
             math.ceil(math.ceil(side * self.zoom - 1e-9) / multiple) * multiple for side in frames.shape[-2:]
@@ -107,10 +104,6 @@ class Rescaling:
         rows = torch.from_numpy(_axis_matrix(frames.shape[-2], height, self.zoom, self.blur_sigma_px))
         cols = torch.from_numpy(_axis_matrix(frames.shape[-1], width, self.zoom, self.blur_sigma_px))
         return rows.to(frames) @ frames @ cols.to(frames).T
-
-    def to_movie_px(self, position_px: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Map corner-pixel positions (N,) in the rescaled frame back to the frame it came from; exact."""
-        return position_px / self.zoom
 
 
 def plan_rescaling(

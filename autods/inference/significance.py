@@ -46,7 +46,7 @@ def required_significance(
     """Return the significance that each localization must have to be kept.
 
     The density at a place is that of the significant localizations near it in all frames, drawn to the
-    density that is expected there.
+    density that is expected there. Returns (N,) between 0 and about 6.
 
     Parameters
     ----------
@@ -62,11 +62,6 @@ def required_significance(
         Frames, rows and columns of the block.
     psf_sigma_px
         Standard deviation of the PSF, px.
-
-    Returns
-    -------
-    ndarray
-        (N,) between 0 and about 6.
     """
     places = np.column_stack([x_px, y_px])
     expected = np.maximum(expected_per_px, MIN_DENSITY / psf_sigma_px**2)

@@ -36,6 +36,9 @@ def merge_splits(
 ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
     """Put one position in the place of several marks of one bright emitter.
 
+    Returns ``kept, x_px, y_px``: (M,) rows that stay, in rising order, and their positions: of merged
+    clusters the fitted one, else as given.
+
     Parameters
     ----------
     observation
@@ -44,12 +47,6 @@ def merge_splits(
         (N,) marks, positions in corner pixels.
     psf_sigma_px
         PSF standard deviation, px.
-
-    Returns
-    -------
-    kept, x_px, y_px
-        (M,) rows that stay, in rising order, and their positions: of merged clusters the fitted one, else as
-        given.
     """
     every = np.arange(len(frame))
     cluster = _clusters(observation, frame, x_px, y_px, psf_sigma_px)

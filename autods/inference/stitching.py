@@ -74,6 +74,8 @@ def stitch(
 ) -> Found:
     """Keep each molecule once.
 
+    Returns positions within the field, ordered by frame, y, x.
+
     Parameters
     ----------
     found
@@ -85,11 +87,6 @@ def stitch(
         Height and width of the field, px.
     tolerance_px
         Estimates of different patches nearer than this can be the same molecule, px.
-
-    Returns
-    -------
-    Found
-        Positions within the field, ordered by frame, y, x.
     """
     height, width = shape_px
     beyond = np.maximum.reduce([-found.x_px, found.x_px - width, -found.y_px, found.y_px - height])

@@ -38,11 +38,6 @@ class Tile:
     #: ``(y0, x0, y1, x1)``: what the network sees; contains the core and lies within the field.
     window: Box
 
-    @property
-    def core_shape(self) -> tuple[int, int]:
-        """Height and width of the core, px."""
-        return self.core[2] - self.core[0], self.core[3] - self.core[1]
-
 
 def patch_size_px(patch_um: float, pixel_size_nm: float) -> float:
     """Convert the wanted side of a patch from um to (fractional) pixels.
@@ -71,7 +66,8 @@ def split_evenly(length: int, target: float) -> list[int]:
 def tile_field(shape_px: tuple[int, int], patch_px: float, margin_px: int) -> tuple[Tile, ...]:
     """Divide a field into patches, row by row.
 
-    Raises `ValueError` if a size is not positive or the margin negative.
+    Its cores cover each pixel exactly once. Raises `ValueError` if a size is not positive or the margin
+    negative.
 
     Parameters
     ----------
@@ -81,11 +77,6 @@ def tile_field(shape_px: tuple[int, int], patch_px: float, margin_px: int) -> tu
         Wanted side of a patch's core, px; the even split nearest to it is taken along each axis.
     margin_px
         Context around the core that the window holds, where the field does not end before, px.
-
-    Returns
-    -------
-    tuple of Tile
-        Cores cover each pixel exactly once.
     """
     height, width = shape_px
     if min(shape_px) < 1 or patch_px <= 0 or margin_px < 0:

@@ -92,17 +92,14 @@ class ToldPsfLocalizer:
     def find(self, frames: Tensor, variance: Tensor) -> Detections:
         """Find the emitters.
 
+        Returns `Detections`, on the CPU, by frame; positions in corner pixels of the frames, depths in nm.
+
         Parameters
         ----------
         frames
             (T, Y, X) photons without background.
         variance
             (T, Y, X) of their noise.
-
-        Returns
-        -------
-        Detections
-            On the CPU, by frame; positions in corner pixels of the frames, depths in nm.
         """
         most = CPU_BATCH_PX if self.device.type == "cpu" else GPU_BATCH_PX
         count = max(1, most // (frames.shape[1] * frames.shape[2]))
@@ -144,15 +141,12 @@ class ToldPsfLocalizer:
 def told_scene(frames: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
     """Turn photons without background, and their variance, into the input of `UniversalNet`.
 
+    Returns ``frames, weight``: (T, Y, X), see `UniversalNet.forward`. The weight is the mean over the frames.
+
     Parameters
     ----------
     frames, variance
         (T, Y, X); a variance that is not finite marks a pixel as not valid.
-
-    Returns
-    -------
-    frames, weight
-        (T, Y, X), see `UniversalNet.forward`. The weight is the mean over the frames.
     """
     valid = variance.isfinite()
     noise = torch.where(valid, variance, 1.0).clamp_min(_LEAST_VARIANCE).sqrt()

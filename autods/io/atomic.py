@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import re
 import uuid
@@ -33,11 +34,6 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     Parent folders are made when absent. An existing file is replaced in one step, so that a reader never
     meets half a file. Raises `UserError` if the disk is full, read-only or not writable by this user.
 
-    Parameters
-    ----------
-    path
-        The file to write.
-
     Yields
     ------
     Path
@@ -56,18 +52,25 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
             part.unlink()
 
 
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Write a text file in UTF-8, replaced in one step; see `atomic_path`.
+
+    Names of files that are no text keep their bytes spelled out.
+    """
+    with atomic_path(path) as part:
+        part.write_text(text, encoding="utf-8", errors="backslashreplace")
+
+
+def write_json(path: str | os.PathLike[str], content: object) -> None:
+    """Write content as JSON that people can read; see `write_text`."""
+    write_text(path, json.dumps(content, indent=2) + "\n")
+
+
 @contextmanager
 def explained_writing(target: Path, *further: Path) -> Iterator[None]:
     """Turn what the system says of a file that cannot be written into a line for the user.
 
     Raises `UserError` if the disk is full, read-only or not writable by this user.
-
-    Parameters
-    ----------
-    target
-        The file, which the message names.
-    further
-        Other paths that stand for it.
     """
     try:
         yield

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, fields
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from autods.core.errors import UserError
 
 Frames = NDArray[Any]
-_Self = TypeVar("_Self", bound="BaseMovie")
+_Self = TypeVar("_Self", bound="Movie")
 
 #: Larger frames are claimed by damaged files only; half a GB at 16 bits.
 MAX_FRAME_PX = 2**28
@@ -125,46 +125,8 @@ class Contents:
     notes: tuple[str, ...] = ()
 
 
-class Movie(Protocol):
-    """Frames that are read when they are asked for."""
-
-    @property
-    def path(self) -> Path:
-        """File or folder it was opened from."""
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """Frames, rows, columns."""
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Type of the values, in the machine's byte order."""
-
-    @property
-    def metadata(self) -> MovieMetadata:
-        """What the file says about microscope and camera."""
-
-    @property
-    def contents(self) -> Contents:
-        """What was found in the file."""
-
-    def read(self, start: int, stop: int) -> Frames:
-        """Return frames ``start`` to ``stop`` as a new array (t, Y, X)."""
-
-    def close(self) -> None:
-        """Release the file."""
-
-    def __enter__(self) -> Movie:
-        """Return the movie."""
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Release the file."""
-
-
-class BaseMovie(ABC):
-    """The parts of a movie that do not depend on the format.
+class Movie(ABC):
+    """Frames that are read when they are asked for; a format has only to read them.
 
     Raises `UserError` if there are no frames, the frames have no pixels or more than any camera has, or the
     values are not plain numbers.
@@ -224,18 +186,13 @@ class BaseMovie(ABC):
     def read(self, start: int, stop: int) -> Frames:
         """Read a run of frames.
 
-        Raises `ValueError` if ``start`` is negative or beyond ``stop``; `UserError` if the file can no longer
-        be read.
+        Returns (t, Y, X) of the movie's type; the caller may change it. Raises `ValueError` if ``start`` is
+        negative or beyond ``stop``; `UserError` if the file can no longer be read.
 
         Parameters
         ----------
         start, stop
             First frame and the one after the last, from 0; ``stop`` beyond the end means the end.
-
-        Returns
-        -------
-        ndarray
-            (t, Y, X) of the movie's type; the caller may change it.
         """
         stop = min(stop, self.shape[0])
         if not 0 <= start <= stop:
@@ -264,3 +221,7 @@ class BaseMovie(ABC):
     def __len__(self) -> int:
         """Count the frames."""
         return self.shape[0]
+
+
+#: The name that readers outside of the package may know.
+BaseMovie = Movie

@@ -170,7 +170,8 @@ def read_columns(
 ) -> dict[str, NDArray[np.float64]]:
     """Read the columns of a table.
 
-    Raises `UserError` if a row has more or fewer cells than there are names, or a wanted cell is no number.
+    Returns (N,) by name; an empty cell is NaN. Raises `UserError` if a row has more or fewer cells than there
+    are names, or a wanted cell is no number.
 
     Parameters
     ----------
@@ -180,11 +181,6 @@ def read_columns(
         From `read_header`.
     wanted
         Names of the columns that must hold numbers, others are left out where they do not; None for all.
-
-    Returns
-    -------
-    dict
-        (N,) by name; an empty cell is NaN.
     """
     try:
         values = _read_clean(path, header)

@@ -18,15 +18,7 @@ _OPTICS = (("wavelength_nm", "emission {:g} nm"), ("na", "NA {:g}"))
 def describe_movie(movie: Movie) -> list[tuple[str, str]]:
     """Say what a file holds, what is read of it, and what it states of microscope and camera.
 
-    Parameters
-    ----------
-    movie
-        The opened movie, whole.
-
-    Returns
-    -------
-    list of tuple
-        Name and text of each line: format, series, frames, pixel size, optics, camera, notes.
+    Returns name and text of each line: format, series, frames, pixel size, optics, camera, notes.
     """
     stated, contents = movie.metadata, movie.contents
     n_frames, height, width = movie.shape

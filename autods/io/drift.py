@@ -41,7 +41,8 @@ def write_drift(path: str | Path, curve_nm: NDArray[np.float64], first_frame: in
 def read_drift(path: str | Path, frames: range, pixel_size_nm: float) -> NDArray[np.float64]:
     """Read a drift curve: our CSV, or Picasso's text (x and y in pixels, z in nm, a row a frame from 0).
 
-    Raises `UserError` if the file is missing, is no drift curve or does not cover the frames.
+    Returns (T, 2) or (T, 3), nm, of these frames. Raises `UserError` if the file is missing, is no drift
+    curve or does not cover the frames.
 
     Parameters
     ----------
@@ -51,11 +52,6 @@ def read_drift(path: str | Path, frames: range, pixel_size_nm: float) -> NDArray
         Frames that it must cover.
     pixel_size_nm
         Camera pixel, nm, for Picasso's text.
-
-    Returns
-    -------
-    ndarray
-        (T, 2) or (T, 3), nm, of these frames.
     """
     path = Path(path)
     header = read_header(path)

@@ -41,18 +41,14 @@ def is_zarr(path: Path) -> bool:
 def find_movies(folder: str | Path) -> list[Path]:
     """List the movies of a folder: a series of several files once, by its first.
 
-    Raises `UserError` if there is no such folder or no movie in it.
+    Returns `list of Path`, in natural order: movie2 before movie10. Raises `UserError` if there is no such
+    folder or no movie in it.
 
     Parameters
     ----------
     folder
         Folder to look into, not below it; a folder that is itself one movie (Zarr, numbered images) gives
         itself, and a file gives itself.
-
-    Returns
-    -------
-    list of Path
-        In natural order: movie2 before movie10.
     """
     folder = Path(folder)
     if not folder.exists():
@@ -70,15 +66,12 @@ def find_movies(folder: str | Path) -> list[Path]:
 def numbered_images(folder: Path) -> list[Path]:
     """List the files of a folder of single TIFF images that differ in their number only, else nothing.
 
+    Returns `list of Path`, in the order of the numbers; empty when the folder is not one movie of this kind.
+
     Parameters
     ----------
     folder
         Folder of, say, img_000000000_Default_000.tif and its successors.
-
-    Returns
-    -------
-    list of Path
-        In the order of the numbers; empty when the folder is not one movie of this kind.
     """
     images = [path for path in _entries(folder) if path.suffix.lower() in (".tif", ".tiff")]
     stems = {skeleton(path.name) for path in images}

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from autods.core.errors import UserError, require_type
-from autods.io.base import BaseMovie, Choice, ChoiceError, Contents, Frames, Movie, MovieMetadata
+from autods.io.base import Choice, ChoiceError, Contents, Frames, Movie, MovieMetadata
 from autods.io.folders import find_movies, is_zarr, numbered_images
 from autods.io.readers.czi import open_czi
 from autods.io.readers.imaris import open_imaris
@@ -41,7 +41,7 @@ __all__ = [
 _log = logging.getLogger(__name__)
 
 #: What a file is called, its first bytes, and who reads it.
-_READERS: list[tuple[str, tuple[bytes, ...], Callable[[Path, Choice], BaseMovie]]] = [
+_READERS: list[tuple[str, tuple[bytes, ...], Callable[[Path, Choice], Movie]]] = [
     ("TIFF", (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"), open_tiff),
     ("ND2", (b"\xda\xce\xbe\x0a", b"\0\0\0\x0cjP  "), open_nd2),
     ("CZI", (b"ZISRAWFI",), open_czi),
@@ -66,7 +66,7 @@ _FOREIGN = {
 }
 
 
-class ArrayMovie(BaseMovie):
+class ArrayMovie(Movie):
     """Movie over an array in memory.
 
     Raises `UserError` if the array is no movie.
@@ -96,7 +96,7 @@ class ArrayMovie(BaseMovie):
         return np.array(self._frames[start:stop], self.dtype)
 
 
-class CroppedMovie(BaseMovie):
+class CroppedMovie(Movie):
     """Part of a movie; it owns the movie and closes it.
 
     Raises `UserError` if the range or the region does not lie in the movie.
@@ -179,11 +179,11 @@ def check_frames(frames: Frames, path: str | Path) -> None:
         raise UserError(f"{path} is constant (every pixel is {low:g}): is the camera's shutter closed?")
 
 
-def open_movie(path: str | Path, *, channel: int | None = None, position: int | None = None) -> BaseMovie:
+def open_movie(path: str | Path, *, channel: int | None = None, position: int | None = None) -> Movie:
     """Open a movie of any known format, told by its content and not its name.
 
-    What the file holds beyond the frames is said in a warning. Raises `UserError` if there is no readable
-    movie; the message says why.
+    What the file holds beyond the frames is said in a warning. Frames are read when asked for; use it
+    in ``with``. Raises `UserError` if there is no readable movie; the message says why.
 
     Parameters
     ----------
@@ -191,11 +191,6 @@ def open_movie(path: str | Path, *, channel: int | None = None, position: int | 
         A file, a Zarr folder, a folder of numbered images, or a folder with one movie.
     channel, position
         Which channel and which stage position, from 0, of a file that holds several.
-
-    Returns
-    -------
-    BaseMovie
-        Frames are read when asked for; use it in ``with``.
     """
     require_type("path", path, str, os.PathLike)
     require_type("channel", channel, int, np.integer, type(None))
@@ -215,7 +210,7 @@ def open_movie(path: str | Path, *, channel: int | None = None, position: int | 
     return movie
 
 
-def _open_folder(path: Path, choice: Choice) -> BaseMovie:
+def _open_folder(path: Path, choice: Choice) -> Movie:
     if is_zarr(path):
         return open_zarr(path, choice)
     images = numbered_images(path)
@@ -227,7 +222,7 @@ def _open_folder(path: Path, choice: Choice) -> BaseMovie:
     return _open_folder(movies[0], choice) if movies[0].is_dir() else _open_file(movies[0], choice)
 
 
-def _open_file(path: Path, choice: Choice) -> BaseMovie:
+def _open_file(path: Path, choice: Choice) -> Movie:
     with path.open("rb") as file:
         start = file.read(8)
     if not start:

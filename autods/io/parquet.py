@@ -105,16 +105,3 @@ def read_parquet(path: str | Path) -> LocalizationTable:
     if "z_nm" not in columns:
         columns.pop("uncertainty_z_nm", None)
     return plausible(columns.pop("frame"), columns, path)
-
-
-def read_provenance(path: str | Path) -> dict[str, object]:
-    """Return what a Parquet file says about where it comes from; empty where it says nothing.
-
-    Raises `UserError` if the file is damaged.
-    """
-    from pyarrow import parquet
-
-    with read_by_library(f"{path} is not a whole Parquet file"), Path(path).open("rb") as file:
-        metadata = parquet.read_schema(file).metadata or {}
-        found = json.loads(metadata.get(_KEY, b"{}"))
-    return found if isinstance(found, dict) else {}

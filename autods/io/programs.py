@@ -156,7 +156,9 @@ _PICASSO = Program(
 def read_text_table(path: Path, pixel_size_nm: float | None = None) -> LocalizationTable:
     """Read a table of any of `PROGRAMS`.
 
-    Raises `UserError` if the file is no table, lacks a needed column, or its pixel size is not known.
+    Frames count from 0, positions are in nm from the outer corner; a column that the file lacks, or gives in
+    another unit than photons, is NaN. Rows that cannot be are left out with a warning. Raises `UserError` if
+    the file is no table, lacks a needed column, or its pixel size is not known.
 
     Parameters
     ----------
@@ -164,12 +166,6 @@ def read_text_table(path: Path, pixel_size_nm: float | None = None) -> Localizat
         The file.
     pixel_size_nm
         Side of a camera pixel, for positions in pixels, nm.
-
-    Returns
-    -------
-    LocalizationTable
-        Frames from 0, nm, corner origin; a column that the file lacks, or gives in another unit than photons,
-        is NaN. Rows that cannot be are left out with a warning.
     """
     header = read_header(path)
     if header.comments and "<localizations" in header.comments[0]:

@@ -61,6 +61,9 @@ def read_rows(path_text: str) -> list[dict[str, str]]:
 def mean_rows(rows: Sequence[Row], by: Sequence[str], over: Sequence[str]) -> list[dict[str, Cell]]:
     """Average numbers over the rows that agree in some columns.
 
+    Returns one row a group: the columns ``by``, ``n`` (rows), and mean and sample standard deviation of
+    ``over``.
+
     Parameters
     ----------
     rows
@@ -69,11 +72,6 @@ def mean_rows(rows: Sequence[Row], by: Sequence[str], over: Sequence[str]) -> li
         Columns whose values make a group; groups keep the order of their first row.
     over
         Columns to average; a value that is not known counts for nothing.
-
-    Returns
-    -------
-    list of dict
-        One row a group: the columns ``by``, ``n`` (rows), and mean and sample standard deviation of ``over``.
     """
     groups: dict[tuple[Cell, ...], list[Row]] = {}
     for row in rows:

@@ -35,7 +35,8 @@ _HDF5 = b"\x89HDF\r\n\x1a\n"
 def read_table(path: str | Path, pixel_size_nm: float | None = None) -> LocalizationTable:
     """Read a localization table, its format told by the content.
 
-    Raises `UserError` if the file is missing or of none of these kinds.
+    Frames count from 0, positions are in nm from the outer corner. Raises `UserError` if the file is missing
+    or of none of these kinds.
 
     Parameters
     ----------
@@ -44,11 +45,6 @@ def read_table(path: str | Path, pixel_size_nm: float | None = None) -> Localiza
         folder holding ``localizations.csv``.
     pixel_size_nm
         Needed only for positions in pixels in a table that does not state it, nm.
-
-    Returns
-    -------
-    LocalizationTable
-        Frames from 0, nm, corner origin.
     """
     require_type("path", path, str, os.PathLike)
     require_type("pixel_size_nm", pixel_size_nm, float, int, np.number, type(None))

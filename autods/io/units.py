@@ -74,6 +74,8 @@ def pixel_size(
 ) -> MovieMetadata:
     """Turn what a file says of its pixels into the pixel size, or a note of why it is not used.
 
+    Returns pixel size, the other side where it differs by more than 1 %, and notes.
+
     Parameters
     ----------
     x_nm, y_nm
@@ -83,11 +85,6 @@ def pixel_size(
     is_default_likely
         Whether programs write a value there that nobody measured (72 dots per inch): then a value that
         cannot be is passed over without a note.
-
-    Returns
-    -------
-    MovieMetadata
-        Pixel size, the other side where it differs by more than 1 %, and notes.
     """
     sides = [side for side in (x_nm, y_nm) if side is not None and math.isfinite(side) and side > 0]
     # 1 of any unit is what programs write that were told nothing.

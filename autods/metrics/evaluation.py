@@ -39,6 +39,10 @@ def evaluate(
 ) -> dict[str, Any]:
     """Score localizations against the truth: detection, image similarity and resolution.
 
+    Returns ``settings``, ``detection`` (fields of `DetectionMetrics`), ``image`` (fields of `ImageMetrics`),
+    ``resolution`` (FRC at 1/7 and decorrelation, nm, of both tables, with the reason where FRC is null) and
+    ``warnings``. Plain types only; what is not defined or not finite is None.
+
     Parameters
     ----------
     truth, found
@@ -55,13 +59,6 @@ def evaluate(
         Pixel of the images compared, nm.
     resolution_pixel_size_nm
         Pixel of the images whose resolution is measured, nm.
-
-    Returns
-    -------
-    dict
-        ``settings``, ``detection`` (fields of `DetectionMetrics`), ``image`` (fields of `ImageMetrics`),
-        ``resolution`` (FRC at 1/7 and decorrelation, nm, of both tables, with the reason where FRC is null)
-        and ``warnings``. Plain types only; what is not defined or not finite is None.
     """
     field = shape_nm or _field(truth, found, image_pixel_size_nm)
     axial = axial_radius_nm if truth.is_3d and found.is_3d else None

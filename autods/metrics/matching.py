@@ -88,8 +88,8 @@ def match_arrays(
 
     This is the optimum of the Hungarian algorithm on each frame with a prohibitive cost beyond the radius.
     Only pairs within reach are ever formed, and each connected group of them is solved alone, so that frames
-    with thousands of emitters stay cheap. Raises `ValueError` if a radius is not positive, or z is needed and
-    absent.
+    with thousands of emitters stay cheap. Returns ``truth_index, found_index``: (P,) paired rows, ordered by
+    ``truth_index``. Raises `ValueError` if a radius is not positive, or z is needed and absent.
 
     Parameters
     ----------
@@ -102,11 +102,6 @@ def match_arrays(
     axial_radius_nm
         With it, a pair must also lie within this axial distance, nm (a cylinder, as in the SMLM challenge)
         and the cost is the 3D distance; without it z is ignored and the cost is the lateral distance.
-
-    Returns
-    -------
-    truth_index, found_index
-        (P,) paired rows, ordered by ``truth_index``.
     """
     if not radius_nm > 0 or (axial_radius_nm is not None and not axial_radius_nm > 0):
         raise ValueError(

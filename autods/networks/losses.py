@@ -30,7 +30,8 @@ def deepstorm_loss(prediction: Tensor, target: Tensor, kernel: Tensor) -> dict[s
     """Deep-STORM's loss: squared error of the blurred prediction and sparsity of the prediction.
 
     ``L = mean((target - g * prediction)^2) + mean(|prediction|)`` with the target already made of the same
-    Gaussians g (Nehme et al., Optica 5, 458 (2018), eq. 1).
+    Gaussians g (Nehme et al., Optica 5, 458 (2018), eq. 1). Returns the terms ``mse`` and ``sparsity``; the
+    loss is their sum.
 
     Parameters
     ----------
@@ -40,11 +41,6 @@ def deepstorm_loss(prediction: Tensor, target: Tensor, kernel: Tensor) -> dict[s
         (B, 1, uY, uX) sum of Gaussians at the true positions.
     kernel
         The Gaussian g along one axis.
-
-    Returns
-    -------
-    dict of str to Tensor
-        The terms ``mse`` and ``sparsity``; the loss is their sum.
 
     Examples
     --------

@@ -51,18 +51,14 @@ def compressed(excess: Tensor, noise: Tensor | float = 1.0) -> Tensor:
 def camera_units(frames: Tensor) -> Tensor:
     """Append to the `noise_units` of photons what these leave out: the logarithms of noise and background.
 
-    With them the network can know photons: an amplitude in units of the noise, times the noise.
+    With them the network can know photons: an amplitude in units of the noise, times the noise. Returns (B, C
+    + 2, Y, X); the last two images are constant: the logarithm of the variance of the middle frame's noise,
+    and that of 1 + its median.
 
     Parameters
     ----------
     frames
         (B, C, Y, X) photons.
-
-    Returns
-    -------
-    Tensor
-        (B, C + 2, Y, X); the last two images are constant: the logarithm of the variance of the middle
-        frame's noise, and that of 1 + its median.
     """
     middle = frames[:, frames.shape[1] // 2].unsqueeze(1)
     median = _median(middle)
@@ -75,17 +71,13 @@ def noise_std(frames: Tensor) -> Tensor:
 
     The response to the mask [[1, -2, 1], [-2, 4, -2], [1, -2, 1]] vanishes on smooth structure and has 6
     times the noise's standard deviation (Immerkaer, Comput. Vis. Image Underst. 64, 300 (1996)); its median
-    absolute value is insensitive to emitters as long as they fill less than half of the frame.
+    absolute value is insensitive to emitters as long as they fill less than half of the frame. Returns (B, C,
+    1, 1) in the frames' unit, positive.
 
     Parameters
     ----------
     frames
         (B, C, Y, X) in any unit; each image is measured by itself.
-
-    Returns
-    -------
-    Tensor
-        (B, C, 1, 1) in the frames' unit, positive.
 
     Examples
     --------

@@ -8,17 +8,7 @@ from autods.networks.blocks import ResidualPair, conv_bn_relu
 
 
 class Trunk(nn.Module):
-    """Residual 3 x 3 convolutions that keep the image size.
-
-    Parameters
-    ----------
-    width
-        Channels of all layers.
-    pairs
-        Residual pairs of convolutions.
-    in_channels
-        Images of the input.
-    """
+    """Residual 3 x 3 convolutions that keep the image size."""
 
     def __init__(self, width: int, pairs: int, in_channels: int = 1) -> None:
         super().__init__()

@@ -81,13 +81,7 @@ def _enlarged(features: Tensor) -> Tensor:
 
 
 class PsfCode(nn.Module):
-    """Reads the planes of a PSF into a few numbers.
-
-    Parameters
-    ----------
-    planes
-        Number of planes.
-    """
+    """Reads the planes of a PSF into a few numbers."""
 
     #: Numbers of the code, and side of the region of the PSF that is read.
     size, region_px = 96, 41

@@ -91,17 +91,14 @@ def sample_pupils(
 ) -> dict[str, Tensor]:
     """Sample one pupil, or many of different microscopes at once.
 
+    Returns the fields of `Pupil`, (P, P) or (N, P, P), `na_axis` (P,) or (N, 1, P), single precision.
+
     Parameters
     ----------
     na, n_sample, n_immersion, wavenumber
         Aperture, refractive indices and 2 pi / vacuum wavelength (rad/nm): double, scalars or (N, 1, 1).
     pupil_px, supercritical
         See `Pupil.sample`.
-
-    Returns
-    -------
-    dict of str to Tensor
-        The fields of `Pupil`, (P, P) or (N, P, P), `na_axis` (P,) or (N, 1, P), single precision.
     """
     axis = (torch.arange(pupil_px, dtype=torch.float64, device=na.device) + 0.5) * (2 / pupil_px) - 1
     v, u = torch.meshgrid(axis, axis, indexing="ij")

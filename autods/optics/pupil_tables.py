@@ -52,6 +52,8 @@ def tabulate_pupils(
 ) -> Tensor:
     """Sample scalar or vectorial PSFs as `tabulate` does.
 
+    Returns (N, Z, T, T) with T = size_px * oversampling: light within a camera pixel round each sample.
+
     Parameters
     ----------
     pupils
@@ -64,11 +66,6 @@ def tabulate_pupils(
         Table samples a pixel, 1, 2 or 4.
     vectorial
         Model a freely rotating dipole instead of a scalar field.
-
-    Returns
-    -------
-    Tensor
-        (N, Z, T, T) with T = size_px * oversampling: light within a camera pixel round each sample.
     """
     parts = [
         _tabulate(

@@ -53,6 +53,8 @@ class SplineBank:
     def render(self, psf: Tensor, xy_px: Tensor, z_nm: Tensor, size_px: int) -> Tensor:
         """Render emitters.
 
+        Returns (E, S, S) expected photons of an emitter of one photon.
+
         Parameters
         ----------
         psf
@@ -63,11 +65,6 @@ class SplineBank:
             (E,) depth, nm; beyond the table that of its end.
         size_px
             Side of the regions, px.
-
-        Returns
-        -------
-        Tensor
-            (E, S, S) expected photons of an emitter of one photon.
         """
         depth, rows, columns = self.coefficients.shape[1:]
         node = ((z_nm - self.z_start_nm[psf]) / self.z_step_nm[psf]).clamp(0, depth - 3) + 1

@@ -40,11 +40,6 @@ def sample_positions(size_px: int, margin_px: int, oversampling: int, pixel_size
     return (torch.arange(count, dtype=torch.float32) - (count - 1) / 2) * spacing
 
 
-def pixel_positions(size_px: int, pixel_size_nm: float) -> Tensor:
-    """Centres (S,) in nm of the pixels of a field centred on 0."""
-    return (torch.arange(size_px, dtype=torch.float32) - (size_px - 1) / 2) * pixel_size_nm
-
-
 def fourier_matrix(na_axis: Tensor, positions_nm: Tensor, wavelength_nm: float | Tensor) -> Tensor:
     """Kernel exp(-2 pi i u x / wavelength), (..., F, P) for positions (..., F) and pupil samples (P,)."""
     angle = (-2 * math.pi / wavelength_nm) * positions_nm[..., :, None] * na_axis

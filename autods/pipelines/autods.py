@@ -76,8 +76,9 @@ def localize(
 ) -> LocalizationTable:
     """Localize one movie.
 
-    Raises `UserError` if the movie cannot be read or localized, the pixel size is not known, a setting does
-    not fit, or the folder cannot be written.
+    Returns `LocalizationTable`, in coordinates of the full frame and of the whole movie, ordered by frame, y,
+    x; empty in processes of a group other than the first. Raises `UserError` if the movie cannot be read or
+    localized, the pixel size is not known, a setting does not fit, or the folder cannot be written.
 
     Parameters
     ----------
@@ -94,12 +95,6 @@ def localize(
         The command line that repeats the run, for the record.
     group
         Processes that share the frames; each of them makes this call. None for this process alone.
-
-    Returns
-    -------
-    LocalizationTable
-        In coordinates of the full frame and of the whole movie, ordered by frame, y, x; empty in processes of
-        a group other than the first.
     """
     settings = settings or LocalizeSettings()
     if group is not None and out is None:

@@ -83,7 +83,9 @@ def localize3d(
 ) -> LocalizationTable | None:
     """Localize one movie in depth.
 
-    Raises `UserError` if something is missing or does not fit.
+    Returns `LocalizationTable or None`, in coordinates of the full frame and of the whole movie, ordered by
+    frame, y, x; empty in processes of a group other than the first. None when ``settings.until`` ends the run
+    before. Raises `UserError` if something is missing or does not fit.
 
     Parameters
     ----------
@@ -100,12 +102,6 @@ def localize3d(
     group
         Processes that share the frames; each of them makes this call, and the first one calibrates, measures
         and trains while the others wait. None for this process alone.
-
-    Returns
-    -------
-    LocalizationTable or None
-        In coordinates of the full frame and of the whole movie, ordered by frame, y, x; empty in processes of
-        a group other than the first. None when ``settings.until`` ends the run before.
     """
     with ExitStack() as stack:
         whole = stack.enter_context(open_input(movie, settings.channel, settings.position))

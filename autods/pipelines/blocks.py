@@ -108,6 +108,8 @@ def merge(
 ) -> LocalizationTable:
     """Join blocks, which are in order and are emptied.
 
+    Returns `LocalizationTable`, in coordinates of the full frame and of the whole movie.
+
     Parameters
     ----------
     blocks
@@ -118,11 +120,6 @@ def merge(
         Of the movie, nm.
     max_uncertainty_nm
         Localizations of larger lateral uncertainty are dropped, nm; None keeps all.
-
-    Returns
-    -------
-    LocalizationTable
-        In coordinates of the full frame and of the whole movie.
     """
     # Popping keeps only one column twice in memory.
     columns = {name: np.concatenate([block.pop(name) for block in blocks]) for name in list(blocks[0])}

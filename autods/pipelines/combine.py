@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autods.core import LocalizationTable, UserError
-from autods.io.atomic import atomic_path
+from autods.io.atomic import atomic_path, write_json
 from autods.io.csv import format_rows
 from autods.io.images import write_image_tiff, write_png
 from autods.io.tables import read_table, write_thunderstorm
-from autods.pipelines.outputs import picture_pixel_nm, spot_sigma_nm, write_text
+from autods.pipelines.outputs import picture_pixel_nm, spot_sigma_nm
 from autods.postprocessing.fiducials import Fiducial, find_fiducials
 from autods.postprocessing.linking import link
 from autods.postprocessing.registration import Registration, register
@@ -98,7 +98,7 @@ def combine(
             write_thunderstorm(combined.first, out / "first.csv")
             write_thunderstorm(combined.second, out / "second.csv")
             names = {"first": str(first), "second": str(second)}
-            write_text(out / REGISTRATION_FILE, json.dumps({**names, **found.to_dict()}, indent=2) + "\n")
+            write_json(out / REGISTRATION_FILE, {**names, **found.to_dict()})
             events = sources[0].events, found.apply(sources[1].events)
             _write_residuals(*events, out / RESIDUALS_FILE)
         with record.stage("render"):

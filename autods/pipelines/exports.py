@@ -24,7 +24,7 @@ MOST_PX = 8192
 def export_picture(painter: Painter, look: Look, box_nm: Box, side_px: int) -> NDArray[np.uint8]:
     """Draw a part of the field with scale bar and, in the colours of depth, their legend.
 
-    Raises `UserError` if the part is empty.
+    Returns (Y, X, 3) uint8. Raises `UserError` if the part is empty.
 
     Parameters
     ----------
@@ -34,11 +34,6 @@ def export_picture(painter: Painter, look: Look, box_nm: Box, side_px: int) -> N
         Part ``(y0, x0, y1, x1)``, nm from the corner of the field.
     side_px
         Pixels of the longer side.
-
-    Returns
-    -------
-    ndarray
-        (Y, X, 3) uint8.
     """
     light, white = painter.part(look, box_nm, min(side_px, MOST_PX))
     depth = painter.table.depth_range_nm if look.colors == "depth" else None

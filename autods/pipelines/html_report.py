@@ -91,13 +91,7 @@ def lattice_bias(position_px: NDArray[np.float64]) -> float:
 
 
 def render_report(content: ReportContent) -> str:
-    """Return the report as an HTML text without any link to the outside.
-
-    Parameters
-    ----------
-    content
-        What to show.
-    """
+    """Return the report as an HTML text without any link to the outside."""
     # Where in the pixel a molecule was seen is told by the positions before the correction of the drift.
     table = content.finished.raw
     x_px, y_px = (nm_to_px(values, content.pixel_size_nm) for values in (table.x_nm, table.y_nm))

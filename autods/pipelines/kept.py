@@ -11,13 +11,7 @@ Value = TypeVar("Value")
 
 
 class Kept:
-    """Results by key; the one that was not used for longest goes first.
-
-    Parameters
-    ----------
-    most_bytes
-        Of all results together.
-    """
+    """Results by key; the one that was not used for longest goes first."""
 
     def __init__(self, most_bytes: int) -> None:
         self.most_bytes = most_bytes

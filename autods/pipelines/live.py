@@ -24,13 +24,7 @@ Columns = dict[str, NDArray[np.float32]]
 
 
 class LiveTable:
-    """Localizations of the finished blocks of a run that goes on; each block is read once.
-
-    Parameters
-    ----------
-    run
-        The run folder.
-    """
+    """Localizations of the finished blocks of a run that goes on; each block is read once."""
 
     def __init__(self, run: Path) -> None:
         self._run = run

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import io
-import json
 import math
 import threading
 from collections.abc import Sequence
@@ -18,7 +17,7 @@ from numpy.typing import NDArray
 
 from autods.core import LocalizationTable
 from autods.core.grid import px_to_nm
-from autods.io.atomic import atomic_path
+from autods.io.atomic import write_json, write_text
 from autods.io.images import write_image_tiff, write_png
 from autods.io.tables import write_picasso, write_thunderstorm
 from autods.pipelines.finish import FINISH_FILES, Finished, write_finished
@@ -91,6 +90,9 @@ def write_tables(finished: Finished, region: Region, folder: Path) -> None:
 def reconstruct(table: LocalizationTable, region: Region, pixel_size_nm: float) -> tuple[NDArray[Any], float]:
     """Render the localized part of the field; each localization is as wide as its uncertainty.
 
+    Returns ``image, pixel_size_nm``: (Y, X), and its pixel: larger than wanted where the image would be too
+    large.
+
     Parameters
     ----------
     table
@@ -99,11 +101,6 @@ def reconstruct(table: LocalizationTable, region: Region, pixel_size_nm: float) 
         The part.
     pixel_size_nm
         Wanted pixel, nm.
-
-    Returns
-    -------
-    image, pixel_size_nm
-        (Y, X), and its pixel: larger than wanted where the image would be too large.
     """
     height, width = (px_to_nm(float(side), region.pixel_size_nm) for side in region.shape[1:])
     pixel_size_nm = picture_pixel_nm((height, width), pixel_size_nm)
@@ -146,18 +143,9 @@ def write_picture(image: NDArray[Any], pixel_size_nm: float, folder: Path) -> by
     return preview.read_bytes()
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a text file whole or not at all.
-
-    Raises `UserError` if it cannot be written.
-    """
-    with atomic_path(path) as part:
-        part.write_text(text, encoding="utf-8", errors="backslashreplace")
-
-
 def write_profile(profile: dict[str, Any], folder: Path) -> None:
     """Write ``profile.json``."""
-    write_text(folder / "profile.json", json.dumps(profile, indent=2) + "\n")
+    write_json(folder / "profile.json", profile)
 
 
 def write_plan(plan: dict[str, Any], folder: Path) -> None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from autods.core import LocalizationTable
 from autods.core.grid import px_to_nm
+from autods.io.atomic import write_text
 from autods.io.images import write_png
 from autods.pipelines import outputs
 from autods.pipelines.finish import FINISH_FILES, Finished, finish_rows
@@ -55,12 +56,7 @@ def write_pictures(
 ) -> bytes:
     """Write ``reconstruction.tif``, ``preview.png`` in the colours of depth, and ``sections.png``.
 
-    Raises `UserError` if a file cannot be written.
-
-    Returns
-    -------
-    bytes
-        The preview.
+    Returns the preview. Raises `UserError` if a file cannot be written.
     """
     image, pixel_nm = outputs.reconstruct(table, region, pixel_size_nm)
     outputs.write_picture(image, pixel_nm, folder)
@@ -113,7 +109,7 @@ def write_report(
         command=record.command,
         sections=sections,
     )
-    outputs.write_text(record.folder / "report.html", render_report(content))
+    write_text(record.folder / "report.html", render_report(content))
 
 
 def _side_views(

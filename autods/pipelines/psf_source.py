@@ -86,7 +86,8 @@ def calibrate(
 ) -> dict[str, Any]:
     """Find the PSF, write ``psf.h5`` and a figure, and return what is known of it.
 
-    Raises `UserError` if something is missing or does not fit.
+    Returns ``source``, ``covered_nm`` (None if not known), ``z_range_nm``, ``warnings``, and of beads more,
+    among it ``direction``, see `direction_note`. Raises `UserError` if something is missing or does not fit.
 
     Parameters
     ----------
@@ -100,12 +101,6 @@ def calibrate(
         File of the figure.
     command
         For the provenance.
-
-    Returns
-    -------
-    dict
-        ``source``, ``covered_nm`` (None if not known), ``z_range_nm``, ``warnings``, and of beads more, among
-        it ``direction``, see `direction_note`.
     """
     results: dict[str, Any] = {"covered_nm": None, "warnings": []}
     optics = instrument.optics

@@ -23,7 +23,7 @@ def section(
 ) -> tuple[Image, float]:
     """Draw the localizations seen from the side, z upwards.
 
-    Raises `UserError` in 2D, or as `tile`.
+    Returns ``light, white``: as of `tile`. Raises `UserError` in 2D, or as `tile`.
 
     Parameters
     ----------
@@ -35,11 +35,6 @@ def section(
         Range of the coordinate looked along, nm from the corner of the field.
     side_px
         Pixels along x (or y).
-
-    Returns
-    -------
-    light, white
-        As of `tile`.
     """
     table = rows.table
     if table.depth_range_nm is None:

@@ -97,7 +97,8 @@ def simulate_to_folder(
     """Simulate a movie into a folder: ``movie.tif``, ``truth.csv``, ``run.json`` and ``log.txt``.
 
     With drift, its curve goes to ``truth_drift.csv``. Frames are drawn and written piece by piece, so that
-    the length of the movie needs no memory. Raises `UserError` if the files cannot be written.
+    the length of the movie needs no memory. Returns the movie. Raises `UserError` if the files cannot be
+    written.
 
     Parameters
     ----------
@@ -109,11 +110,6 @@ def simulate_to_folder(
         The command line that repeats the run.
     progress
         Told of each piece.
-
-    Returns
-    -------
-    Path
-        The movie.
     """
     with RunRecord(folder, "simulate", command=command, progress=progress) as record:
         n_pieces = math.ceil(settings.n_frames / _CHUNK_FRAMES)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 
 from autods.core import LocalizationTable, UserError
 from autods.core.grid import px_to_nm
-from autods.io.atomic import atomic_path
+from autods.io.atomic import atomic_path, write_text
 from autods.io.tables import read_table
 from autods.runs.record import read_run
 
@@ -188,8 +187,7 @@ def sort_table(
         del data
     with atomic_path(folder / f"{source}.cells.npy") as part:
         np.save(part, first)
-    with atomic_path(folder / f"{source}.json") as part:
-        part.write_text(json.dumps(about), encoding="utf-8")
+    write_text(folder / f"{source}.json", json.dumps(about))
     progress(1.0)
 
 
@@ -366,12 +364,3 @@ def _depth_range(z_nm: NDArray[np.float64]) -> tuple[float, float]:
 def _median(uncertainty_nm: NDArray[np.float64]) -> float:
     sample = _sample(uncertainty_nm)
     return float(np.median(sample)) if len(sample) else 10.0
-
-
-def bytes_on_disk(run: Path) -> int:
-    """Return the size of the sorted files of a run, bytes."""
-    try:
-        with os.scandir(_folder(run)) as entries:
-            return sum(entry.stat(follow_symlinks=False).st_size for entry in entries)
-    except (OSError, UserError):
-        return 0

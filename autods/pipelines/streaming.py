@@ -107,6 +107,9 @@ class BlockLocalizer:
     ) -> Columns:
         """Localize a block.
 
+        Returns columns of `LocalizationTable` by name, frames from 0 and positions in nm, both within the
+        block and the region, ordered by frame, y, x; and ``used`` (patches, models): frames that each got.
+
         Parameters
         ----------
         frames
@@ -117,12 +120,6 @@ class BlockLocalizer:
             Frames at either end that are only looked at; fewer than `neighbours` where the movie ends.
         tell
             Told what share of the block is done, 0 to 1, after each patch.
-
-        Returns
-        -------
-        dict of str to ndarray
-            Columns of `LocalizationTable` by name, frames from 0 and positions in nm, both within the block
-            and the region, ordered by frame, y, x; and ``used`` (patches, models): frames that each got.
         """
         start = first_frame - before
         backdrop = self.scene(start, start + len(frames), frames)

@@ -106,16 +106,8 @@ class VolumeLocalizer:
     def __call__(self, observation: Observation) -> Columns:
         """Localize a block.
 
-        Parameters
-        ----------
-        observation
-            The frames.
-
-        Returns
-        -------
-        dict of str to ndarray
-            Columns of `LocalizationTable` by name, frames from 0 and positions in nm, both within the block
-            and the region, ordered by frame, y, x.
+        Returns columns of `LocalizationTable` by name, frames from 0 and positions in nm, both within the
+        block and the region, ordered by frame, y, x.
         """
         found, fit, keep = self.estimates(observation)
         return self._columns(found, fit, keep, observation.light.shape)

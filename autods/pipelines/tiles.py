@@ -63,21 +63,9 @@ class Painter:
     def tile(self, look: Look, level: int, row: int, column: int) -> tuple[Image, float]:
         """Draw a tile.
 
-        Raises `UserError` if there is no such tile, the filter cannot be read, or depth colours are wanted in
-        2D.
-
-        Parameters
-        ----------
-        look
-            What, and how.
-        level, row, column
-            Which.
-
-        Returns
-        -------
-        light, white
-            (256, 256) or with colours (256, 256, 3) float32 linear light, and the value of full brightness,
-            the same for all tiles of the level.
+        Returns ``light, white``: (256, 256) or with colours (256, 256, 3) float32 linear light, and the value
+        of full brightness, the same for all tiles of the level. Raises `UserError` if there is no such tile,
+        the filter cannot be read, or depth colours are wanted in 2D.
         """
         side = 1 << level
         if not (0 <= level < self.levels and 0 <= row < side and 0 <= column < side):
@@ -88,7 +76,7 @@ class Painter:
     def tile_with(self, other: Painter, look: Look, level: int, row: int, column: int) -> tuple[Image, float]:
         """Draw a tile in magenta, and over it what another table has there in green; white where both are.
 
-        Raises `UserError` as `tile`.
+        Returns ``light, white``: as of `tile`: (256, 256, 3) and 1. Raises `UserError` as `tile`.
 
         Parameters
         ----------
@@ -96,11 +84,6 @@ class Painter:
             Draws the second table, whose coordinates of the full frame are those of the first.
         look, level, row, column
             As of `tile`; the filter is for both.
-
-        Returns
-        -------
-        light, white
-            As of `tile`: (256, 256, 3) and 1.
         """
         grey = replace(look, colors="")
         first, white = self.tile(grey, level, row, column)

@@ -61,10 +61,8 @@ def try_simulated(
 ) -> tuple[dict[str, Any], figures3d.SimulatedExample]:
     """Localize simulated frames and compare with their truth.
 
-    Returns
-    -------
-    results, example
-        Scores, root mean square of the errors over each emitter's Cramer-Rao bound, and a frame to draw.
+    Returns ``results, example``: scores, root mean square of the errors over each emitter's Cramer-Rao bound,
+    and a frame to draw.
     """
     side = max(_SIDE_PX, 2 * extent.light_px)
     generator = torch.Generator().manual_seed(_SEED)
@@ -140,6 +138,10 @@ def try_real(
 ) -> tuple[dict[str, Any], figures3d.RealExample]:
     """Localize some frames of the movie, render what was found, and tell how much of the light it explains.
 
+    Returns ``results, example``: ``explained_variance``: 1 minus the squared residual over the squared
+    signal, both about the frames' background and less what noise alone gives; ``explained_in_half``: at least
+    that much in half of the frames; ``turned``: the first with the PSFs of ``turned``; and a frame to draw.
+
     Parameters
     ----------
     localizer
@@ -150,13 +152,6 @@ def try_real(
         Their numbers.
     turned
         Localizers with the PSF mirrored or turned, by name.
-
-    Returns
-    -------
-    results, example
-        ``explained_variance``: 1 minus the squared residual over the squared signal, both about the frames'
-        background and less what noise alone gives; ``explained_in_half``: at least that much in half of the
-        frames; ``turned``: the first with the PSFs of ``turned``; and a frame to draw.
     """
     columns = localizer(observation)
     explained, signal, model = _of_block(localizer, observation, columns)

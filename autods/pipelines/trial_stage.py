@@ -50,6 +50,9 @@ class TrialStage:
     ) -> dict[str, Any]:
         """Try the network, draw, and return the results.
 
+        Returns ``limits``, see :func:`~autods.pipelines.limits3d.best_limits`; None where the movie shows too
+        little to choose any; ``real`` and ``simulated``, see :mod:`autods.pipelines.trial3d`.
+
         Parameters
         ----------
         known, extent
@@ -64,12 +67,6 @@ class TrialStage:
             Returns network and fit for a PSF, with the usual limits.
         population_of
             Measures photons and density where ``measured`` does not hold them.
-
-        Returns
-        -------
-        dict
-            ``limits``, see :func:`~autods.pipelines.limits3d.best_limits`; None where the movie shows too
-            little to choose any; ``real`` and ``simulated``, see :mod:`autods.pipelines.trial3d`.
         """
         settings = self.settings
 

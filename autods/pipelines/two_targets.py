@@ -31,6 +31,9 @@ def demonstrate(
 ) -> dict[str, Any]:
     """Simulate two structures with common beads in two channels, localize, register and draw them.
 
+    Returns numbers of localizations and beads, and the registration's error against the truth, nm: root mean
+    square over the field.
+
     Parameters
     ----------
     simulated
@@ -43,12 +46,6 @@ def demonstrate(
         Told of each stage.
     command
         The command line that repeats it.
-
-    Returns
-    -------
-    dict
-        Numbers of localizations and beads, and the registration's error against the truth, nm: root mean
-        square over the field.
     """
     distortion = true_distortion()
     runs = []

@@ -26,23 +26,7 @@ def contrast_limits(movie: Movie) -> Range:
 def frame_picture(movie: Movie, t: int, limits: Range, *, projected: int = 1) -> NDArray[np.uint8]:
     """Draw a frame, or the brightest value of several, in grey.
 
-    Raises `UserError` if the frame is not in the movie.
-
-    Parameters
-    ----------
-    movie
-        The movie.
-    t
-        First frame.
-    limits
-        Values shown black and white.
-    projected
-        Number of frames.
-
-    Returns
-    -------
-    ndarray
-        (Y, X, 3) uint8.
+    Returns (Y, X, 3) uint8. Raises `UserError` if the frame is not in the movie.
     """
     n_frames = movie.shape[0]
     if not 0 <= t < n_frames:

@@ -41,11 +41,6 @@ def read_layers(path: Paths) -> list[Layer]:
 
     Points are (y, x), in depth (z, y, x); their features are the columns of the table, by which napari
     colours and filters them. Raises `UserError` if a table cannot be read.
-
-    Parameters
-    ----------
-    path
-        One path or several.
     """
     paths = [Path(path)] if isinstance(path, str) else [Path(one) for one in path]
     return [layer for one in paths for layer in _layers(one)]

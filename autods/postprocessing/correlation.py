@@ -28,7 +28,7 @@ def correlate_segments(xy_nm: Floats, segment: NDArray[np.int64], n_segments: in
 
     Each pair of segments gives a shift, with a weight by how far its peak stands out; the drifts that fit the
     shifts best are found by least squares in which pairs that contradict the others lose their weight (Wang
-    et al., Optics Express 22, 15982 (2014), made robust).
+    et al., Optics Express 22, 15982 (2014), made robust). Returns (K, 2) drift, nm, of mean 0.
 
     Parameters
     ----------
@@ -38,11 +38,6 @@ def correlate_segments(xy_nm: Floats, segment: NDArray[np.int64], n_segments: in
         (E,) time segment of each.
     n_segments
         Number of segments K.
-
-    Returns
-    -------
-    ndarray
-        (K, 2) drift, nm, of mean 0.
     """
     spectra, side = _spectra(xy_nm, segment, n_segments)
     reach = min(int(_RANGE_NM / PIXEL_NM), side // 2 - 1)

@@ -87,22 +87,9 @@ def estimate_drift(linked: LinkedTable, frames: range, *, seed: int = 0) -> Drif
 
     The curve is the one under which the events lie on top of each other best (`overlap`). It is first found
     coarsely, from several starts, then finely; how smooth it is, and how wide the kernel, is what lets one
-    half of the events predict the other half best. The two halves, each fitted by itself from the start,
-    also tell the error, and whether there is a drift at all.
-
-    Parameters
-    ----------
-    linked
-        Events of molecules, not corrected.
-    frames
-        Frames of the movie.
-    seed
-        Of the draw of the halves.
-
-    Returns
-    -------
-    Drift
-        Off, with the reason, where the movie is too short or the halves do not agree.
+    half of the events predict the other half best. The two halves, each fitted by itself from the start, also
+    tell the error, and whether there is a drift at all. Returns `Drift`, off, with the reason, where the
+    movie is too short or the halves do not agree.
     """
     n_axes = 3 if linked.table.is_3d else 2
     # What shines for long is a bead; its mean position over a drift means nothing.

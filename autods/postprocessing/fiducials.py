@@ -70,7 +70,8 @@ def find_fiducials(
 ) -> list[Fiducial]:
     """Find what shines at one place, up to the drift, in most frames.
 
-    Beads do; so does what was found on a pattern of the background: see `Fiducial.is_bead`.
+    Beads do; so does what was found on a pattern of the background: see `Fiducial.is_bead`. The one
+    seen most often is the first.
 
     Parameters
     ----------
@@ -81,11 +82,6 @@ def find_fiducials(
     linked
         The table linked with the usual gap, where it is at hand: without long events in it nothing is looked
         for further.
-
-    Returns
-    -------
-    list of Fiducial
-        The one seen most often first.
     """
     if linked is not None and linked.n_localizations.max(initial=0) < _LEAST_PIECE:
         return []

@@ -71,8 +71,8 @@ def filter_rows(
     """Tell which localizations fulfil an expression.
 
     Comparisons of columns, numbers and sums, products and powers of both, joined by ``&``, ``|``, ``!`` (or
-    ``and``, ``or``, ``not``) and brackets. A comparison with an unknown value (NaN) is not fulfilled. Raises
-    `UserError` if the expression cannot be read or names a column that the table lacks.
+    ``and``, ``or``, ``not``) and brackets. A comparison with an unknown value (NaN) is not fulfilled. Returns
+    (N,) bool. Raises `UserError` if the expression cannot be read or names a column that the table lacks.
 
     Parameters
     ----------
@@ -83,11 +83,6 @@ def filter_rows(
         names; frames count from 0, lengths are in nm.
     more
         Further columns (N,) by name, such as ``fiducial``.
-
-    Returns
-    -------
-    ndarray
-        (N,) bool.
     """
     return filter_columns(table.columns() | dict(more or {}), text)
 
@@ -95,7 +90,7 @@ def filter_rows(
 def filter_columns(columns: Mapping[str, Values], text: str) -> NDArray[np.bool_]:
     """Tell which rows of a table given by its columns fulfil an expression, as `filter_rows` does.
 
-    Raises `UserError` as `filter_rows`.
+    Returns (N,) bool. Raises `UserError` as `filter_rows`.
 
     Parameters
     ----------
@@ -103,11 +98,6 @@ def filter_columns(columns: Mapping[str, Values], text: str) -> NDArray[np.bool_
         (N,) values by the names of `LocalizationTable`.
     text
         The expression.
-
-    Returns
-    -------
-    ndarray
-        (N,) bool.
 
     Examples
     --------

@@ -49,7 +49,7 @@ def link(table: LocalizationTable, *, radius_nm: float | None = None, max_gap: i
 
     A localization is linked with the nearest one of a following frame if each is the other's nearest, and
     their distance is within three standard errors of their difference (laterally and in depth). Frames
-    without a gap go first.
+    without a gap go first. Returns `LinkedTable`, ordered by first frame, y, x.
 
     Parameters
     ----------
@@ -60,11 +60,6 @@ def link(table: LocalizationTable, *, radius_nm: float | None = None, max_gap: i
         between consecutive frames tell (`nena_precision`).
     max_gap
         Frames that a molecule may be dark in between.
-
-    Returns
-    -------
-    LinkedTable
-        Ordered by first frame, y, x.
 
     Examples
     --------

@@ -53,6 +53,8 @@ def find_pairs(
 ) -> tuple[Events, Pairs]:
     """Find the pairs of corrected events within reach of the kernel and a time lag.
 
+    Returns the events used, and their pairs.
+
     Parameters
     ----------
     events
@@ -67,11 +69,6 @@ def find_pairs(
         Pairs at most, about; with more, some of the events are left out.
     rng
         Draws those.
-
-    Returns
-    -------
-    Events, Pairs
-        The events used, and their pairs.
     """
     reach = _CUTOFF * float(np.sqrt(2 * np.median(events.error) ** 2 + width**2))
 
@@ -175,6 +172,8 @@ class Overlap:
 def fit_curve(overlap: Overlap, curve: Floats, step: float) -> Floats:
     """Maximise the overlap under the prior of a random walk whose large steps are not punished (Student's t).
 
+    Returns (M, D) of mean 0.
+
     Parameters
     ----------
     overlap
@@ -183,11 +182,6 @@ def fit_curve(overlap: Overlap, curve: Floats, step: float) -> Floats:
         (M, D) first estimate.
     step
         Expected step from node to node along an axis, units of the positions.
-
-    Returns
-    -------
-    ndarray
-        (M, D) of mean 0.
     """
     m, n_axes = curve.shape
     for _ in range(2):

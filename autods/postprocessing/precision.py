@@ -18,10 +18,11 @@ LEAST_PAIRS, ENOUGH_PAIRS = 50, 50_000
 def nena_precision(table: LocalizationTable, search_nm: float | None = None) -> float:
     """Estimate the lateral localization precision from nearest neighbours in consecutive frames (NeNA).
 
-    Distances d between localizations of one molecule in consecutive frames follow
-    ``d / (2 s^2) exp(-d^2 / (4 s^2))``; unrelated neighbours add a density that grows as d (Endesfelder et
-    al., Histochemistry and Cell Biology 141, 629 (2014); their correction for neighbours near each other is
-    left out). Both parts are fitted by maximum likelihood to the distances up to a cut-off.
+    Distances d between localizations of one molecule in consecutive frames follow ``d / (2 s^2) exp(-d^2 / (4
+    s^2))``; unrelated neighbours add a density that grows as d (Endesfelder et al., Histochemistry and Cell
+    Biology 141, 629 (2014); their correction for neighbours near each other is left out). Both parts are
+    fitted by maximum likelihood to the distances up to a cut-off. Returns standard deviation per axis, nm;
+    NaN when there are too few pairs.
 
     Parameters
     ----------
@@ -29,11 +30,6 @@ def nena_precision(table: LocalizationTable, search_nm: float | None = None) -> 
         Localizations that are not linked.
     search_nm
         Cut-off of the distances, nm; None: eight times the median uncertainty, or 200 nm where none is known.
-
-    Returns
-    -------
-    float
-        Standard deviation per axis, nm; NaN when there are too few pairs.
     """
     known = table.uncertainty_xy_nm[np.isfinite(table.uncertainty_xy_nm)]
     typical = float(np.median(known)) if len(known) else math.nan

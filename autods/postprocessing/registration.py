@@ -82,7 +82,8 @@ def register(first: Floats, second: Floats, *, seed: int = 0) -> Registration:
     partners: a shift from the cross-correlation of both images starts a fit in which every point is drawn to
     its neighbours in the other set within a kernel that narrows (expectation maximisation, as in coherent
     point drift; Myronenko & Song, IEEE TPAMI 32, 2262 (2010), for an affine transform). Points without a
-    partner weigh nothing.
+    partner weigh nothing. Returns `Registration`, not found where the overlap is not better than at arbitrary
+    shifts.
 
     Parameters
     ----------
@@ -90,11 +91,6 @@ def register(first: Floats, second: Floats, *, seed: int = 0) -> Registration:
         (N, 2) and (M, 2) positions, nm, in the coordinates of their own field.
     seed
         Of the draw of points, where there are many, and of the halves.
-
-    Returns
-    -------
-    Registration
-        Not found where the overlap is not better than at arbitrary shifts.
     """
     rng = np.random.default_rng(seed)
     if min(len(first), len(second)) < LEAST_SHIFT:

@@ -35,17 +35,8 @@ def depth_palette(n_colors: int = 256) -> NDArray[np.float64]:
     """Return colours from blue (low) over green to red (high), all equally light.
 
     Equal lightness keeps the brightness of a picture for the number of localizations, and equal steps of hue
-    look equal. Colour space: B. Ottosson, "A perceptual color space for image processing" (2020).
-
-    Parameters
-    ----------
-    n_colors
-        Number of colours.
-
-    Returns
-    -------
-    ndarray
-        (n_colors, 3) linear-light RGB, 0-1.
+    look equal. Colour space: B. Ottosson, "A perceptual color space for image processing" (2020). Returns
+    (n_colors, 3) linear-light RGB, 0-1.
 
     Examples
     --------
@@ -61,7 +52,7 @@ def depth_palette(n_colors: int = 256) -> NDArray[np.float64]:
 def depth_color(z_nm: FloatArray, z_range_nm: tuple[float, float]) -> NDArray[np.float64]:
     """Give each depth its colour.
 
-    Raises `ValueError` if the range is empty.
+    Returns (N, 3) linear-light RGB, 0-1. Raises `ValueError` if the range is empty.
 
     Parameters
     ----------
@@ -69,11 +60,6 @@ def depth_color(z_nm: FloatArray, z_range_nm: tuple[float, float]) -> NDArray[np
         (N,) depths, nm; outside the range they get the colour of its end.
     z_range_nm
         Depths of the first and the last colour, nm.
-
-    Returns
-    -------
-    ndarray
-        (N, 3) linear-light RGB, 0-1.
     """
     low, high = z_range_nm
     if not high > low:
@@ -94,6 +80,8 @@ def render_depth(
 ) -> NDArray[np.float32]:
     """Draw localizations in the colour of their depth; overlapping colours add as light does.
 
+    Returns (Y, X, 3) float32, linear light, unbounded; `to_preview` makes a picture of it.
+
     Parameters
     ----------
     x_nm, y_nm, z_nm
@@ -106,11 +94,6 @@ def render_depth(
         Side of a pixel of the image, nm.
     z_range_nm
         Depths of the first and the last colour, nm.
-
-    Returns
-    -------
-    ndarray
-        (Y, X, 3) float32, linear light, unbounded; `to_preview` makes a picture of it.
     """
     colors = depth_color(z_nm, z_range_nm)
     planes = [render_gaussian(x_nm, y_nm, sigma_nm, shape_nm, pixel_size_nm, colors[:, i]) for i in range(3)]
@@ -122,7 +105,7 @@ def two_colors(
 ) -> NDArray[np.float32]:
     """Show two images in magenta and green, each to its own full brightness; where both are, it is white.
 
-    Magenta and green differ for colour-blind eyes too.
+    Magenta and green differ for colour-blind eyes too. Returns (Y, X, 3) float32 linear light, 0-1.
 
     Parameters
     ----------
@@ -130,11 +113,6 @@ def two_colors(
         (Y, X) images of one field.
     percentile
         Of the pixels that are not empty, shown at full brightness.
-
-    Returns
-    -------
-    ndarray
-        (Y, X, 3) float32 linear light, 0-1.
     """
     levels = []
     for image in (first, second):
@@ -153,15 +131,12 @@ def _light_palette() -> NDArray[np.float32]:
 def in_depth_colors(counts: NDArray[np.float32], depths: NDArray[np.float32]) -> NDArray[np.float32]:
     """Give counts (Y, X) the colour of their mean depth.
 
+    Returns (Y, X, 3) float32, linear light.
+
     Parameters
     ----------
     counts, depths
         (Y, X) localizations in a pixel, and the sum of their depths in parts of the range, 0 to 1.
-
-    Returns
-    -------
-    ndarray
-        (Y, X, 3) float32, linear light.
     """
     palette = _light_palette()
     level = depths / np.maximum(counts, np.float32(1e-9))

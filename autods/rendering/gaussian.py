@@ -39,7 +39,7 @@ def render_gaussian(
     """Draw each localization as a Gaussian integrated over the pixels, of sum 1 where it lies inside.
 
     Localizations of similar width are drawn together as patches, at their exact places; where many of them
-    are wide, a histogram is filtered instead, which costs less.
+    are wide, a histogram is filtered instead, which costs less. Returns (Y, X) float32.
 
     Parameters
     ----------
@@ -56,11 +56,6 @@ def render_gaussian(
         (N,) sum of each; None for 1.
     sigma_y_nm
         Standard deviation along y where it differs from that along x, nm.
-
-    Returns
-    -------
-    ndarray
-        (Y, X) float32.
     """
     height, width = image_shape(shape_nm, pixel_size_nm)
     x = np.asarray(x_nm, np.float64) / pixel_size_nm

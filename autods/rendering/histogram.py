@@ -36,6 +36,8 @@ def render_histogram(
 ) -> NDArray[np.float32]:
     """Count localizations in each pixel.
 
+    Returns (Y, X) float32.
+
     Parameters
     ----------
     x_nm, y_nm
@@ -46,11 +48,6 @@ def render_histogram(
         Side of a pixel of the image, nm.
     weights
         (N,) what each adds; None for 1.
-
-    Returns
-    -------
-    ndarray
-        (Y, X) float32.
     """
     height, width = image_shape(shape_nm, pixel_size_nm)
     column = np.floor(np.asarray(x_nm, np.float64) / pixel_size_nm)

@@ -37,7 +37,7 @@ def to_preview(
     """Turn a rendered image into an 8-bit picture with a scale bar.
 
     Contrast ends at a percentile of the pixels that are not empty, since most of a localization image is.
-    Where so few are lit that nobody would see them, the spots are drawn wider.
+    Where so few are lit that nobody would see them, the spots are drawn wider. Returns (Y, X, 3) uint8.
 
     Parameters
     ----------
@@ -53,11 +53,6 @@ def to_preview(
         Larger images are averaged down.
     z_range_nm
         Depths of the first and the last colour, for a legend, nm; None draws none.
-
-    Returns
-    -------
-    ndarray
-        (Y, X, 3) uint8.
     """
     shown, scale = _resize(np.nan_to_num(np.asarray(image, np.float32)), max_side)
     shown = _widened(shown, white_level(shown, percentile))
@@ -68,6 +63,8 @@ def to_preview(
 def shaded(image: NDArray[np.floating], white: float, colormap: str = "inferno") -> NDArray[np.uint8]:
     """Give light its colours on the screen.
 
+    Returns (Y, X, 3) uint8.
+
     Parameters
     ----------
     image
@@ -76,11 +73,6 @@ def shaded(image: NDArray[np.floating], white: float, colormap: str = "inferno")
         Value of full brightness.
     colormap
         Matplotlib's name of a map, for (Y, X).
-
-    Returns
-    -------
-    ndarray
-        (Y, X, 3) uint8.
     """
     if image.ndim == 2:
         index, palette = indexed(image, white, colormap)

@@ -25,7 +25,7 @@ def render_cross_section(
 ) -> NDArray[np.float32]:
     """Draw localizations seen from the side, z upwards: the first row is the top of the range.
 
-    Raises `ValueError` if the z range is empty.
+    Returns (Z, X) or (Z, Y) float32. Raises `ValueError` if the z range is empty.
 
     Parameters
     ----------
@@ -43,11 +43,6 @@ def render_cross_section(
         ``xz`` looks along y, ``yz`` along x.
     slab_nm
         Range of the coordinate looked along, nm; None takes all.
-
-    Returns
-    -------
-    ndarray
-        (Z, X) or (Z, Y) float32.
     """
     low, high = z_range_nm
     if not high > low:

@@ -33,7 +33,8 @@ def render_spots(
     """Draw Gaussians of sum 1; many of them with widths and places rounded, which no eye sees.
 
     Widths within a factor of two are drawn as their median, places are rounded to whole pixels: about the
-    picture of `render_gaussian`, at a cost that depends on the size of the picture.
+    picture of `render_gaussian`, at a cost that depends on the size of the picture. Returns (1 + len(values),
+    Y, X) float32.
 
     Parameters
     ----------
@@ -45,11 +46,6 @@ def render_spots(
         Rows and columns.
     values
         Each (N,): what is drawn besides in the same places, with these sums.
-
-    Returns
-    -------
-    ndarray
-        (1 + len(values), Y, X) float32.
     """
     height, width = shape
     reach_x, reach_y = CUTOFF * sigma_x, CUTOFF * sigma_y

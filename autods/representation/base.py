@@ -76,6 +76,8 @@ class Representation(Protocol):
     ) -> dict[str, Tensor]:
         """Compare outputs (B, C, ...) with the truth of the B frames.
 
+        Returns named scalar terms; the loss is their sum.
+
         Parameters
         ----------
         output
@@ -84,11 +86,6 @@ class Representation(Protocol):
             True emitters.
         background
             (B, Y, X) true photons per pixel without them, for representations that tell it.
-
-        Returns
-        -------
-        dict of str to Tensor
-            Named scalar terms; the loss is their sum.
         """
         ...
 

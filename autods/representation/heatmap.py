@@ -52,17 +52,14 @@ class HeatmapRepresentation:
     def target(self, emitters: EmitterBatch, shape_px: tuple[int, int]) -> Tensor:
         """Render the heatmaps of the emitters inside the field.
 
+        Returns (B, 1, uY, uX); Gaussians of overlapping emitters add up.
+
         Parameters
         ----------
         emitters
             True emitters of B frames.
         shape_px
             Rows and columns of a heatmap, px.
-
-        Returns
-        -------
-        Tensor
-            (B, 1, uY, uX); Gaussians of overlapping emitters add up.
         """
         x, y = nm_to_px(emitters.xyz_nm[..., :2] * self.upsampling, self.pixel_size_nm).unbind(-1)
         inside = emitters.mask & (x >= 0) & (x < shape_px[1]) & (y >= 0) & (y < shape_px[0])
@@ -89,7 +86,8 @@ class HeatmapRepresentation:
 
         The rectified heatmap is blurred with the target's Gaussian, since that is what training compared with
         the target; local maxima of it are detections, and their height, in units of the amplitude, is the
-        confidence. The position is the centre of mass of the rectified heatmap round the maximum.
+        confidence. The position is the centre of mass of the rectified heatmap round the maximum. Returns
+        `Detections`, by image, then row, then column.
 
         Parameters
         ----------
@@ -97,11 +95,6 @@ class HeatmapRepresentation:
             (B, 1, uY, uX) network output.
         threshold
             Smallest confidence.
-
-        Returns
-        -------
-        Detections
-            By image, then row, then column.
         """
         heatmap = output.relu()
         smooth = blur(heatmap, self._kernel(output)) / self.amplitude

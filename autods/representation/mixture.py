@@ -96,7 +96,8 @@ class MixtureRepresentation:
         ``count``: the number of emitters is a sum of independent Bernoulli variables, approximated by the
         normal distribution of the same mean and variance. ``mixture``: each emitter is drawn from the mixture
         of the pixels' densities with weights p / sum(p). ``background``: the mean over the pixels of the
-        normal likelihood of log(1 + background): neighbouring pixels know the same, and count as one.
+        normal likelihood of log(1 + background): neighbouring pixels know the same, and count as one. Returns
+        the terms ``count`` and ``mixture``, and ``background`` where it is told and the truth given.
 
         Parameters
         ----------
@@ -106,11 +107,6 @@ class MixtureRepresentation:
             True emitters; those outside the field are ignored.
         background
             (B, Y, X) true photons per pixel without them.
-
-        Returns
-        -------
-        dict of str to Tensor
-            The terms ``count`` and ``mixture``, and ``background`` where it is told and the truth given.
         """
         height, width = output.shape[-2:]
         x, y = nm_to_px(emitters.xyz_nm[..., :2], self.pixel_size_nm).unbind(-1)
@@ -169,6 +165,8 @@ class MixtureRepresentation:
         remains are the detections. A detection's confidence is the probability gathered from its followers,
         its position and uncertainty those of their mixture, sharp predictions weighing more than broad ones:
         improbable broad ones stand for what else there may be, and would make all detections look uncertain.
+        Returns `Detections`, with ``uncertainty_px``, in 3D also ``z_nm`` and its uncertainty, with photons
+        also these, theirs, and the background; by image, then row, then column.
 
         Parameters
         ----------
@@ -176,12 +174,6 @@ class MixtureRepresentation:
             (B, channels, Y, X) network output.
         threshold
             Smallest gathered probability.
-
-        Returns
-        -------
-        Detections
-            With ``uncertainty_px``, in 3D also ``z_nm`` and its uncertainty, with photons also these, theirs,
-            and the background; by image, then row, then column.
         """
         n_images, channels, height, width = output.shape
         flat = output.permute(0, 2, 3, 1).reshape(-1, channels).T

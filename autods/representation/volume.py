@@ -51,15 +51,7 @@ class VoxelGrid:
         return (self.z_max_nm - self.z_min_nm) / self.n_slices
 
     def inside(self, emitters: EmitterBatch, shape_vx: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor]:
-        """Return frame (N,), position z, y, x in voxels (N, 3) and photons (N,) of the emitters inside.
-
-        Parameters
-        ----------
-        emitters
-            Emitters of B frames.
-        shape_vx
-            Rows and columns of a volume.
-        """
+        """Return frame (N,), position z, y, x in voxels (N, 3) and photons (N,) of the emitters inside."""
         frame, xyz_nm, photons = emitters.flat()
         x, y = nm_to_px(xyz_nm[:, :2] * self.upsampling, self.pixel_size_nm).unbind(-1)
         zyx = torch.stack([(xyz_nm[:, 2] - self.z_min_nm) / self.slice_nm, y, x], -1)

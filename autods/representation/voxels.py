@@ -53,15 +53,7 @@ class GaussianVoxelRepresentation:
         self.radius_vx = radius_vx
 
     def target(self, emitters: EmitterBatch, shape_vx: tuple[int, int]) -> Tensor:
-        """Render volumes (B, Z, uY, uX) of the emitters inside them; overlapping Gaussians add up.
-
-        Parameters
-        ----------
-        emitters
-            True emitters of B frames.
-        shape_vx
-            Rows and columns of a volume.
-        """
+        """Render volumes (B, Z, uY, uX) of the emitters inside them; overlapping Gaussians add up."""
         frame, zyx, photons = self.grid.inside(emitters, shape_vx)
         height = torch.full_like(photons, self.amplitude)
         if self.photons_at_amplitude is not None:
@@ -88,7 +80,8 @@ class GaussianVoxelRepresentation:
 
         Detections are the voxels highest among their 26 neighbours. The confidence is the mass of these 27
         voxels in units of an emitter of the full amplitude, which, unlike the height of the peak, hardly
-        depends on where in the voxel the emitter lies. The position is the centre of mass.
+        depends on where in the voxel the emitter lies. The position is the centre of mass. Returns
+        `Detections`, with ``z_nm``; by image, then slice, row and column.
 
         Parameters
         ----------
@@ -96,11 +89,6 @@ class GaussianVoxelRepresentation:
             (B, Z, uY, uX) network output.
         threshold
             Smallest confidence.
-
-        Returns
-        -------
-        Detections
-            With ``z_nm``; by image, then slice, row and column.
         """
         unit = _unit_mass(self.sigma_vx)
         # The lowest peak of an emitter of that confidence, in the corner of its voxel.
@@ -171,7 +159,8 @@ class BinaryVoxelRepresentation:
 
         The volume is blurred with the kernel of the loss, since that is what training compared; detections
         are the voxels highest among their 26 neighbours, their height, in units of the amplitude, is the
-        confidence. The position is the centre of mass of the volume itself.
+        confidence. The position is the centre of mass of the volume itself. Returns `Detections`, with
+        ``z_nm``; by image, then slice, row and column.
 
         Parameters
         ----------
@@ -179,11 +168,6 @@ class BinaryVoxelRepresentation:
             (B, Z, uY, uX) network output.
         threshold
             Smallest confidence.
-
-        Returns
-        -------
-        Detections
-            With ``z_nm``; by image, then slice, row and column.
         """
         smooth = blur_volumes(output, self._kernel()) / self.amplitude
         frame, voxel = local_maxima(smooth, max(threshold, 1e-6))

@@ -27,11 +27,6 @@ def own_folder(folder: Path) -> Iterator[None]:
     The system releases the lock when the process ends, however it ends. Where the file system has no locks,
     which is logged, nothing is kept from anybody. Raises `UserError` if another living process works there,
     or the folder cannot be written.
-
-    Parameters
-    ----------
-    folder
-        The folder; made when absent.
     """
     path = folder / LOCK_FILE
     lock = FileLock(path, timeout=0)

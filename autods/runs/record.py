@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Any
 
 from autods.core import UserError
-from autods.io.atomic import atomic_path
+from autods.io.atomic import write_json
 from autods.runs.chunks import ChunkStore
 from autods.runs.lock import own_folder
 from autods.runs.processes import is_alive, start_time
@@ -266,8 +266,7 @@ class RunRecord:
         }
 
     def _write(self) -> None:
-        with atomic_path(self.folder / RUN_FILE) as part:
-            part.write_text(json.dumps(self.to_dict(), indent=2) + "\n", encoding="utf-8")
+        write_json(self.folder / RUN_FILE, self.to_dict())
 
 
 def read_run(folder: Path) -> dict[str, Any] | None:

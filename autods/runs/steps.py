@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from autods.io.atomic import atomic_path
+from autods.io.atomic import write_json
 from autods.runs.provenance import fingerprint, to_json
 
 #: Raised with every change of the program that changes results: what older versions left is computed anew.
@@ -82,8 +82,7 @@ class Step:
         return content if isinstance(content, dict) else {}
 
     def _write(self, content: dict[str, Any]) -> None:
-        with atomic_path(self.file) as part:
-            part.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        write_json(self.file, content)
 
 
 def _flat(value: object, prefix: str = "") -> dict[str, object]:

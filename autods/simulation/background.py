@@ -24,6 +24,8 @@ def background_maps(
 ) -> Tensor:
     """Draw background maps: a level, a linear gradient in a random direction, out-of-focus blobs, structure.
 
+    Returns (B, Y, X) photons per pixel, at least 0; without blobs the mean over the frame is about the level.
+
     Parameters
     ----------
     level
@@ -40,11 +42,6 @@ def background_maps(
         Blobs a frame, and their standard deviation in pixels.
     structure
         Largest relative deviation of a random field of random grain (see :func:`random_field`).
-
-    Returns
-    -------
-    Tensor
-        (B, Y, X) photons per pixel, at least 0; without blobs the mean over the frame is about the level.
     """
     n, (height, width), device = len(level), shape, level.device
 
@@ -73,6 +70,8 @@ def background_maps(
 def random_field(shape: tuple[int, int], grain_px: Tensor, generator: torch.Generator) -> Tensor:
     """Draw Gaussian random fields of mean 0 and variance 1: white noise, smoothed.
 
+    Returns (B, Y, X) float32.
+
     Parameters
     ----------
     shape
@@ -81,11 +80,6 @@ def random_field(shape: tuple[int, int], grain_px: Tensor, generator: torch.Gene
         (B,) full width at half maximum of the Gaussian that smooths, pixels.
     generator
         Source of randomness, on the device of ``grain_px``.
-
-    Returns
-    -------
-    Tensor
-        (B, Y, X) float32.
     """
     device, std = grain_px.device, grain_px.view(-1, 1, 1) / math.sqrt(8 * math.log(2))
     white = torch.randn((len(grain_px), *shape), generator=generator, device=device)

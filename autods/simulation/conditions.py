@@ -90,6 +90,8 @@ class ImagingConditions:
     ) -> Scenes:
         """Draw scenes for square frames.
 
+        Returns B frames; emitters outside the frame are part of them.
+
         Parameters
         ----------
         n_frames
@@ -103,11 +105,6 @@ class ImagingConditions:
             reaches.
         crowding
             Factor on the density.
-
-        Returns
-        -------
-        Scenes
-            B frames; emitters outside the frame are part of them.
         """
         if margin_px is None:
             margin_px = max(3.0, 2.1 * self.psf_sigma_nm.high / self.pixel_size_nm)

@@ -15,15 +15,6 @@ def scmos_maps(camera: Camera, shape: tuple[int, int], generator: torch.Generato
 
     The offset varies by 2 ADU; the read noise is the camera's in the median, log-normal by a factor 1.35, and
     3 % of the pixels are noisier by a factor of 2 to 8.
-
-    Parameters
-    ----------
-    camera
-        Gives the median of both.
-    shape
-        Rows and columns.
-    generator
-        Source of randomness.
     """
     spread = torch.exp(0.3 * torch.randn(shape, generator=generator))
     loud = 2 + 6 * torch.rand(shape, generator=generator)
@@ -46,6 +37,8 @@ def hot_pixels(
 ) -> tuple[Tensor, Tensor]:
     """Let some pixels stand out in all frames, by a level of their own and shot noise that belongs to it.
 
+    Returns ``frames, hot``: (T, Y, X) ADU and (Y, X) bool.
+
     Parameters
     ----------
     frames
@@ -56,11 +49,6 @@ def hot_pixels(
         Least and largest level, ADU; log-uniform.
     generator
         Source of randomness.
-
-    Returns
-    -------
-    frames, hot
-        (T, Y, X) ADU and (Y, X) bool.
     """
     shape = frames.shape[-2:]
     low, high = (torch.tensor(level).log() for level in level_adu)
@@ -107,10 +95,7 @@ def saturated_area(frames: Tensor, side_px: int, value_adu: float = 65535.0) -> 
 def digitize(frames: Tensor, pedestal_adu: float = 0.0) -> Tensor:
     """Subtract a pedestal and round to 16 bits; what is below 0 becomes 0, as in other programs.
 
-    Returns
-    -------
-    Tensor
-        (T, Y, X) as ``frames``, uint16.
+    Returns (T, Y, X) as ``frames``, uint16.
 
     Examples
     --------

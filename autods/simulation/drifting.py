@@ -23,7 +23,8 @@ def drift_curve(
 ) -> Floats:
     """Draw how a stage drifts.
 
-    Raises `UserError` if the kind is not known.
+    Returns (T, n_axes) position of the sample relative to that in frame 0, nm. Raises `UserError` if the kind
+    is not known.
 
     Parameters
     ----------
@@ -38,11 +39,6 @@ def drift_curve(
         Source of randomness.
     n_axes
         2 for x, y; 3 for x, y, z.
-
-    Returns
-    -------
-    ndarray
-        (T, n_axes) position of the sample relative to that in frame 0, nm.
     """
     if kind not in DRIFTS:
         raise UserError(f"drift={kind} is not known: use one of {', '.join(DRIFTS)}")
@@ -80,6 +76,8 @@ def drifting_table(
 ) -> LocalizationTable:
     """Localize a blinking, drifting sample without the images: positions with the errors of photon counting.
 
+    Returns `LocalizationTable`, ordered by frame, y, x.
+
     Parameters
     ----------
     sample
@@ -102,11 +100,6 @@ def drifting_table(
         Localizations at random places, as a share of all.
     least_photons
         Dimmer ones are not seen.
-
-    Returns
-    -------
-    LocalizationTable
-        Ordered by frame, y, x.
     """
     n_frames, n_axes = drift_nm.shape
     generator = torch.Generator().manual_seed(int(rng.integers(2**31)))

@@ -55,6 +55,8 @@ class GaussianRenderer:
 def pixel_integrals(centre_nm: Tensor, sigma_nm: Tensor, n_px: int, pixel_size_nm: float) -> Tensor:
     """Integrate a normal density over each pixel of a line.
 
+    Returns (..., n_px) probabilities.
+
     Parameters
     ----------
     centre_nm, sigma_nm
@@ -63,11 +65,6 @@ def pixel_integrals(centre_nm: Tensor, sigma_nm: Tensor, n_px: int, pixel_size_n
         Number of pixels; pixel i spans [i, i + 1] * pixel_size_nm.
     pixel_size_nm
         Side of a pixel, nm.
-
-    Returns
-    -------
-    Tensor
-        (..., n_px) probabilities.
 
     Examples
     --------

@@ -12,9 +12,9 @@ from autods.core import Camera
 def expose(photons: Tensor, camera: Camera, generator: torch.Generator) -> Tensor:
     """Draw camera values from expected photons.
 
-    Photo-electrons are Poisson; an EM register multiplies them with a gamma distribution of shape n and
-    scale g (Basden et al., MNRAS 345, 985 (2003)), which doubles the variance; read noise is normal, with its
-    own standard deviation in each pixel for sCMOS maps. Values are not rounded.
+    Photo-electrons are Poisson; an EM register multiplies them with a gamma distribution of shape n and scale
+    g (Basden et al., MNRAS 345, 985 (2003)), which doubles the variance; read noise is normal, with its own
+    standard deviation in each pixel for sCMOS maps. Values are not rounded. Returns (B, Y, X) float32 ADU.
 
     Parameters
     ----------
@@ -24,11 +24,6 @@ def expose(photons: Tensor, camera: Camera, generator: torch.Generator) -> Tenso
         Camera model; maps have the frames' shape.
     generator
         Source of randomness, on the device of ``photons``.
-
-    Returns
-    -------
-    Tensor
-        (B, Y, X) float32 ADU.
 
     Examples
     --------

@@ -160,7 +160,8 @@ class BlinkingWindows:
         """Draw the scenes of windows.
 
         The events of a window of three frames are drawn even for one of a single frame, so that trainings and
-        tests with and without neighbours get the same middle frames.
+        tests with and without neighbours get the same middle frames. Returns ``B * n_frames`` frames, window
+        by window.
 
         Parameters
         ----------
@@ -168,11 +169,6 @@ class BlinkingWindows:
             Number of windows B.
         size_px, generator
             See `SceneSampler`.
-
-        Returns
-        -------
-        Scenes
-            ``B * n_frames`` frames, window by window.
         """
         drawn = max(self.n_frames, 3)
         still = self.sampler.sample(

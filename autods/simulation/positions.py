@@ -13,10 +13,7 @@ def uniform_positions(
 ) -> Tensor:
     """Draw positions uniform in the square [low_nm, high_nm)^2.
 
-    Returns
-    -------
-    Tensor
-        (n_frames, n_slots, 2) x and y in nm.
+    Returns (n_frames, n_slots, 2) x and y in nm.
     """
     unit = torch.rand((n_frames, n_slots, 2), generator=generator)
     return low_nm + (high_nm - low_nm) * unit
@@ -36,12 +33,8 @@ def filament_positions(
 
     Each frame gets ``n_filaments`` parabolic arcs through the square [low_nm, high_nm)^2; an emitter takes
     one of them, with weights that differ from filament to filament, and a lateral deviation of standard
-    deviation ``width_nm``. Positions outside the square are folded back by reflection.
-
-    Returns
-    -------
-    Tensor
-        (n_frames, n_slots, 2) x and y in nm.
+    deviation ``width_nm``. Positions outside the square are folded back by reflection. Returns (n_frames,
+    n_slots, 2) x and y in nm.
     """
     span = high_nm - low_nm
     shape = (n_frames, n_filaments)

@@ -11,6 +11,8 @@ def add_regions(
 ) -> Tensor:
     """Add square images into empty frames; what lies outside is dropped.
 
+    Returns (B, Y, X).
+
     Parameters
     ----------
     images
@@ -23,11 +25,6 @@ def add_regions(
         Number of frames B.
     shape
         Rows and columns of a frame.
-
-    Returns
-    -------
-    Tensor
-        (B, Y, X).
     """
     radius = images.shape[-1] // 2
     offset = torch.arange(-radius, radius + 1, device=images.device)

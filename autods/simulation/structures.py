@@ -83,10 +83,7 @@ def walks(
 ) -> tuple[Tensor, Tensor]:
     """Persistent random walks (persistence length 15 um) that start in the field and may leave it.
 
-    Returns
-    -------
-    path, heading
-        (N, S, 2) x and y in nm, and (N, S) directions in radians.
+    Returns ``path, heading``: (N, S, 2) x and y in nm, and (N, S) directions in radians.
     """
     n = max(1, round(per_100_um2 * width_nm * height_nm * 1e-8))
     steps = int(1.5 * math.hypot(width_nm, height_nm) / spacing_nm)
@@ -169,6 +166,8 @@ def clusters(
 def vary(sample: Sample, width_nm: float, activity: Tensor, brightness: Tensor) -> Sample:
     """Let activity and brightness differ from place to place.
 
+    Returns the same molecules with the factors of their cell.
+
     Parameters
     ----------
     sample
@@ -177,11 +176,6 @@ def vary(sample: Sample, width_nm: float, activity: Tensor, brightness: Tensor) 
         Side of the field, nm.
     activity, brightness
         (n, n) factors on a grid of equal cells, rows along y.
-
-    Returns
-    -------
-    Sample
-        The same molecules with the factors of their cell.
     """
     n = activity.shape[0]
     column, row = (sample.xyz_nm[:, :2] / width_nm * n).long().clamp(0, n - 1).unbind(1)

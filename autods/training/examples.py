@@ -23,11 +23,6 @@ class ExampleFigure(Callback):
     """After each validation, draw a few frames with the true (circles) and the found emitters (crosses).
 
     For a network that finds depths, their z over x is drawn below.
-
-    Parameters
-    ----------
-    n_frames
-        Number of frames drawn.
     """
 
     def __init__(self, n_frames: int = 4) -> None:

@@ -29,10 +29,7 @@ def score_network(
 ) -> dict[str, float]:
     """Score a network on the fixed validation frames of a data module, at the best threshold.
 
-    Returns
-    -------
-    dict of str to float
-        See :meth:`~autods.training.score.ThresholdScore.compute`.
+    Returns `dict of str to float`, see :meth:`~autods.training.score.ThresholdScore.compute`.
     """
     was_training = network.training
     network.eval()

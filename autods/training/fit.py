@@ -207,7 +207,8 @@ def warm_start(network: nn.Module, path: Path, middle: int = 0) -> int:
     """Copy the weights that fit from an earlier training of a similar network.
 
     A first layer of a single image fits one of several, too: it looks at the middle one, and the network
-    starts as the earlier one was. Raises `UserError` if the file is missing or nothing in it fits.
+    starts as the earlier one was. Returns the number of tensors copied. Raises `UserError` if the file is
+    missing or nothing in it fits.
 
     Parameters
     ----------
@@ -217,11 +218,6 @@ def warm_start(network: nn.Module, path: Path, middle: int = 0) -> int:
         ``weights.safetensors`` of a model, its folder, or a checkpoint of a training.
     middle
         Which of the network's input images the single one was.
-
-    Returns
-    -------
-    int
-        Number of tensors copied.
     """
     file = path / "weights.safetensors" if path.is_dir() else path
     if not file.is_file():

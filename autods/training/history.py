@@ -13,7 +13,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
 from torch import Tensor
 
-from autods.io.atomic import atomic_path
+from autods.io.atomic import write_text
 
 #: File in the folder of the training.
 HISTORY_FILE = "metrics.csv"
@@ -85,8 +85,7 @@ class TrainingHistory(Callback):
         writer = csv.DictWriter(text, names, restval="", lineterminator="\n")
         writer.writeheader()
         writer.writerows({**row, "step": int(row["step"])} for row in rows)
-        with atomic_path(self._path) as part:
-            part.write_text(text.getvalue(), encoding="utf-8")
+        write_text(self._path, text.getvalue())
 
 
 def read_history(path: Path) -> list[dict[str, float]]:

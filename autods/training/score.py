@@ -88,11 +88,8 @@ class ThresholdScore:
     def compute(self) -> dict[str, float]:
         """Return the scores at the threshold of the best Jaccard index.
 
-        Returns
-        -------
-        dict of str to float
-            ``jaccard``, ``precision``, ``recall``, ``rmse_nm`` (lateral), ``threshold``; with an axial radius
-            also ``rmse_axial_nm``. Without any match an error is the radius.
+        Returns ``jaccard``, ``precision``, ``recall``, ``rmse_nm`` (lateral), ``threshold``; with an axial
+        radius also ``rmse_axial_nm``. Without any match an error is the radius.
         """
         return max(self.curve(), key=lambda score: score["jaccard"])
 

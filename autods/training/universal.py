@@ -158,13 +158,7 @@ class UniversalTrainer:
         return min(self.elapsed_s / (60 * self.training.minutes), 1.0)
 
     def run(self, told: Callable[[str], None] = _LOG.info) -> None:
-        """Train to the end.
-
-        Parameters
-        ----------
-        told
-            Gets a line now and then.
-        """
+        """Train to the end."""
         count = self.training.evaluations
         due = [(k + 1) / count for k in range(count) if (k + 1) / count > self.progress]
         last_save = last_line = time.monotonic()

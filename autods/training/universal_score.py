@@ -72,12 +72,9 @@ def score_held_out(
 ) -> dict[str, Any]:
     """Score a network on held-out PSFs.
 
-    Returns
-    -------
-    dict
-        By condition: mean Jaccard index over the PSFs at the threshold that is best for all together, that
-        threshold, the mean of the best of each, errors in nm (medians over the PSFs), and the mean Jaccard
-        index of each family.
+    Returns `dict`, by condition: mean Jaccard index over the PSFs at the threshold that is best for all
+    together, that threshold, the mean of the best of each, errors in nm (medians over the PSFs), and the mean
+    Jaccard index of each family.
     """
     network.eval()
     names = [FAMILIES[k] for k in held_out.library.family.tolist()]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hmac
-import json
 import re
 import shlex
 import time
@@ -18,7 +17,7 @@ from typing import Any, Literal, get_args
 from filelock import FileLock, Timeout
 
 from autods.core import UserError
-from autods.io.atomic import atomic_path
+from autods.io.atomic import write_json, write_text
 from autods.runs.processes import is_alive
 from autods.runs.record import LOG_FILE, PROGRESS_FILE, RUN_FILE, settled
 from autods.web.roots import Roots, safe_name
@@ -132,8 +131,7 @@ class JobStore:
 
         Raises `UserError` if it cannot be made or written.
         """
-        with atomic_path(self.folder / ".written") as part:
-            part.write_text("", encoding="utf-8")
+        write_text(self.folder / ".written", "")
 
     def create(self, kind: Kind, movie: Path, arguments: list[str], device: str, *, queue: bool) -> Job:
         """Make a run folder and put the job into the queue, or only keep it (``queue=False``).
@@ -155,8 +153,7 @@ class JobStore:
         content = dataclasses.asdict(job)
         del content["folder"], content["is_ours"]
         content["signature"] = signature(self._key, job.folder, {**content, "arguments": list(job.arguments)})
-        with atomic_path(job.folder / JOB_FILE) as part:
-            part.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        write_json(job.folder / JOB_FILE, content)
         self.note_written(job.id)
 
     def note_written(self, job_id: str) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from autods.core import UserError
-from autods.io.atomic import atomic_path
+from autods.io.atomic import write_json
 from autods.web.fields import CAMERA
 
 _LONGEST_NAME = 500
@@ -58,8 +58,7 @@ class KnownCameras:
             raise UserError("nothing is entered: enter what is known of the camera first")
         content = self._read()
         content[camera] = {"values": values, "day": time.strftime("%Y-%m-%d")}
-        with atomic_path(self._path) as part:
-            part.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        write_json(self._path, content)
 
     def _read(self) -> dict[str, dict[str, object]]:
         try:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from autods.core import UserError
-from autods.io.atomic import atomic_path
+from autods.io.atomic import write_json
 
 PresetKind = Literal["optics", "camera"]
 _LONGEST_NAME = 60
@@ -43,8 +43,7 @@ class Presets:
             raise UserError(f"a preset needs a name of 1 to {_LONGEST_NAME} characters: give one")
         content = self._read()
         content.setdefault(kind, {})[name] = values
-        with atomic_path(self._path) as part:
-            part.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        write_json(self._path, content)
 
     def _read(self) -> dict[str, dict[str, dict[str, str]]]:
         try:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from autods.core import UserError
-from autods.io.atomic import atomic_path
+from autods.io.atomic import write_json
 from autods.pipelines.settings3d import STAGES
 from autods.web.fields import Field
 from autods.web.jobs import JobView
@@ -119,21 +118,8 @@ def _plain(content: object) -> Values:
 def save_values(folder: Path, values: Values, seen: int) -> Progress3D:
     """Write the entries of a run.
 
-    Raises `UserError` if somebody else changed them meanwhile, or the folder cannot be written.
-
-    Parameters
-    ----------
-    folder
-        The run folder.
-    values
-        The entries.
-    seen
-        Version that they were made from.
-
-    Returns
-    -------
-    Progress3D
-        As it stands now.
+    Returns `Progress3D`, as it stands now. Raises `UserError` if somebody else changed them meanwhile, or the
+    folder cannot be written.
     """
     kept = load_progress(folder)
     if kept.version != seen:
@@ -148,6 +134,5 @@ def save_progress(folder: Path, progress: Progress3D) -> Progress3D:
 
     Raises `UserError` if the folder cannot be written.
     """
-    with atomic_path(folder / FORM_FILE) as part:
-        part.write_text(json.dumps(vars(progress), indent=2) + "\n", encoding="utf-8")
+    write_json(folder / FORM_FILE, vars(progress))
     return progress

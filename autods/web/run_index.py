@@ -37,11 +37,6 @@ class RunIndex:
 
     New folders show by the time of the folder above, runs that go on are read each second, and all others
     again only every two minutes or when the store has written them.
-
-    Parameters
-    ----------
-    store
-        The runs.
     """
 
     def __init__(self, store: JobStore) -> None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 from autods.core import UserError
-from autods.io.atomic import atomic_path
+from autods.io.atomic import write_json
 from autods.web.run_files import read_json
 
 NOTES_FILE = "notes.json"
@@ -39,5 +38,4 @@ def write_notes(folder: Path, notes: Notes) -> None:
     for name, most in _LONGEST.items():
         if len(getattr(notes, name)) > most:
             raise UserError(f"this is longer than {most} characters: shorten it")
-    with atomic_path(folder / NOTES_FILE) as part:
-        part.write_text(json.dumps(vars(notes), indent=2) + "\n", encoding="utf-8")
+    write_json(folder / NOTES_FILE, vars(notes))

@@ -82,17 +82,7 @@ class Access:
 
 
 class Guard:
-    """Middleware before everything else, for pages and for their live connection alike.
-
-    Parameters
-    ----------
-    app
-        The application behind it.
-    access
-        Who may come in.
-    max_bytes
-        Longest body of a request.
-    """
+    """Middleware before everything else, for pages and for their live connection alike."""
 
     def __init__(self, app: ASGIApp, access: Access, max_bytes: int) -> None:
         self._app, self._access, self._max_bytes = app, access, max_bytes

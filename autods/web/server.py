@@ -34,15 +34,7 @@ _THREADS = 64
 
 
 def build(site: Site, access: Access) -> FastAPI:
-    """Put the application together.
-
-    Parameters
-    ----------
-    site
-        What all pages share.
-    access
-        Who may come in.
-    """
+    """Put the application together."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

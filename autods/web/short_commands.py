@@ -25,13 +25,7 @@ _KEPT_S = 7 * 86400.0
 
 
 class ShortCommands:
-    """Runs short commands outside of the queue, each once: a result that is there is taken.
-
-    Parameters
-    ----------
-    folder
-        Where their run folders lie.
-    """
+    """Runs short commands outside of the queue, each once: a result that is there is taken."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

@@ -14,13 +14,7 @@ _PATIENCE_S = 60.0
 
 
 class TensorBoard:
-    """One TensorBoard for all runs, started when it is first asked for.
-
-    Parameters
-    ----------
-    folder
-        Folder of the runs.
-    """
+    """One TensorBoard for all runs, started when it is first asked for."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

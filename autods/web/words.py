@@ -20,15 +20,6 @@ def check_words(roots: Roots, kind: str, arguments: Sequence[str]) -> None:
     """Refuse a job that no form can have made: another command, path, key or value.
 
     Raises `UserError` naming the first word that does not fit.
-
-    Parameters
-    ----------
-    roots
-        The allowed folders.
-    kind
-        The command.
-    arguments
-        Its words: the movie first.
     """
     if kind not in _FIELDS:
         raise UserError(f"a job cannot be {kind}: only localize and localize3d are started here")

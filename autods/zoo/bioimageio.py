@@ -59,8 +59,8 @@ def export_bioimageio(card: ModelCard, path: str | Path) -> Path:
     """Write a heatmap model as a package of bioimage.io: a ZIP of ``rdf.yaml``, weights (ONNX) and test data.
 
     Programs that run such packages (Fiji with deepImageJ, ilastik, QuPath) get the heatmap, a picture of
-    ``upsampling`` pixels a camera pixel; positions, photons and errors are autods' own. Raises `UserError` if
-    the model is of another family, packages are missing, or the file cannot be written.
+    ``upsampling`` pixels a camera pixel; positions, photons and errors are autods' own. Returns the file.
+    Raises `UserError` if the model is of another family, packages are missing, or the file cannot be written.
 
     Parameters
     ----------
@@ -68,11 +68,6 @@ def export_bioimageio(card: ModelCard, path: str | Path) -> Path:
         From `autods.zoo.load_card`, of the family ``heatmap``.
     path
         File to write, ``*.zip``; replaced in one step.
-
-    Returns
-    -------
-    Path
-        The file.
 
     Examples
     --------

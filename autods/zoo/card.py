@@ -14,7 +14,7 @@ from typing import Any, Literal
 import yaml
 
 from autods.core import UserError
-from autods.io.atomic import atomic_path
+from autods.io.atomic import write_text
 from autods.io.foreign import read_by_library
 
 #: Name of the card's file in a model's folder.
@@ -189,8 +189,7 @@ def read_card(path: Path) -> ModelCard:
 def write_card(card: ModelCard, path: Path) -> None:
     """Write a card as YAML; an existing file is replaced whole or not at all."""
     text = yaml.safe_dump(card_to_dict(card), sort_keys=False, allow_unicode=True, width=100)
-    with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    write_text(path, text)
 
 
 def _build(cls: type, values: object, source: str, prefix: str) -> Any:

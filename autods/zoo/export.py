@@ -21,8 +21,8 @@ def export_onnx(card: ModelCard, path: str | Path) -> Path:
 
     Frames must be normalised as `autods.networks.normalize` does with the card's ``normalization``; what the
     output means is told by the card's ``representation``. C is 1 for a network that looks at one frame and is
-    told nothing else. Raises `UserError` if the packages are missing, the network is one that must be told a
-    PSF, or the file cannot be written.
+    told nothing else. Returns the file. Raises `UserError` if the packages are missing, the network is one
+    that must be told a PSF, or the file cannot be written.
 
     Parameters
     ----------
@@ -30,11 +30,6 @@ def export_onnx(card: ModelCard, path: str | Path) -> Path:
         From `autods.zoo.load_card`.
     path
         File to write; replaced in one step.
-
-    Returns
-    -------
-    Path
-        The file.
     """
     if card.family == "universal":
         raise UserError(f"model {card.name} is told a PSF beside the frame: it has no form in ONNX")

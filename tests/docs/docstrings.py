@@ -161,4 +161,5 @@ def without_unit(name: str, said: str) -> bool:
 
 def without_shape(one: Documented) -> bool:
     """Return whether something with arrays says no shape, and nowhere to find it."""
-    return not SHAPE.search(one.text) and not ELSEWHERE.search(one.text)
+    text = " ".join(one.text.split())
+    return not SHAPE.search(text) and not ELSEWHERE.search(text)

@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from autods.core import Camera, LocalizationTable, OpticalSystem
 from autods.io.images import write_movie_tiff
 from autods.io.tables import read_table
 from autods.optics import PSF_MODELS, ScalarPSF, save_psf
+from autods.pipelines import limits3d, trial3d
 from autods.pipelines.outputs3d import OUTPUT_FILES
 from autods.pipelines.simulate import SimulationSettings, simulate_to_folder
 from autods.training.history import read_history
@@ -31,6 +33,15 @@ KNOWN = [
     "device=cpu",
 ]
 SHORT = ["trainer.max_steps=4", "data.batches_per_epoch=2", "data.validation_batches=1", "data.size_px=24"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _few_frames_are_tried() -> Iterator[None]:
+    """How good the stage "test" is at finding limits, its own tests show, with all of its frames."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(limits3d, "_ENOUGH", 20)
+        patch.setattr(trial3d, "_SIMULATED", 12)
+        yield
 
 
 @pytest.fixture(scope="module")

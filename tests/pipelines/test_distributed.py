@@ -10,6 +10,7 @@ import psutil
 import pytest
 import tifffile
 
+from autods.cli.main import main
 from autods.core import UserError
 from autods.io.tables import read_hdf5_table
 from autods.pipelines.autods import localize
@@ -20,19 +21,27 @@ from autods.runs.chunks import PARTIAL_FOLDER
 from autods.runs.record import read_run
 from tests.pipelines.models import simulate, write_zoo
 
-#: Five blocks: one process gets three of them, the other two.
-N_FRAMES = 4 * BLOCK_FRAMES + 20
+
+def prepared(root, n_blocks):
+    """Put a zoo and a movie of so many blocks into a folder."""
+    write_zoo(root / "zoo")
+    frames, _ = simulate(np.random.default_rng(0), n_frames=90, shape=(40, 40), per_frame=3)
+    # Noise apart, the frames repeat: the simulation of a thousand would take longer than all the rest.
+    noise = np.random.default_rng(1).integers(0, 9, ((n_blocks - 1) * BLOCK_FRAMES + 20, 40, 40))
+    tifffile.imwrite(root / "movie.tif", (np.resize(frames, noise.shape) + noise).astype(np.uint16))
+    return root
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    root = tmp_path_factory.mktemp("distributed")
-    write_zoo(root / "zoo")
-    frames, _ = simulate(np.random.default_rng(0), n_frames=90, shape=(40, 40), per_frame=3)
-    # Noise apart, the frames repeat: the simulation of a thousand would take longer than all the rest.
-    noise = np.random.default_rng(1).integers(0, 9, (N_FRAMES, 40, 40))
-    tifffile.imwrite(root / "movie.tif", (np.resize(frames, noise.shape) + noise).astype(np.uint16))
-    return root
+    """Three blocks: one process gets two of them, the other one."""
+    return prepared(tmp_path_factory.mktemp("distributed"), 3)
+
+
+@pytest.fixture(scope="module")
+def long_place(tmp_path_factory):
+    """Long enough to be ended on the way."""
+    return prepared(tmp_path_factory.mktemp("long"), 5)
 
 
 def command(place, out, *settings):
@@ -50,9 +59,14 @@ def blocks_on_disk(out):
 
 @pytest.fixture(scope="module")
 def alone(place):
-    out = place / "alone"
-    subprocess.run(command(place, out), check=True, capture_output=True)
-    return out
+    assert main(command(place, place / "alone")[3:]) == 0
+    return place / "alone"
+
+
+@pytest.fixture(scope="module")
+def long_alone(long_place):
+    assert main(command(long_place, long_place / "alone")[3:]) == 0
+    return long_place / "alone"
 
 
 def assert_same(out, other):
@@ -89,9 +103,9 @@ def test_a_bad_movie_of_a_batch_does_not_stop_the_other(place, alone):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("victim", ["first", "second"])
-def test_a_killed_process_leaves_a_run_that_is_interrupted_and_goes_on(place, alone, victim):
-    out = place / f"killed_{victim}"
-    words = command(place, out, "processes.per_machine=2")
+def test_a_killed_process_leaves_a_run_that_is_interrupted_and_goes_on(long_place, long_alone, victim):
+    out = long_place / f"killed_{victim}"
+    words = command(long_place, out, "processes.per_machine=2")
     running = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
     first = psutil.Process(running.pid)
     while running.poll() is None and not blocks_on_disk(out):
@@ -116,8 +130,8 @@ def test_a_killed_process_leaves_a_run_that_is_interrupted_and_goes_on(place, al
     else:
         assert running.returncode != 0
     assert blocks_on_disk(out)
-    subprocess.run(command(place, out), check=True, capture_output=True)
-    assert_same(out, alone)
+    subprocess.run(command(long_place, out), check=True, capture_output=True)
+    assert_same(out, long_alone)
 
 
 def test_what_cannot_be_shared_is_told(place):

@@ -28,8 +28,9 @@ def choose_planes(
 ) -> NDArray[np.int64]:
     """Find the images that are the frames of the movie.
 
-    Raises `ChoiceError` if there are channels or positions to choose from and none is chosen; `UserError` if
-    a wrong one is chosen, or more than one axis is left.
+    Returns (T,) numbers of the images, counted through all axes with the last running fastest. Raises
+    `ChoiceError` if there are channels or positions to choose from and none is chosen; `UserError` if a wrong
+    one is chosen, or more than one axis is left.
 
     Parameters
     ----------
@@ -44,11 +45,6 @@ def choose_planes(
         What the user chose.
     names
         What the file calls the items of an axis, for the message.
-
-    Returns
-    -------
-    ndarray
-        (T,) numbers of the images, counted through all axes with the last running fastest.
     """
     planes = np.arange(int(np.prod(shape, dtype=np.int64))).reshape(tuple(shape))
     left = list(axes)
@@ -96,12 +92,8 @@ def axis_sizes(axes: str, shape: Sequence[int]) -> tuple[tuple[str, int], ...]:
 def split_image_axes(axes: str, shape: Sequence[int], path: Path) -> tuple[str, tuple[int, ...]]:
     """Take rows and columns off the end of an array's axes.
 
-    Raises `UserError` if the array does not end in rows and columns, or holds colours.
-
-    Returns
-    -------
-    tuple
-        Letters and lengths of the axes that count images.
+    Returns letters and lengths of the axes that count images. Raises `UserError` if the array does not end in
+    rows and columns, or holds colours.
     """
     kept = [(axis, int(n)) for axis, n in zip(axes, shape, strict=False) if axis != "S" or n > 1]
     letters = "".join(axis for axis, _ in kept)

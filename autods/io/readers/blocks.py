@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autods.core.errors import UserError
-from autods.io.base import BaseMovie, Contents, Frames, MovieMetadata
+from autods.io.base import Contents, Frames, Movie, MovieMetadata
 
 
-class BlockMovie(BaseMovie):
+class BlockMovie(Movie):
     """Movie whose frames lie as plain bytes in files.
 
     Files are read, not mapped (mapped pages would count as this program's memory), and are opened for each

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -11,9 +10,8 @@ import numpy as np
 
 from autods.core.errors import UserError
 from autods.io.base import Choice, Contents, Frames, MovieMetadata
-from autods.io.foreign import read_by_library
 from autods.io.readers.axes import axis_sizes, choose_planes
-from autods.io.readers.planes import PlaneMovie
+from autods.io.readers.planes import PlaneMovie, needs, open_planes
 from autods.io.units import pixel_size
 
 _TYPES = {"Gray8": "u1", "Gray16": "u2", "Gray32Float": "f4"}
@@ -25,17 +23,9 @@ def open_czi(path: Path, choice: Choice | None = None) -> PlaneMovie:
     Raises `UserError` if the package is not installed, or the file is damaged, in colour or holds something
     to choose from.
     """
-    try:
+    with needs("pylibCZIrw", path, "a CZI movie"):
         from pylibCZIrw import czi
-    except ImportError as error:
-        raise UserError(f"{path} is a CZI movie: run `pip install pylibCZIrw` to read it") from error
-    with ExitStack() as stack:
-        with read_by_library(f"{path} is damaged or truncated, copy or save it again"):
-            file = czi.CziReader(str(path))
-            stack.callback(file.close)
-            movie = _movie(path, file, choice or Choice())
-        stack.pop_all()  # the movie closes the file
-    return movie
+    return open_planes(path, lambda: czi.CziReader(str(path)), _movie, choice)
 
 
 def _movie(path: Path, file: Any, choice: Choice) -> PlaneMovie:

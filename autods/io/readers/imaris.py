@@ -11,9 +11,8 @@ import numpy as np
 
 from autods.core.errors import UserError
 from autods.io.base import Choice, Contents, Frames, MovieMetadata
-from autods.io.foreign import read_by_library
 from autods.io.readers.axes import axis_sizes, choose_planes
-from autods.io.readers.planes import PlaneMovie
+from autods.io.readers.planes import PlaneMovie, open_planes
 from autods.io.units import length_nm, pixel_size
 
 _MAX_CHUNK_BYTES = 2**30
@@ -24,13 +23,8 @@ def open_imaris(path: Path, choice: Choice | None = None) -> PlaneMovie:
 
     Raises `UserError` if the file is of another kind, damaged or holds something to choose from.
     """
-    with read_by_library(f"{path} is no whole HDF5 file of Imaris, copy or save it again"):
-        file = h5py.File(path, "r")
-        try:
-            return _movie(path, file, choice or Choice())
-        except BaseException:
-            file.close()
-            raise
+    complaint = "is no whole HDF5 file of Imaris"
+    return open_planes(path, lambda: h5py.File(path, "r"), _movie, choice, complaint)
 
 
 def _movie(path: Path, file: Any, choice: Choice) -> PlaneMovie:

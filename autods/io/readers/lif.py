@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +9,8 @@ import numpy as np
 
 from autods.core.errors import UserError
 from autods.io.base import Choice, Contents, Frames, MovieMetadata
-from autods.io.foreign import read_by_library
 from autods.io.readers.axes import axis_sizes, choose_planes, split_image_axes
-from autods.io.readers.planes import PlaneMovie
+from autods.io.readers.planes import PlaneMovie, needs, open_planes
 from autods.io.units import pixel_size
 
 
@@ -22,16 +20,9 @@ def open_lif(path: Path, choice: Choice | None = None) -> PlaneMovie:
     Raises `UserError` if the package is not installed, or the file is damaged, in colour or holds something
     to choose from.
     """
-    try:
+    with needs("liffile", path, "a LIF file"):
         import liffile
-    except ImportError as error:
-        raise UserError(f"{path} is a LIF file: run `pip install liffile` to read it") from error
-    with ExitStack() as stack:
-        with read_by_library(f"{path} is damaged or truncated, copy or save it again"):
-            file = stack.enter_context(liffile.LifFile(str(path)))
-            movie = _movie(path, file, choice or Choice())
-        stack.pop_all()  # the movie closes the file
-    return movie
+    return open_planes(path, lambda: liffile.LifFile(str(path)), _movie, choice)
 
 
 def _movie(path: Path, file: Any, choice: Choice) -> PlaneMovie:

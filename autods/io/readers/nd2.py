@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from autods.core.errors import UserError
 from autods.io.base import Choice, Contents, Frames, MovieMetadata
-from autods.io.foreign import read_by_library
 from autods.io.readers.axes import axis_sizes, choose_planes, split_image_axes
-from autods.io.readers.planes import PlaneMovie
+from autods.io.readers.planes import PlaneMovie, needs, open_planes
 from autods.io.units import pixel_size
 
 
@@ -22,16 +19,9 @@ def open_nd2(path: Path, choice: Choice | None = None) -> PlaneMovie:
     Raises `UserError` if the package nd2 is not installed, or the file is damaged or holds something to
     choose from.
     """
-    try:
+    with needs("nd2", path, "an ND2 movie"):
         import nd2
-    except ImportError as error:
-        raise UserError(f"{path} is an ND2 movie: run `pip install nd2` to read it") from error
-    with ExitStack() as stack:
-        with read_by_library(f"{path} is damaged or truncated, copy or save it again"):
-            file = stack.enter_context(nd2.ND2File(str(path)))
-            movie = _movie(path, file, choice or Choice())
-        stack.pop_all()  # the movie closes the file
-    return movie
+    return open_planes(path, lambda: nd2.ND2File(str(path)), _movie, choice)
 
 
 def _movie(path: Path, file: Any, choice: Choice) -> PlaneMovie:

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from autods.core.errors import UserError
-from autods.io.base import BaseMovie, Choice, Contents, Frames, MovieMetadata
+from autods.io.base import Choice, Contents, Frames, Movie, MovieMetadata
 from autods.io.readers.axes import choose_planes
 
 
-def open_npy(path: Path, choice: Choice | None = None) -> BaseMovie:
+def open_npy(path: Path, choice: Choice | None = None) -> Movie:
     """Open a .npy file holding (T, Y, X), or (Y, X) for one frame.
 
     Raises `UserError` if the file is truncated, holds Python objects or an array with another number of axes.
@@ -32,7 +32,7 @@ def open_npy(path: Path, choice: Choice | None = None) -> BaseMovie:
     return NpyMovie(path, shape, array.dtype, MovieMetadata(), Contents("NumPy array", (), notes))
 
 
-class NpyMovie(BaseMovie):
+class NpyMovie(Movie):
     """Movie in a .npy file; it is mapped for each read, so that memory does not grow with what was read."""
 
     def _read(self, start: int, stop: int) -> Frames:

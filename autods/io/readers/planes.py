@@ -3,17 +3,51 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from autods.io.base import BaseMovie, Contents, Frames, MovieMetadata
+from autods.core.errors import UserError
+from autods.io.base import Choice, Contents, Frames, Movie, MovieMetadata
 from autods.io.foreign import read_by_library
 
 
-class PlaneMovie(BaseMovie):
+@contextmanager
+def needs(package: str, path: Path, kind: str) -> Iterator[None]:
+    """Say what to install where the import of an optional package fails.
+
+    Raises `UserError` if it is not installed.
+    """
+    try:
+        yield
+    except ImportError as error:
+        raise UserError(f"{path} is {kind}: run `pip install {package}` to read it") from error
+
+
+def open_planes(
+    path: Path,
+    open_file: Callable[[], Any],
+    make: Callable[[Path, Any, Choice], PlaneMovie],
+    choice: Choice | None,
+    complaint: str = "is damaged or truncated",
+) -> PlaneMovie:
+    """Open a file with a library and make a movie of it, which closes it; what is no movie is closed at once.
+
+    Raises `UserError` if the library cannot read it.
+    """
+    with ExitStack() as stack:
+        with read_by_library(f"{path} {complaint}, copy or save it again"):
+            file = open_file()
+            stack.callback(file.close)
+            movie = make(path, file, choice or Choice())
+        stack.pop_all()
+    return movie
+
+
+class PlaneMovie(Movie):
     """Movie whose frames are read one at a time, by one thread at a time.
 
     Raises `UserError` if there are no frames or the values are not plain numbers.

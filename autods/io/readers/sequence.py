@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 
 from autods.core.errors import UserError
-from autods.io.base import BaseMovie, Choice, Contents, Frames
+from autods.io.base import Choice, Contents, Frames, Movie
 from autods.io.names import arrange
 from autods.io.readers.axes import axis_sizes, choose_planes
 from autods.io.readers.tiff import open_tiff
 from autods.io.readers.tiff_ome import names_other_files
 
 
-def open_sequence(folder: Path, images: Sequence[Path], choice: Choice | None = None) -> BaseMovie:
+def open_sequence(folder: Path, images: Sequence[Path], choice: Choice | None = None) -> Movie:
     """Open numbered TIFF images as one movie; each file is looked at when its frame is read.
 
     Raises `UserError` if the names leave open what is a frame, an image is missing, or the first one cannot
@@ -47,18 +47,8 @@ def open_sequence(folder: Path, images: Sequence[Path], choice: Choice | None = 
     return SequenceMovie(folder, files, contents)
 
 
-class SequenceMovie(BaseMovie):
-    """Movie whose frames are TIFF files.
-
-    Parameters
-    ----------
-    folder
-        What the user named.
-    images
-        A file for each frame.
-    contents
-        What was found in the folder.
-    """
+class SequenceMovie(Movie):
+    """Movie whose frames are TIFF files."""
 
     def __init__(self, folder: Path, images: Sequence[Path], contents: Contents) -> None:
         first = open_tiff(images[0])

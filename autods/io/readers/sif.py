@@ -12,6 +12,7 @@ from autods.io.base import Choice, Contents, MovieMetadata
 from autods.io.foreign import read_by_library
 from autods.io.readers.axes import choose_planes
 from autods.io.readers.blocks import BlockMovie
+from autods.io.readers.planes import needs
 
 
 class _EndingFile:
@@ -47,10 +48,8 @@ def open_sif(path: Path, choice: Choice | None = None) -> BlockMovie:
 
     Raises `UserError` if the package is not installed, or the file is damaged.
     """
-    try:
+    with needs("sif_parser", path, "a SIF movie"):
         from sif_parser._sif_open import _open
-    except ImportError as error:
-        raise UserError(f"{path} is a SIF movie: run `pip install sif_parser` to read it") from error
     with path.open("rb") as file, read_by_library(f"{path} is damaged or truncated, copy or save it again"):
         tiles, (width, height), announced, info = _open(_EndingFile(file))
         start = int(tiles[0][2])

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from tifffile import TiffFile, TiffPage
 
 from autods.core.errors import UserError
-from autods.io.base import BaseMovie, Choice, Contents, Frames, MovieMetadata
+from autods.io.base import Choice, Contents, Frames, Movie, MovieMetadata
 from autods.io.folders import first_of_series
 from autods.io.foreign import quiet, read_by_library, short
 from autods.io.readers.axes import axis_sizes, choose_planes
@@ -25,12 +25,12 @@ from autods.io.readers.tiff_pages import PageKind, Pages, scan_pages
 _PAGE_BYTES = 4000
 
 
-def open_tiff(path: Path, choice: Choice | None = None, *, with_metadata: bool = True) -> BaseMovie:
+def open_tiff(path: Path, choice: Choice | None = None, *, with_metadata: bool = True) -> Movie:
     """Open a TIFF movie; frames are read when they are asked for.
 
     Uncompressed frames are read straight from their place in the file, others are decoded page by page.
-    Raises `UserError` if the file is damaged, in colour, holds something to choose from, or lacks a file of
-    its series.
+    Raises `UserError` if the file is damaged, in colour, holds something to choose from,
+    or lacks a file of its series.
 
     Parameters
     ----------
@@ -40,11 +40,6 @@ def open_tiff(path: Path, choice: Choice | None = None, *, with_metadata: bool =
         Channel and position, where the file holds several.
     with_metadata
         Whether to read what the file states of microscope and camera; most of the time, for a small image.
-
-    Returns
-    -------
-    BaseMovie
-        The movie.
     """
     choice = choice or Choice()
     with quiet("tifffile"):
@@ -163,7 +158,7 @@ def _gather(
     return values
 
 
-class PagedMovie(BaseMovie):
+class PagedMovie(Movie):
     """Movie whose frames must be decoded (compressed, tiled or packed).
 
     Raises `UserError` if the compression cannot be decoded here.

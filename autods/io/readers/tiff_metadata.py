@@ -129,16 +129,13 @@ def _length(element: ElementTree.Element | None, name: str, unit: str) -> float 
 def micromanager_metadata(settings: Mapping[str, Any]) -> MovieMetadata:
     """Read the device settings that Micro-Manager stores with a frame.
 
+    Returns pixel size and exposure; gain of the EM register where the camera says that it is in use; offset
+    and conversion where the camera (Hamamatsu) states them.
+
     Parameters
     ----------
     settings
         Properties such as ``PixelSizeUm``, ``Exposure-ms`` and ``CAMERA-PROPERTY``.
-
-    Returns
-    -------
-    MovieMetadata
-        Pixel size and exposure; gain of the EM register where the camera says that it is in use; offset and
-        conversion where the camera (Hamamatsu) states them.
     """
     size = _first(settings, "PixelSizeUm", "PixelSize_um")
     camera = str(_plain(settings.get("Camera", settings.get("Core-Camera", ""))))

@@ -10,24 +10,23 @@ from typing import Any
 import numpy as np
 
 from autods.core.errors import UserError
-from autods.io.base import BaseMovie, Choice, Contents, Frames, MovieMetadata
+from autods.io.base import Choice, Contents, Frames, Movie, MovieMetadata
 from autods.io.foreign import read_by_library
 from autods.io.readers.axes import axis_sizes, choose_planes, split_image_axes
+from autods.io.readers.planes import needs
 from autods.io.units import length_nm, pixel_size
 
 _MAX_CHUNK_BYTES = 2**30
 _METADATA = (".zarray", ".zattrs", ".zgroup", ".zmetadata", "zarr.json")
 
 
-def open_zarr(path: Path, choice: Choice | None = None) -> BaseMovie:
+def open_zarr(path: Path, choice: Choice | None = None) -> Movie:
     """Open a Zarr array (T, Y, X) or the full-resolution level of an OME-Zarr image.
 
     Raises `UserError` if zarr is not installed, or the folder is damaged or holds something to choose from.
     """
-    try:
+    with needs("'zarr>=3'", path, "a Zarr movie"):
         import zarr
-    except ImportError as error:
-        raise UserError(f"{path} is a Zarr movie: run `pip install 'zarr>=3'` to read it") from error
     choice = choice or Choice()
     with read_by_library(f"{path} is not a readable Zarr folder, copy or save it again"):
         node: Any = zarr.open(store=str(path), mode="r")
@@ -36,7 +35,7 @@ def open_zarr(path: Path, choice: Choice | None = None) -> BaseMovie:
         return _open_group(path, node, choice)
 
 
-def _open_group(path: Path, group: Any, choice: Choice) -> BaseMovie:
+def _open_group(path: Path, group: Any, choice: Choice) -> Movie:
     """Open an image of a group: one of its own, or one of the groups ``0``, ``1``, ... of bioformats2raw."""
     images = _images(group.attrs)
     if not images and ("plate" in dict(group.attrs) or "plate" in dict(group.attrs).get("ome", {})):
@@ -65,7 +64,7 @@ def _images(attributes: Any) -> list[dict[str, Any]]:
 
 def _open_image(
     path: Path, image: dict[str, Any], node: Any, folder: Path, choice: Choice, n_images: int
-) -> BaseMovie:
+) -> Movie:
     levels = image["datasets"]
     place = str(levels[0]["path"])
     # Version 0.1 and 0.2 have no axes, 0.3 only their names.
@@ -105,7 +104,7 @@ def _array_axes(array: Any) -> str:
     return "TZIQV"[: array.ndim - 2] + "YX"
 
 
-class ZarrMovie(BaseMovie):
+class ZarrMovie(Movie):
     """Movie in a Zarr array.
 
     Raises `UserError` if the array holds no movie, something to choose from, or nothing at all.

@@ -98,17 +98,7 @@ def _ways_on(path: str, choice: Choice, error: ChoiceError) -> dict[str, str]:
 
 
 class MoviePage:
-    """One visitor's page of a movie.
-
-    Parameters
-    ----------
-    site
-        What all pages share.
-    facts
-        What the movie's file tells.
-    entered
-        What was entered before.
-    """
+    """One visitor's page of a movie."""
 
     def __init__(self, site: Site, facts: MovieFacts, entered: Progress3D) -> None:
         self._site, self._facts, self._entered = site, facts, entered

@@ -44,13 +44,7 @@ def name_of(entry: Entry) -> str:
 
 
 class RunsPage:
-    """One visitor's list.
-
-    Parameters
-    ----------
-    site
-        What all pages share.
-    """
+    """One visitor's list."""
 
     def __init__(self, site: Site) -> None:
         self._site = site

@@ -34,15 +34,7 @@ _REGIONS = {"calibrate": "roi", "snr": "snr.region"}
 
 
 class Stepper:
-    """One visitor's view of the steps of a 3D run.
-
-    Parameters
-    ----------
-    site
-        What all pages share.
-    now
-        The run.
-    """
+    """One visitor's view of the steps of a 3D run."""
 
     def __init__(self, site: Site, now: JobView) -> None:
         self._site, self._job = site, now.job

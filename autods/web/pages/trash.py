@@ -23,13 +23,7 @@ def add_pages(site: Site) -> None:
 
 
 class TrashPage:
-    """One visitor's view of the trash.
-
-    Parameters
-    ----------
-    site
-        What all pages share.
-    """
+    """One visitor's view of the trash."""
 
     def __init__(self, site: Site) -> None:
         self._site = site

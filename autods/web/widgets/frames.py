@@ -68,10 +68,6 @@ class FrameViewer:
         """Set the scale bar."""
         self.viewer.set_scale(nm)
 
-    def go_to(self, frame: int) -> None:
-        """Show a frame."""
-        self._number.value = frame
-
     def _moved(self) -> None:
         self._draw()
         self.on_frame(self.frame)

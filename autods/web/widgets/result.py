@@ -147,19 +147,7 @@ async def _ready(job: Job, results: Results, source: Source, box: ui.element) ->
 
 
 class ResultPanel:
-    """One visitor's view of a result.
-
-    Parameters
-    ----------
-    job, results, painter
-        The run and what draws it.
-    sources
-        Tables that there are.
-    shown_first
-        What is looked at.
-    keeps_address
-        Whether the page's address follows.
-    """
+    """One visitor's view of a result."""
 
     def __init__(
         self,

@@ -19,17 +19,7 @@ _MOST_RUNS = 50
 
 
 class SourceEntry:
-    """A choice of the kind, and of the file or run.
-
-    Parameters
-    ----------
-    site
-        What all pages share.
-    values
-        What was chosen before.
-    on_change
-        Called after each change.
-    """
+    """A choice of the kind, and of the file or run."""
 
     def __init__(self, site: Site, values: Mapping[str, str], on_change: Callable[[], None]) -> None:
         self._site, self._on_change = site, on_change

@@ -18,13 +18,7 @@ _HISTORY = "training/metrics.csv"
 
 
 class StepResult:
-    """The result of one step.
-
-    Parameters
-    ----------
-    job, step
-        The run and the step.
-    """
+    """The result of one step."""
 
     def __init__(self, job: Job, step: Step) -> None:
         self._folder, self._job, self._name = job.folder, job, step.name

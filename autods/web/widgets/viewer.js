@@ -19,8 +19,6 @@ export default {
         <div class="viewer-stage" :style="stageStyle">
           <img :src="address(src)" alt="" draggable="false" :class="{sharp: sharp}" @load="loaded" @error="failed"
                :style="{width: width + 'px', height: height + 'px'}">
-          <img v-if="detail" :src="address(detail.src)" alt="" draggable="false" class="detail"
-               :style="detailStyle">
         </div>
         <canvas ref="marks" class="viewer-marks"></canvas>
         ${SCALE_BAR}
@@ -30,15 +28,11 @@ export default {
   mixins: [panZoom],
   props: {
     src: String, width: Number, height: Number, nmPerUnit: Number, label: String, drawable: Boolean,
-    sharp: Boolean, points: Array, region: Array, detail: Object, radius: Number, axes: Object,
+    sharp: Boolean, points: Array, region: Array, axes: Object,
   },
   data() { return { drawing: false, drawn: null, start: null, broken: false }; },
   computed: {
     stageStyle() { return { transform: `translate(${this.x}px, ${this.y}px) scale(${this.scale})` }; },
-    detailStyle() {
-      const [y0, x0, y1, x1] = this.detail.box;
-      return { left: x0 + "px", top: y0 + "px", width: x1 - x0 + "px", height: y1 - y0 + "px" };
-    },
   },
   watch: {
     points() { this.paint(); },
@@ -103,21 +97,14 @@ export default {
       pen.stroke();
       pen.fillText(`${this.axes.across} (nm) \u2192   ${this.axes.up} (nm) \u2191`, 9, 13);
     },
-    settle() {
-      this.paint();
-      clearTimeout(this.timer);
-      this.timer = setTimeout(() => {
-        const seen = this.limited(this.unit([0, 0]), this.unit(this.size));
-        this.$emit("shown", { box: seen, px: Math.max(...this.size), scale: this.scale });
-      }, 350);
-    },
+    settle() { this.paint(); },
     paint() {
       const canvas = this.$refs.marks;
       if (!canvas) return;
       const pen = this.pen(canvas);
       pen.lineWidth = 1.5;
       pen.strokeStyle = "#00e5a8";
-      const flat = this.points || [], radius = Math.max((this.radius || 2.5) * this.scale, 4);
+      const flat = this.points || [], radius = Math.max(2.5 * this.scale, 4);
       for (let i = 0; i + 1 < flat.length; i += 2) {
         pen.beginPath();
         pen.arc(flat[i] * this.scale + this.x, flat[i + 1] * this.scale + this.y, radius, 0, 2 * Math.PI);

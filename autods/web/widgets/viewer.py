@@ -24,8 +24,6 @@ class Viewer(Element, component="viewer.js", dependencies=["pan_zoom.js"]):
         For the scale bar; None draws none.
     on_region
         Told of a region that was drawn, or None when it was cleared; without it no region can be drawn.
-    on_shown
-        Told of the visible part and of the pixels of its longer side, when it has come to rest.
     is_sharp
         Whether pixels stay squares when enlarged.
     """
@@ -38,7 +36,6 @@ class Viewer(Element, component="viewer.js", dependencies=["pan_zoom.js"]):
         *,
         nm_per_unit: float | None = None,
         on_region: Callable[[Box | None], None] | None = None,
-        on_shown: Callable[[Box, int], None] | None = None,
         is_sharp: bool = False,
     ) -> None:
         super().__init__()
@@ -47,8 +44,6 @@ class Viewer(Element, component="viewer.js", dependencies=["pan_zoom.js"]):
         self.set_scale(nm_per_unit)
         if on_region is not None:
             self.on("region", lambda event: on_region(box_of_event(event)))
-        if on_shown is not None:
-            self.on("shown", lambda event: self._tell_shown(event, on_shown))
 
     def set_scale(self, nm_per_unit: float | None) -> None:
         """Change what a unit is, for the scale bar."""
@@ -65,19 +60,9 @@ class Viewer(Element, component="viewer.js", dependencies=["pan_zoom.js"]):
     def show(self, source: str) -> None:
         """Show a picture of the server, by its address."""
         self._set("src", source)
-        self._set("detail", None)
 
-    def show_detail(self, source: str, box: Box) -> None:
-        """Lay a finer picture over a part."""
-        self._set("detail", {"src": source, "box": list(box)})
-
-    def clear_detail(self) -> None:
-        """Take the finer picture away."""
-        self._set("detail", None)
-
-    def draw_marks(self, xy: Sequence[float], radius: float = 2.5) -> None:
+    def draw_marks(self, xy: Sequence[float]) -> None:
         """Draw circles at x0, y0, x1, y1, ... in units of the picture."""
-        self._props["radius"] = radius
         self._set("points", [round(value, 2) for value in xy])
 
     def set_region(self, box: Box | None) -> None:
@@ -88,12 +73,6 @@ class Viewer(Element, component="viewer.js", dependencies=["pan_zoom.js"]):
         if self._props.get(name) != value:
             self._props[name] = value
             self.update()
-
-    @staticmethod
-    def _tell_shown(event: GenericEventArguments, then: Callable[[Box, int], None]) -> None:
-        box, px = box_of_event(event), event.args.get("px")
-        if box is not None and isinstance(px, int | float):
-            then(box, int(min(max(px, 64), 2048)))
 
 
 def box_of_event(event: GenericEventArguments) -> Box | None:
