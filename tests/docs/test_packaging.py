@@ -9,9 +9,11 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
+from jinja2 import StrictUndefined, Template
 
 import autods
 from tests.docs.copies import copy_of_the_source
@@ -21,18 +23,43 @@ from tests.docs.pages import ROOT
 NEEDED = {"autods", "conf", "models", "pyproject.toml", "README.md", "LICENSE"}
 
 
-def project() -> dict[str, object]:
+def project() -> dict[str, Any]:
     tomllib = pytest.importorskip("tomllib", reason="Python 3.10 reads no TOML")
-    content: dict[str, object] = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    content: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
     return content
 
 
-def test_the_conda_recipe_asks_for_what_the_project_asks_for() -> None:
+def spelled(requirement: str) -> str:
+    """Return a requirement as PyPI and conda spell it alike."""
+    return re.sub("^torch>", "pytorch>", requirement.replace(" ", ""))
+
+
+def test_the_conda_recipe_is_read_and_asks_for_what_the_project_asks_for() -> None:
     text = (ROOT / "packaging" / "conda" / "meta.yaml").read_text()
-    run = text.split("  run:\n")[1].split("test:")[0]
-    asked = {line.strip("- \n").replace(" ", "") for line in run.strip().splitlines()} - {"python>=3.10"}
-    stated = {re.sub("^torch>", "pytorch>", line) for line in project()["project"]["dependencies"]}  # type: ignore[index]
-    assert asked == stated
+    recipe = yaml.safe_load(Template(text, undefined=StrictUndefined).render(environ={}, PYTHON="python"))
+    asked, stated = recipe["requirements"], project()["project"]
+    python = f"python{stated['requires-python']}"
+    needed = {*map(spelled, stated["dependencies"]), python}
+    assert {*map(spelled, asked["run"])} == needed
+    assert {*map(spelled, asked["host"])} == {*project()["build-system"]["requires"], "pip", python}
+    assert recipe["package"]["name"] == stated["name"]
+    assert recipe["build"]["entry_points"] == [f"{name} = {of}" for name, of in stated["scripts"].items()]
+    for path in (recipe["source"]["path"], "../../" + recipe["about"]["license_file"]):
+        assert (ROOT / "packaging" / "conda" / path).exists()
+
+
+def test_the_conda_environment_is_read_and_installs_the_project() -> None:
+    folder = ROOT / "packaging" / "conda"
+    asked = yaml.safe_load((folder / "environment.yaml").read_text())["dependencies"]
+    stated = project()["project"]
+    assert {spelled(word) for word in asked if word not in ("pip", asked[-1])} == {
+        f"python{stated['requires-python']},<3.14",
+        *(spelled(word) for word in stated["dependencies"] if word.startswith("torch>")),
+    }
+    (own,) = asked[-1]["pip"]
+    path, extras = re.fullmatch(r"(.*)\[(.*)\]", own).groups()
+    assert (folder / path / "pyproject.toml").exists()
+    assert {*extras.split(",")} <= {*stated["optional-dependencies"]}
 
 
 def test_the_citation_is_the_paper() -> None:
