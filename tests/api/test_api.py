@@ -66,10 +66,10 @@ def test_a_simulation_is_that_of_the_command(tmp_path: Path) -> None:
 def test_public_functions_are_typed_and_documented(name: str) -> None:
     function = getattr(autods, name)
     hints = typing.get_type_hints(inspect.unwrap(function), vars(sys.modules[function.__module__]) | _types())
-    parameters = inspect.signature(function).parameters
+    parameters, told = inspect.signature(function).parameters, inspect.getdoc(function) or ""
     assert set(parameters) | {"return"} <= set(hints)
     for parameter in parameters:
-        assert parameter in function.__doc__, f"{name} does not document {parameter}"
+        assert parameter in told, f"{name} does not document {parameter}"
     for section in (
         "Parameters",
         "Raises",
@@ -77,7 +77,7 @@ def test_public_functions_are_typed_and_documented(name: str) -> None:
         *(["Returns"] if hints["return"] is not None else []),
     ):
         if not (section == "Returns" and hints["return"] is type(None)):
-            assert f"{section}\n    ---" in function.__doc__, f"{name} lacks {section}"
+            assert f"{section}\n---" in told, f"{name} lacks {section}"
 
 
 def _types() -> dict[str, object]:

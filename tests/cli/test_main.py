@@ -32,7 +32,9 @@ def command(monkeypatch: pytest.MonkeyPatch) -> list[BaseException | int]:
         return result
 
     monkeypatch.setitem(
-        commands.COMMANDS, "fail", Command("fail", "fails", "", "replaced:below", options=("--out",))
+        commands.COMMANDS,
+        "fail",
+        Command("fail", "fails", "", "replaced:below", "doctor", options=("--out",)),
     )
     monkeypatch.setattr(cli, "_entry", lambda _: run)
     return outcome
