@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from autods.calibration.bead_calibration import BeadCalibration
+    from autods.calibration.insitu import InsituSettings
+    from autods.configuration.schema3d import InsituConfig
 
 
 #: Samples across the pupil when a designed mask is the first guess.
@@ -39,11 +41,10 @@ def run(arguments: Arguments) -> int:
         frames = to_photons(movie.read(0, movie.shape[0]), camera_settings(config.camera))
     if config.method == "insitu":
         from autods.calibration.insitu import PUPIL_PX
-        from autods.cli.calibrate_insitu import run_insitu
 
         source = provenance(path, arguments.equivalent())
         nominal = load_nominal(config, optics, PUPIL_PX)
-        return run_insitu(frames, optics, config.insitu, nominal, folder, source)
+        return _run_insitu(frames, optics, config.insitu, nominal, folder, source)
     return _run_beads(frames, optics, config, folder, arguments)
 
 
@@ -69,6 +70,48 @@ def _run_beads(
     write_calibration(result, folder, provenance(path, arguments.equivalent()), variation)
     print("\n".join(_summary(result, folder)))
     return DONE
+
+
+def _run_insitu(
+    frames: NDArray[np.float32],
+    optics: OpticalSystem,
+    wanted: InsituConfig,
+    nominal: Tensor | None,
+    folder: Path,
+    source: dict[str, str],
+) -> int:
+    """Calibrate from the molecules of frames (T, Y, X) into a folder and print what came out."""
+    from autods.calibration.insitu import calibrate_insitu
+    from autods.calibration.insitu_report import write_insitu
+    from autods.calibration.molecules import collect_molecules
+
+    molecules = collect_molecules(frames, wanted.size_px, wanted.max_molecules)
+    result = calibrate_insitu(molecules, optics, _insitu_settings(wanted), nominal)
+    write_insitu(result, molecules, folder, source)
+    low, high = result.axial_scale_range
+    print(f"molecules     {len(molecules)}")
+    print(f"correlation   mean {result.correlation.mean():.4f}, lowest {result.correlation.min():.4f}")
+    print(f"blur sigma    {float(result.psf.blur_sigma_nm):.0f} nm")
+    print(f"axial scale   the depths fit as well multiplied by {low:g} to {high:g}")
+    if result.is_scale_ambiguous:
+        print("note          give a designed mask (mask.file), or beads, to fix the axial scale")
+    print("note          molecules alone cannot tell up from down: the first guess decides the sign of z")
+    print(folder / "psf.h5")
+    return DONE
+
+
+def _insitu_settings(config: InsituConfig) -> InsituSettings:
+    """Turn the settings into the typed ones of the calibration."""
+    from autods.calibration.insitu import InsituSettings
+
+    low = -600.0 if config.z_min_nm is None else config.z_min_nm
+    high = 600.0 if config.z_max_nm is None else config.z_max_nm
+    return InsituSettings(
+        z_range_nm=(low, high),
+        start_waves=config.start_waves,
+        start_angle_deg=config.start_angle_deg,
+        rounds=config.rounds,
+    )
 
 
 def load_nominal(config: CalibrateConfig, optics: OpticalSystem, pupil_px: int) -> Tensor | None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def run(arguments: Arguments) -> int:
     """Localize one movie in depth into ``--out``."""
     config = convert3d.compose_localize3d(arguments.overrides)
-    settings = convert3d.localize3d_settings(config, _sources(arguments))
+    settings = convert3d.localize3d_settings(config, sources_of(arguments))
     movie = arguments.paths[0]
     folder = arguments.out or Path(f"{movie.stem}_autods3d")
     group = make_process_group(config.processes.per_machine, config.processes.machines, config.device)
@@ -58,15 +58,6 @@ def _localize(
         print(note)
 
 
-def localize3d_settings(arguments: Arguments) -> Localize3DSettings:
-    """Return the settings of the pipeline.
-
-    Raises `UserError` if a setting is unknown or does not fit.
-    """
-    return convert3d.localize3d_settings(
-        convert3d.compose_localize3d(arguments.overrides), _sources(arguments)
-    )
-
-
-def _sources(arguments: Arguments) -> dict[str, Path | None]:
+def sources_of(arguments: Arguments) -> dict[str, Path | None]:
+    """Return the paths of the options that say where the PSF comes from."""
     return {name: arguments.options.get(f"--{name}") for name in ("beads", "psf", "run")}

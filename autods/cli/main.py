@@ -15,7 +15,7 @@ from types import FrameType
 
 from autods.cli import faults
 from autods.cli.arguments import Arguments, parse
-from autods.cli.help import command_help, overview
+from autods.cli.help import command_help, overview, settings_list
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -48,8 +48,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(command_help(arguments.command))
             return faults.DONE
         if arguments.all_settings:
-            from autods.cli.settings_list import settings_list
-
             print(settings_list(arguments.command))
             return faults.DONE
         return _run(arguments)

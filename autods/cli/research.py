@@ -19,7 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from autods.cli.arguments import Arguments
 from autods.cli.faults import DONE
-from autods.cli.sweeps import GatherResults, exit_codes, run_job, write_exit_code
+from autods.cli.sweeps import GatherResults, command_line, exit_codes, run_job, write_exit_code
 from autods.configuration.compose import compose_checked, expand_shorthands, search_path
 from autods.configuration.registry import store_made
 from autods.core import UserError
@@ -111,23 +111,13 @@ def _run_app(
         words.append("--multirun")
     GlobalHydra.instance().clear()
     app = hydra.main(version_base="1.3", config_path=str(config_dirs(config)[0]), config_name=config)(guarded)
-    with _process_arguments([f"autods {arguments.command.name}", *words]), _errors_reach_us():
+    with command_line([f"autods {arguments.command.name}", *words]), _errors_reach_us():
         try:
             app()
         except (HydraException, OmegaConfBaseException) as error:
             raise UserError(f"the settings do not fit together: {error}") from error
     if failures:
         raise failures[0]
-
-
-@contextmanager
-def _process_arguments(words: list[str]) -> Iterator[None]:
-    """Set the words that Hydra reads from the process."""
-    before, sys.argv = sys.argv, words
-    try:
-        yield
-    finally:
-        sys.argv = before
 
 
 @contextmanager

@@ -49,13 +49,13 @@ def run_job(config: DictConfig, function: Callable[[DictConfig], Any], program: 
             config.out = hydra.runtime.output_dir
             words.append(f"out={config.out}")
         words.append(f"hydra.run.dir={hydra.runtime.output_dir}")
-    with _command_line([*program, *words]):
+    with command_line([*program, *words]):
         return function(config)
 
 
 @contextmanager
-def _command_line(words: list[str]) -> Iterator[None]:
-    """Set the words of the process."""
+def command_line(words: list[str]) -> Iterator[None]:
+    """Set the words of the process, which Hydra and Lightning read."""
     before, sys.argv = sys.argv, words
     try:
         yield

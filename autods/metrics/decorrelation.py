@@ -10,6 +10,8 @@ from scipy import fft
 
 Floats = NDArray[np.float64]
 
+#: Samples of the radius, and high-pass filters in each of the two passes.
+_RADII, _FILTERS = 50, 10
 #: Radial bins of the spectrum; far finer than the sampling of the radius.
 _N_BINS = 4000
 #: Peaks lower than this are noise; a peak must stand out of what follows it by the prominence.
@@ -38,9 +40,6 @@ class Decorrelation:
 def decorrelation_resolution(
     image: NDArray[np.generic],
     pixel_size_nm: float,
-    *,
-    n_radii: int = 50,
-    n_filters: int = 10,
 ) -> Decorrelation:
     """Estimate the resolution of one image from its correlation with its own phases.
 
@@ -56,27 +55,23 @@ def decorrelation_resolution(
         (Y, X), with pixels at least twice as fine as the resolution expected.
     pixel_size_nm
         Pixel, nm.
-    n_radii
-        Samples of the radius.
-    n_filters
-        High-pass filters in each of the two passes.
     """
     amplitude, pixels = _radial_spectrum(np.asarray(image, np.float64))
-    radius = np.linspace(0.0, 1.0, n_radii)
+    radius = np.linspace(0.0, 1.0, _RADII)
     plain = _curve(amplitude, pixels, radius, None)
     peak = _peak(plain)
     plain_cutoff, plain_height = (radius[peak], plain[peak]) if peak is not None else (0.0, 0.0)
     widest = 2 / plain_cutoff if plain_cutoff > 0 else max(image.shape) / 2
-    widths = np.concatenate([[min(image.shape) / 4], np.geomspace(widest, 0.15, n_filters)])
+    widths = np.concatenate([[min(image.shape) / 4], np.geomspace(widest, 0.15, _FILTERS)])
     best = _Candidate(float(plain_cutoff), float(plain_height), 0)
     for _ in range(2):
         best = max((best, *_filtered_peaks(amplitude, pixels, radius, widths)), key=lambda c: c.cutoff)
         low, high = max(best.filter_index - 1, 0), min(best.filter_index + 1, len(widths) - 1)
-        widths = np.geomspace(widths[low], widths[high], n_filters)
+        widths = np.geomspace(widths[low], widths[high], _FILTERS)
         step = radius[1] - radius[0]
-        radius = np.linspace(max(best.cutoff - step, 0), min(best.cutoff + _REFINED_SPAN, 1), n_radii)
+        radius = np.linspace(max(best.cutoff - step, 0), min(best.cutoff + _REFINED_SPAN, 1), _RADII)
     resolution = 2 * pixel_size_nm / best.cutoff if best.cutoff > 0 else float("nan")
-    return Decorrelation(resolution, best.cutoff, float(plain_height), np.linspace(0.0, 1.0, n_radii), plain)
+    return Decorrelation(resolution, best.cutoff, float(plain_height), np.linspace(0.0, 1.0, _RADII), plain)
 
 
 @dataclass(frozen=True)

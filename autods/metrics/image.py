@@ -42,8 +42,6 @@ def image_metrics(
     shape_nm: tuple[float, float],
     *,
     pixel_size_nm: float = 12.5,
-    blur_px: float = 2.0,
-    percentile: float = 99.5,
 ) -> ImageMetrics:
     """Compare the histograms of two tables after the common normalisation (`normalize_image`).
 
@@ -55,11 +53,9 @@ def image_metrics(
         Height and width of the field, nm.
     pixel_size_nm
         Pixel of the histograms, nm; adjusted slightly where the field is not a multiple of it.
-    blur_px, percentile
-        See `normalize_image`.
     """
     images = (density_image(table, shape_nm, pixel_size_nm) for table in (truth, found))
-    return compare_images(*(normalize_image(image, blur_px, percentile) for image in images))
+    return compare_images(*(normalize_image(image) for image in images))
 
 
 def density_image(table: LocalizationTable, shape_nm: tuple[float, float], pixel_size_nm: float) -> Image:

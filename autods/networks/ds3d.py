@@ -14,7 +14,15 @@ _LEAK = 0.1
 
 
 class DilatedTrunk(nn.Module):
-    """Batch-normed input and six dilated layers that see far, each with the input and a residual sum."""
+    """Batch-normed input and six dilated layers that see far, each with the input and a residual sum.
+
+    Parameters
+    ----------
+    width
+        Channels of all layers.
+    in_channels
+        Images of the input.
+    """
 
     #: Distance in camera pixels from which an input pixel can still change a feature.
     margin_px = sum(_DILATIONS)

@@ -5,7 +5,34 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from autods.networks.trunk import Trunk
+from autods.networks.blocks import ResidualPair, conv_bn_relu
+
+
+class Trunk(nn.Module):
+    """Feature extraction at camera resolution: residual 3 x 3 convolutions that keep the image size.
+
+    Parameters
+    ----------
+    width
+        Channels of all layers.
+    pairs
+        Residual pairs of convolutions.
+    in_channels
+        Images of the input.
+    """
+
+    def __init__(self, width: int, pairs: int, in_channels: int = 1) -> None:
+        super().__init__()
+        self.stem = conv_bn_relu(in_channels, width)
+        self.body = nn.Sequential(*(ResidualPair(width) for _ in range(pairs)))
+        self.neck = conv_bn_relu(width, width)
+        #: Distance in camera pixels from which an input pixel can still change an output pixel.
+        self.margin_px = 2 * pairs + 2
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """Map frames (B, in_channels, Y, X) to features (B, width, Y, X)."""
+        features: Tensor = self.neck(self.body(self.stem(frames)))
+        return features
 
 
 class SubpixelNet(nn.Module):
@@ -18,13 +45,13 @@ class SubpixelNet(nn.Module):
     Parameters
     ----------
     width, pairs
-        See :class:`~autods.networks.trunk.Trunk`.
+        See :class:`Trunk`.
     upsampling
         Heatmap pixels per camera pixel and axis.
     amplitude
         Constant factor on the output, see ``DeepStorm``.
     in_channels
-        See :class:`~autods.networks.trunk.Trunk`.
+        See :class:`Trunk`.
     """
 
     def __init__(
@@ -57,7 +84,7 @@ class PixelNet(nn.Module):
     Parameters
     ----------
     width, pairs, in_channels
-        See :class:`~autods.networks.trunk.Trunk`.
+        See :class:`Trunk`.
     channels
         Numbers per pixel, as the representation asks for.
     levels

@@ -45,10 +45,12 @@ def region_size_px(
     return 2 * int(enough.int().argmax(1).max()) + 1
 
 
+#: By which the bounds may exceed the largest window's, in root mean square over depths and axes.
+_LOSS = 0.05
+
+
 @torch.no_grad()
-def informative_size_px(
-    psf: PSFModel, z_min_nm: float, z_max_nm: float, loss: float = 0.05, largest_px: int = 81
-) -> int:
+def informative_size_px(psf: PSFModel, z_min_nm: float, z_max_nm: float, largest_px: int = 81) -> int:
     """Return the side (odd) of the smallest window that tells nearly all there is to know of a position.
 
     Cramer-Rao bounds of x, y and z, with photons and background unknown, are compared with those of the
@@ -61,8 +63,6 @@ def informative_size_px(
         The PSF.
     z_min_nm, z_max_nm
         Depths, nm.
-    loss
-        By which the bounds may exceed the largest window's, in root mean square over depths and axes.
     largest_px
         Upper limit of the side, px, odd.
     """
@@ -85,7 +85,7 @@ def informative_size_px(
     fisher = fisher + 1e-9 * torch.eye(fisher.shape[-1]).to(fisher)
     variances = torch.linalg.inv(fisher).diagonal(dim1=2, dim2=3)[..., :3]
     excess = (variances / variances[:, -1:]).mean((0, 2)).sqrt()
-    return 2 * int((excess <= 1 + loss).int().argmax()) + 1
+    return 2 * int((excess <= 1 + _LOSS).int().argmax()) + 1
 
 
 @torch.no_grad()

@@ -82,7 +82,7 @@ class Drift:
         return dataclasses.replace(table, x_nm=table.x_nm + by[:, 0], y_nm=table.y_nm + by[:, 1], z_nm=z)
 
 
-def estimate_drift(linked: LinkedTable, frames: range, *, seed: int = 0) -> Drift:
+def estimate_drift(linked: LinkedTable, frames: range) -> Drift:
     """Estimate the drift from where the molecules lie again and again; no setting is needed.
 
     The curve is the one under which the events lie on top of each other best (`overlap`). It is first found
@@ -101,7 +101,7 @@ def estimate_drift(linked: LinkedTable, frames: range, *, seed: int = 0) -> Drif
         )
         return Drift.off(frames, n_axes, note)
     middle = (linked.table.frame + linked.last_frame + 1) / 2 - frames.start
-    return _Estimator(linked.table.select(brief), middle[brief], frames, np.random.default_rng(seed)).run()
+    return _Estimator(linked.table.select(brief), middle[brief], frames, np.random.default_rng(0)).run()
 
 
 @dataclass(frozen=True)

@@ -15,25 +15,19 @@ from autods.postprocessing.neighbours import FrameNeighbours
 LEAST_PAIRS, ENOUGH_PAIRS = 50, 50_000
 
 
-def nena_precision(table: LocalizationTable, search_nm: float | None = None) -> float:
+def nena_precision(table: LocalizationTable) -> float:
     """Estimate the lateral localization precision from nearest neighbours in consecutive frames (NeNA).
 
     Distances d between localizations of one molecule in consecutive frames follow ``d / (2 s^2) exp(-d^2 / (4
     s^2))``; unrelated neighbours add a density that grows as d (Endesfelder et al., Histochemistry and Cell
     Biology 141, 629 (2014); their correction for neighbours near each other is left out). Both parts are
-    fitted by maximum likelihood to the distances up to a cut-off. Returns standard deviation per axis, nm;
-    NaN when there are too few pairs.
-
-    Parameters
-    ----------
-    table
-        Localizations that are not linked.
-    search_nm
-        Cut-off of the distances, nm; None: eight times the median uncertainty, or 200 nm where none is known.
+    fitted by maximum likelihood to the distances of localizations that are not linked, up to a cut-off of
+    eight times the median uncertainty, or 200 nm where none is known. Returns the standard deviation per
+    axis, nm; NaN when there are too few pairs.
     """
     known = table.uncertainty_xy_nm[np.isfinite(table.uncertainty_xy_nm)]
     typical = float(np.median(known)) if len(known) else math.nan
-    cutoff = search_nm or (8 * typical if typical > 0 else 200.0)
+    cutoff = 8 * typical if typical > 0 else 200.0
     first, _, distance = FrameNeighbours(table, cutoff).pairs(1)
     if len(first) < LEAST_PAIRS:
         return math.nan

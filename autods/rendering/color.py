@@ -100,9 +100,11 @@ def render_depth(
     return np.stack(planes, -1)
 
 
-def two_colors(
-    first: NDArray[np.floating], second: NDArray[np.floating], percentile: float = 99.5
-) -> NDArray[np.float32]:
+#: Of the pixels that are not empty, shown at full brightness.
+_PERCENTILE = 99.5
+
+
+def two_colors(first: NDArray[np.floating], second: NDArray[np.floating]) -> NDArray[np.float32]:
     """Show two images in magenta and green, each to its own full brightness; where both are, it is white.
 
     Magenta and green differ for colour-blind eyes too. Returns (Y, X, 3) float32 linear light, 0-1.
@@ -111,13 +113,11 @@ def two_colors(
     ----------
     first, second
         (Y, X) images of one field.
-    percentile
-        Of the pixels that are not empty, shown at full brightness.
     """
     levels = []
     for image in (first, second):
         lit = image[image > image.max(initial=0) * 1e-6]
-        white = float(np.percentile(lit, percentile)) if lit.size else 1.0
+        white = float(np.percentile(lit, _PERCENTILE)) if lit.size else 1.0
         levels.append(np.clip(image / max(white, 1e-30), 0, 1).astype(np.float32))
     magenta, green = levels
     return np.stack([magenta, green, magenta], -1)

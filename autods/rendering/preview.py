@@ -20,6 +20,8 @@ _BAR_SHARE = 0.25
 #: A pixel above this part of full brightness is seen; a picture should have this share of them at least, for
 #: which spots are widened up to this part of its side (standard deviation).
 _VISIBLE, _LEAST_SHARE, _WIDEST = 0.1, 0.01, 1 / 500
+#: Of the non-empty pixels, shown at full brightness.
+_PERCENTILE = 99.5
 #: Pictures below this many pixels a side are enlarged.
 _MIN_SIDE = 256
 _SRGB_STEPS = 65535
@@ -29,8 +31,6 @@ def to_preview(
     image: NDArray[np.floating],
     pixel_size_nm: float | None = None,
     *,
-    percentile: float = 99.5,
-    colormap: str = "inferno",
     max_side: int = 2048,
     z_range_nm: tuple[float, float] | None = None,
 ) -> NDArray[np.uint8]:
@@ -45,18 +45,14 @@ def to_preview(
         (Y, X) values of at least 0, or (Y, X, 3) linear light.
     pixel_size_nm
         Side of a pixel, nm; None draws no bar.
-    percentile
-        Of the non-empty pixels, shown at full brightness.
-    colormap
-        Matplotlib's name of a perceptually uniform map, for (Y, X).
     max_side
         Larger images are averaged down.
     z_range_nm
         Depths of the first and the last colour, for a legend, nm; None draws none.
     """
     shown, scale = _resize(np.nan_to_num(np.asarray(image, np.float32)), max_side)
-    shown = _widened(shown, white_level(shown, percentile))
-    picture = shaded(shown, white_level(shown, percentile), colormap)
+    shown = _widened(shown, white_level(shown, _PERCENTILE))
+    picture = shaded(shown, white_level(shown, _PERCENTILE))
     return with_scale(picture, None if pixel_size_nm is None else pixel_size_nm * scale, z_range_nm)
 
 

@@ -8,9 +8,9 @@ import psutil
 _SAME_START_S = 2.0
 
 
-def start_time(pid: int | None = None) -> float:
-    """Return when a process started, seconds since 1970; of this process without a number."""
-    return float(psutil.Process(pid).create_time())
+def start_time() -> float:
+    """Return when this process started, seconds since 1970."""
+    return float(psutil.Process().create_time())
 
 
 def is_alive(pid: int | None, started: float | None) -> bool:

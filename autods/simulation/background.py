@@ -7,6 +7,8 @@ import math
 import torch
 from torch import Tensor
 
+#: Standard deviation of the beam of `vignetting`, sides of the field.
+_BEAM = 0.22
 #: Grains of structured backgrounds that are drawn, px.
 _GRAINS_PX = (3.0, 24.0)
 
@@ -117,7 +119,7 @@ def static_pattern(
     return (1 + deviation * field).clamp_min(0.05)
 
 
-def vignetting(shape: tuple[int, int], edge: float, width: float = 0.22) -> Tensor:
+def vignetting(shape: tuple[int, int], edge: float) -> Tensor:
     """Return relative illumination (Y, X) by a Gaussian beam in the middle of the field.
 
     Parameters
@@ -126,10 +128,8 @@ def vignetting(shape: tuple[int, int], edge: float, width: float = 0.22) -> Tens
         Rows and columns.
     edge
         Illumination far from the beam, relative to the middle, where it is 1.
-    width
-        Standard deviation of the beam, sides of the field.
     """
-    beams = [torch.exp(-0.5 * (((torch.arange(n) + 0.5) / n - 0.5) / width) ** 2) for n in shape]
+    beams = [torch.exp(-0.5 * (((torch.arange(n) + 0.5) / n - 0.5) / _BEAM) ** 2) for n in shape]
     return edge + (1 - edge) * torch.outer(*beams)
 
 

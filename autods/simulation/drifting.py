@@ -61,18 +61,19 @@ def drift_curve(
     return relative
 
 
+#: The lateral error is this over the square root of the photons, times 1.3 for the background; the axial one
+#: is so many times as large.
+_PSF_SIGMA_NM, _AXIAL_FACTOR = 130.0, 2.5
+#: Localizations at random places, as a share of all; dimmer ones are not seen.
+_FALSE_SHARE, _LEAST_PHOTONS = 0.02, 200.0
+
+
 def drifting_table(
     sample: Sample,
     drift_nm: Floats,
     emitters_per_frame: float,
     photons: float,
     rng: np.random.Generator,
-    *,
-    psf_sigma_nm: float = 130.0,
-    axial_factor: float = 2.5,
-    on_frames: float = 2.0,
-    false_share: float = 0.02,
-    least_photons: float = 200.0,
 ) -> LocalizationTable:
     """Localize a blinking, drifting sample without the images: positions with the errors of photon counting.
 
@@ -90,34 +91,24 @@ def drifting_table(
         Mean photons of a molecule in a frame.
     rng
         Source of randomness.
-    psf_sigma_nm
-        The lateral error (nm) is this over the square root of the photons, times 1.3 for the background.
-    axial_factor
-        Axial over lateral error.
-    on_frames
-        Mean on-time, frames.
-    false_share
-        Localizations at random places, as a share of all.
-    least_photons
-        Dimmer ones are not seen.
     """
     n_frames, n_axes = drift_nm.shape
     generator = torch.Generator().manual_seed(int(rng.integers(2**31)))
-    blinks = blink(sample, n_frames, emitters_per_frame, photons, generator, on_frames=on_frames)
+    blinks = blink(sample, n_frames, emitters_per_frame, photons, generator)
     found = blinks.during(sample, 0, n_frames).flat()
     frame, xyz, light = (values.numpy() for values in found)
-    seen = light > least_photons
+    seen = light > _LEAST_PHOTONS
     frame, xyz, light = frame[seen], xyz[seen].astype(np.float64), light[seen].astype(np.float64)
-    false = rng.random(len(frame)) < false_share
+    false = rng.random(len(frame)) < _FALSE_SHARE
     xyz[false] = rng.uniform(xyz.min(0), xyz.max(0), (int(false.sum()), 3))
-    error = 1.3 * psf_sigma_nm / np.sqrt(light)
+    error = 1.3 * _PSF_SIGMA_NM / np.sqrt(light)
     xyz[:, :n_axes] += drift_nm[frame]
     xyz[:, :2] += rng.normal(size=(len(frame), 2)) * error[:, None]
     depth = {}
     if n_axes == 3:
         depth = {
-            "z_nm": xyz[:, 2] + rng.normal(size=len(frame)) * axial_factor * error,
-            "uncertainty_z_nm": axial_factor * error,
+            "z_nm": xyz[:, 2] + rng.normal(size=len(frame)) * _AXIAL_FACTOR * error,
+            "uncertainty_z_nm": _AXIAL_FACTOR * error,
         }
     return LocalizationTable.build(
         frame,
@@ -125,7 +116,7 @@ def drifting_table(
         xyz[:, 1],
         photons=light,
         background=np.full(len(frame), 20.0),
-        sigma_nm=np.full(len(frame), psf_sigma_nm),
+        sigma_nm=np.full(len(frame), _PSF_SIGMA_NM),
         uncertainty_xy_nm=error,
         confidence=np.where(false, 0.5, 1.0),
         **depth,

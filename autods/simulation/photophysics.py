@@ -41,6 +41,10 @@ class Blinks:
         return EmitterBatch.from_flat(frame[seen] - first, xyz[seen], photons[seen], last - first)
 
 
+#: Shape of the gamma distribution of the photon rate.
+_BRIGHTNESS_SHAPE = 4.0
+
+
 def blink(
     sample: Sample,
     n_frames: int,
@@ -49,7 +53,6 @@ def blink(
     generator: torch.Generator,
     *,
     on_frames: float = 2.0,
-    brightness_shape: float = 4.0,
 ) -> Blinks:
     """Draw the on-events of a movie in its steady state.
 
@@ -70,8 +73,6 @@ def blink(
         Source of randomness.
     on_frames
         Mean on-time, frames.
-    brightness_shape
-        Shape of the gamma distribution of the photon rate.
     """
     warm_up = 6 * on_frames
     # An event of duration d touches d + 1 frames on average.
@@ -86,8 +87,8 @@ def blink(
         draw = torch.rand(n, generator=generator, dtype=torch.float64) * cumulative[-1]
         molecule = torch.searchsorted(cumulative, draw, right=True).clamp(max=len(sample) - 1)
     duration = torch.zeros(n, dtype=torch.float64).exponential_(1 / on_frames, generator=generator)
-    shape = torch.full((n,), brightness_shape)
-    rate = photons / brightness_shape * torch._standard_gamma(shape, generator=generator)
+    shape = torch.full((n,), _BRIGHTNESS_SHAPE)
+    rate = photons / _BRIGHTNESS_SHAPE * torch._standard_gamma(shape, generator=generator)
     return Blinks(molecule, start, start + duration, rate * sample.brightness[molecule])
 
 

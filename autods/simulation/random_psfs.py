@@ -78,7 +78,6 @@ def draw_psfs(
     n: int,
     generator: torch.Generator,
     device: torch.device | str = "cpu",
-    families: tuple[str, ...] = FAMILIES,
 ) -> PsfLibrary:
     """Draw light distributions of random aberrations, masks and widths.
 
@@ -90,10 +89,8 @@ def draw_psfs(
         On the CPU: a seed gives the same PSFs on every device.
     device
         Where they are computed and stay.
-    families
-        Families to draw from.
     """
-    return library(*draw_tables(n, generator, device, families))
+    return library(*draw_tables(n, generator, device))
 
 
 def library_of(psf: PSFModel, z_min_nm: float, z_max_nm: float, size_px: int) -> PsfLibrary:

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+#: Filaments per 100 um^2 of field, distance of the molecules along one, and diameter of the tube of labels.
+PER_100_UM2, SPACING_NM, TUBE_NM = 12.0, 12.0, 25.0
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -49,32 +52,14 @@ def filaments(
     width_nm: float,
     height_nm: float,
     generator: torch.Generator,
-    *,
-    per_100_um2: float = 12.0,
-    spacing_nm: float = 12.0,
-    tube_nm: float = 25.0,
 ) -> Sample:
-    """Microtubule-like filaments: persistent random walks across the field, labelled on a thin tube.
-
-    Parameters
-    ----------
-    width_nm, height_nm
-        Field, nm.
-    generator
-        Source of randomness.
-    per_100_um2
-        Filaments per 100 um^2 of field.
-    spacing_nm
-        Distance of molecules along a filament, nm.
-    tube_nm
-        Diameter of the tube with its labels, nm.
-    """
-    path, heading = walks(width_nm, height_nm, generator, per_100_um2, spacing_nm)
+    """Microtubule-like filaments: persistent random walks across the field, labelled on a thin tube."""
+    path, heading = walks(width_nm, height_nm, generator, PER_100_UM2, SPACING_NM)
     n, steps = heading.shape
     around = 2 * math.pi * torch.rand((n, steps), generator=generator)
     normal = torch.stack([-heading.sin(), heading.cos()], -1)
-    xy = path + tube_nm / 2 * around.cos().unsqueeze(-1) * normal
-    xyz = torch.cat([xy, (tube_nm / 2 * around.sin()).unsqueeze(-1)], -1).view(-1, 3)
+    xy = path + TUBE_NM / 2 * around.cos().unsqueeze(-1) * normal
+    xyz = torch.cat([xy, (TUBE_NM / 2 * around.sin()).unsqueeze(-1)], -1).view(-1, 3)
     return Sample.of(inside(xyz, width_nm, height_nm))
 
 

@@ -8,7 +8,12 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
-from autods.simulation.structures import Sample, inside, walks
+from autods.simulation.structures import PER_100_UM2, SPACING_NM, TUBE_NM, Sample, inside, walks
+
+#: Largest slope of a filament: rise over lateral length.
+_STEEPEST = 0.25
+#: Pores per um^2 of surface, radius of their two rings, and distance of the inner from the outer one.
+_PORES_PER_UM2, _RADIUS_NM, _RINGS_NM = 3.0, 53.5, 50.0
 
 
 def microtubules(
@@ -18,10 +23,8 @@ def microtubules(
     z_max_nm: float,
     generator: torch.Generator,
     *,
-    per_100_um2: float = 12.0,
-    spacing_nm: float = 12.0,
-    tube_nm: float = 25.0,
-    steepest: float = 0.25,
+    per_100_um2: float = PER_100_UM2,
+    tube_nm: float = TUBE_NM,
 ) -> Sample:
     """Filaments at all heights, each of its own slope, labelled on a thin tube.
 
@@ -35,18 +38,14 @@ def microtubules(
         Source of randomness.
     per_100_um2
         Filaments per 100 um^2 of field.
-    spacing_nm
-        Distance of molecules along a filament, nm.
     tube_nm
         Diameter of the tube with its labels, nm.
-    steepest
-        Largest slope: rise over lateral length.
     """
-    path, heading = walks(width_nm, height_nm, generator, per_100_um2, spacing_nm)
+    path, heading = walks(width_nm, height_nm, generator, per_100_um2, SPACING_NM)
     n, steps = heading.shape
     span = z_max_nm - z_min_nm
-    slope = steepest * (2 * torch.rand((n, 1), generator=generator) - 1)
-    rise = span * torch.rand((n, 1), generator=generator) + slope * spacing_nm * torch.arange(steps)
+    slope = _STEEPEST * (2 * torch.rand((n, 1), generator=generator) - 1)
+    rise = span * torch.rand((n, 1), generator=generator) + slope * SPACING_NM * torch.arange(steps)
     folded = torch.remainder(rise, 2 * span)
     z = z_min_nm + torch.where(folded < span, folded, 2 * span - folded)
     around = 2 * math.pi * torch.rand((n, steps), generator=generator)
@@ -91,9 +90,6 @@ def nuclear_pores(
     z_max_nm: float,
     generator: torch.Generator,
     *,
-    per_um2: float = 3.0,
-    radius_nm: float = 53.5,
-    ring_distance_nm: float = 50.0,
     n_labels: int = 2,
 ) -> Sample:
     """Nuclear pores on the envelope of :func:`lamina`: two rings of eight corners, tangential to it.
@@ -102,25 +98,19 @@ def nuclear_pores(
     ----------
     width_nm, height_nm, z_min_nm, z_max_nm, generator
         See :func:`microtubules`.
-    per_um2
-        Pores per um^2 of surface.
-    radius_nm
-        Radius of the rings, nm.
-    ring_distance_nm
-        Distance of the inner from the outer ring, nm.
     n_labels
         Molecules at each corner, 5 nm (standard deviation) from it.
     """
     centre, axes = _nucleus(width_nm, height_nm, z_min_nm, z_max_nm)
-    n = max(1, round(per_um2 * _surface_um2(axes)))
+    n = max(1, round(_PORES_PER_UM2 * _surface_um2(axes)))
     surface, normal = _on_ellipsoid(axes, n, generator)
     helper = torch.eye(3)[normal.abs().argmin(1)]
     first = torch.nn.functional.normalize(torch.linalg.cross(normal, helper), dim=1)
     second = torch.linalg.cross(normal, first)
     turn = 2 * math.pi * torch.rand((n, 1), generator=generator)
     angle = (turn + 2 * math.pi * torch.arange(8) / 8).unsqueeze(-1)
-    ring = radius_nm * (angle.cos() * first.unsqueeze(1) + angle.sin() * second.unsqueeze(1))
-    side = ring_distance_nm * torch.tensor([-0.5, 0.5]).view(1, 2, 1, 1) * normal.view(n, 1, 1, 3)
+    ring = _RADIUS_NM * (angle.cos() * first.unsqueeze(1) + angle.sin() * second.unsqueeze(1))
+    side = _RINGS_NM * torch.tensor([-0.5, 0.5]).view(1, 2, 1, 1) * normal.view(n, 1, 1, 3)
     corner = centre + surface.view(n, 1, 1, 3) + side + ring.unsqueeze(1)
     spread = 5.0 * torch.randn((n, 2, 8, n_labels, 3), generator=generator)
     return Sample.of((corner.unsqueeze(3) + spread).view(-1, 3))

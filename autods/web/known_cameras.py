@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 from autods.core import UserError
 from autods.io.atomic import write_json
 from autods.web.fields import CAMERA
+from autods.web.run_files import read_json
 
 _LONGEST_NAME = 500
 
@@ -61,8 +61,4 @@ class KnownCameras:
         write_json(self._path, content)
 
     def _read(self) -> dict[str, dict[str, object]]:
-        try:
-            content = json.loads(self._path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return {}
-        return content if isinstance(content, dict) else {}
+        return read_json(self._path.parent, self._path.name)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Literal
 
 from autods.core import UserError
 from autods.io.atomic import write_json
+from autods.web.run_files import read_json
 
 PresetKind = Literal["optics", "camera"]
 _LONGEST_NAME = 60
@@ -46,8 +46,4 @@ class Presets:
         write_json(self._path, content)
 
     def _read(self) -> dict[str, dict[str, dict[str, str]]]:
-        try:
-            content = json.loads(self._path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return {}
-        return content if isinstance(content, dict) else {}
+        return read_json(self._path.parent, self._path.name)

@@ -13,7 +13,6 @@ import pytest
 import autods
 from autods.cli.arguments import parse
 from autods.cli.commands import COMMANDS
-from autods.cli.localize3d import localize3d_settings
 from autods.configuration.compose import compose_checked, load
 from autods.configuration.convert import localize_settings
 from autods.configuration.meanings import by_python_name, meaning, own_keys
@@ -28,6 +27,7 @@ from autods.pipelines.settings3d import Localize3DSettings, SnrSettings, Trainin
 from autods.web.fields import CAMERA, LOCALIZE, Field, text_of
 from autods.web.steps3d import STEPS
 from autods.zoo.selection import SELECTION_RULES
+from tests.cli.settings3d import localize3d_settings
 
 STEP_FIELDS = [field for step in STEPS for field in step.fields]
 

@@ -10,7 +10,7 @@ import pytest
 from omegaconf import DictConfig, OmegaConf
 
 from autods.cli.commands import COMMANDS
-from autods.cli.settings_list import settings_list
+from autods.cli.help import settings_list
 from autods.configuration.compose import compose_checked, load
 from autods.configuration.convert import psf_formula
 from autods.configuration.registry import leaves, schema_of

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from autods.cli.arguments import parse
-from autods.cli.localize3d import localize3d_settings
 from autods.core import UserError
 from autods.web.jobs import Job, JobView, Status
 from autods.web.progress3d import Progress3D, StaleError, load_progress, save_values
 from autods.web.roots import Roots
 from autods.web.steps3d import STEPS, arguments, named_psfs, values_of
+from tests.cli.settings3d import localize3d_settings
 
 
 def view(folder: Path, status: Status, *, stage: str = "", done: tuple[str, ...] = ()) -> JobView:

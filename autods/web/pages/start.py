@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from urllib.parse import urlencode
 
 from nicegui import run, ui
 
 from autods.io.movie import MOVIE_FORMATS
 from autods.web.jobs import JobView
-from autods.web.names import path_text, shown
+from autods.web.names import shown
+from autods.web.routes import movie_address
 from autods.web.site import Site
 from autods.web.widgets.files import FileChooser, uploader
 from autods.web.widgets.layout import chip, later, page, panel
 
 _RECENT = 8
-
-
-def movie_address(path: Path) -> str:
-    """Return the address of the page of a movie."""
-    return f"/movie?{urlencode({'path': path_text(path)})}"
 
 
 def add_pages(site: Site) -> None:
