@@ -39,7 +39,7 @@ def field():
 @pytest.fixture(scope="module")
 def suite(zoo):
     return Heterogeneous(
-        structures=["uniform"], n_fields=1, n_frames=6, n_cells=2, zoo=zoo, device="cpu", image_pixel_nm=100
+        structures=["uniform"], n_fields=1, n_frames=3, n_cells=2, zoo=zoo, device="cpu", image_pixel_nm=100
     )
 
 

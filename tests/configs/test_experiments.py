@@ -113,7 +113,7 @@ OWN_ZOO = """
 models: {models}
 out: {out}
 overrides: [light=gaussian, trainer.max_steps=2, data.size_px=16, data.batch_size=2, data.batches_per_epoch=2,
-  data.validation_batches=1, trainer.accelerator=cpu, trainer.progress_bar=false]
+  data.validation_batches=1, network.args.width=8, trainer.accelerator=cpu, trainer.progress_bar=false]
 sweep: [experiment=zoo/mixture, generalist=false, "conditions=diff_1,diff_4"]
 entries:
   - {{name: mine, settings: [experiment=zoo/mixture]}}

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -71,10 +72,24 @@ def run(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+@pytest.fixture
+def _undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave the figures out, which take half of a short run: the run above draws them all."""
+
+    def save(_: object, target: Any, **__: object) -> None:
+        if hasattr(target, "write"):
+            target.write(b"")
+        else:
+            Path(target).write_bytes(b"")
+
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", save)
+
+
 def localize(folder: Path, out: Path, *words: str) -> int:
     return main(["localize3d", str(folder / "movie.tif"), "--out", str(out), *KNOWN, *SHORT, *words])
 
 
+@pytest.mark.usefixtures("_undrawn")
 def test_without_training(folder: Path, tmp_path: Path) -> None:
     assert localize(folder, tmp_path / "out", *FORMULA, "preset=instant") == 0
     assert "train" in stages_of(tmp_path / "out")
@@ -138,6 +153,7 @@ def test_repeating_does_nothing_and_a_later_change_keeps_the_training(
     assert "test" in stages_of(out)
 
 
+@pytest.mark.usefixtures("_undrawn")
 def test_until_stops_after_a_stage_and_the_rest_follows_later(
     folder: Path, tmp_path: Path, run: Path
 ) -> None:
@@ -169,6 +185,7 @@ def psf_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.usefixtures("_undrawn")
 def test_an_interrupted_training_goes_on(
     folder: Path, tmp_path: Path, run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -192,6 +209,7 @@ def test_an_interrupted_training_goes_on(
     assert (tmp_path / "localizations.csv").read_bytes() == (run / "localizations.csv").read_bytes()
 
 
+@pytest.mark.usefixtures("_undrawn")
 def test_an_interrupted_localization_goes_on(
     folder: Path, tmp_path: Path, run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
