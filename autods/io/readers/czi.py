@@ -11,7 +11,7 @@ import numpy as np
 from autods.core.errors import UserError
 from autods.io.base import Choice, Contents, Frames, MovieMetadata
 from autods.io.readers.axes import axis_sizes, choose_planes
-from autods.io.readers.planes import PlaneMovie, needs, open_planes
+from autods.io.readers.planes import PlaneMovie, movie_of_planes, needs
 from autods.io.units import pixel_size
 
 _TYPES = {"Gray8": "u1", "Gray16": "u2", "Gray32Float": "f4"}
@@ -25,7 +25,7 @@ def open_czi(path: Path, choice: Choice | None = None) -> PlaneMovie:
     """
     with needs("pylibCZIrw", path, "a CZI movie"):
         from pylibCZIrw import czi
-    return open_planes(path, lambda: czi.CziReader(str(path)), _movie, choice)
+    return movie_of_planes(path, lambda: czi.CziReader(str(path)), _movie, choice)
 
 
 def _movie(path: Path, file: Any, choice: Choice) -> PlaneMovie:

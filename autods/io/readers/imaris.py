@@ -12,7 +12,7 @@ import numpy as np
 from autods.core.errors import UserError
 from autods.io.base import Choice, Contents, Frames, MovieMetadata
 from autods.io.readers.axes import axis_sizes, choose_planes
-from autods.io.readers.planes import PlaneMovie, open_planes
+from autods.io.readers.planes import PlaneMovie, movie_of_planes
 from autods.io.units import length_nm, pixel_size
 
 _MAX_CHUNK_BYTES = 2**30
@@ -24,7 +24,7 @@ def open_imaris(path: Path, choice: Choice | None = None) -> PlaneMovie:
     Raises `UserError` if the file is of another kind, damaged or holds something to choose from.
     """
     complaint = "is no whole HDF5 file of Imaris"
-    return open_planes(path, lambda: h5py.File(path, "r"), _movie, choice, complaint)
+    return movie_of_planes(path, lambda: h5py.File(path, "r"), _movie, choice, complaint)
 
 
 def _movie(path: Path, file: Any, choice: Choice) -> PlaneMovie:

@@ -10,7 +10,7 @@ import numpy as np
 from autods.core.errors import UserError
 from autods.io.base import Choice, Contents, Frames, MovieMetadata
 from autods.io.readers.axes import axis_sizes, choose_planes, split_image_axes
-from autods.io.readers.planes import PlaneMovie, needs, open_planes
+from autods.io.readers.planes import PlaneMovie, movie_of_planes, needs
 from autods.io.units import pixel_size
 
 
@@ -22,7 +22,7 @@ def open_lif(path: Path, choice: Choice | None = None) -> PlaneMovie:
     """
     with needs("liffile", path, "a LIF file"):
         import liffile
-    return open_planes(path, lambda: liffile.LifFile(str(path)), _movie, choice)
+    return movie_of_planes(path, lambda: liffile.LifFile(str(path)), _movie, choice)
 
 
 def _movie(path: Path, file: Any, choice: Choice) -> PlaneMovie:

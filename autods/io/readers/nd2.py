@@ -9,7 +9,7 @@ import numpy as np
 
 from autods.io.base import Choice, Contents, Frames, MovieMetadata
 from autods.io.readers.axes import axis_sizes, choose_planes, split_image_axes
-from autods.io.readers.planes import PlaneMovie, needs, open_planes
+from autods.io.readers.planes import PlaneMovie, movie_of_planes, needs
 from autods.io.units import pixel_size
 
 
@@ -21,7 +21,7 @@ def open_nd2(path: Path, choice: Choice | None = None) -> PlaneMovie:
     """
     with needs("nd2", path, "an ND2 movie"):
         import nd2
-    return open_planes(path, lambda: nd2.ND2File(str(path)), _movie, choice)
+    return movie_of_planes(path, lambda: nd2.ND2File(str(path)), _movie, choice)
 
 
 def _movie(path: Path, file: Any, choice: Choice) -> PlaneMovie:

@@ -27,7 +27,7 @@ def needs(package: str, path: Path, kind: str) -> Iterator[None]:
         raise UserError(f"{path} is {kind}: run `pip install {package}` to read it") from error
 
 
-def open_planes(
+def movie_of_planes(
     path: Path,
     open_file: Callable[[], Any],
     make: Callable[[Path, Any, Choice], PlaneMovie],

@@ -11,7 +11,7 @@ from autods.web.jobs import Job
 from autods.web.names import shown
 from autods.web.pages.run import title_of
 from autods.web.site import Site
-from autods.web.widgets.layout import heading, later, page, panel, problem
+from autods.web.widgets.layout import heading, later, page, panel, problem, text_table
 from autods.web.widgets.result import show_result
 
 
@@ -60,12 +60,7 @@ def _differing(site: Site, a: str, b: str, place: ui.element) -> Callable[[], Aw
             different = [row for row in rows if row[1] != row[2]]
             if not different:
                 ui.label("Nothing that was given.").classes("soft")
-            with ui.element("table").classes("plain"), ui.element("tbody"):
-                for row in different:
-                    with ui.element("tr"):
-                        for text in row:
-                            with ui.element("td"):
-                                ui.label(shown(text or "default")).classes("wrap")
+            text_table([shown(text or "default") for text in row] for row in different)
 
     return fill
 

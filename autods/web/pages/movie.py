@@ -27,6 +27,7 @@ from autods.web.widgets.layout import (
     page,
     panel,
     problem,
+    text_table,
     waiting,
 )
 from autods.web.widgets.preset_line import preset_line
@@ -299,13 +300,7 @@ class MoviePage:
                 ),
             ]
         with self._measured:
-            with ui.element("table").classes("plain"), ui.element("tbody"):
-                for name, text in rows:
-                    with ui.element("tr"):
-                        with ui.element("th"):
-                            ui.label(name)
-                        with ui.element("td"):
-                            ui.label(text)
+            text_table(rows, is_headed=True)
             notes = profile.get("notes", [])
             for note in notes if isinstance(notes, list) else []:
                 ui.label(str(note)).classes("notice")

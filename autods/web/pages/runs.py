@@ -17,7 +17,17 @@ from autods.web.run_index import Entry, is_of, read_counts
 from autods.web.run_notes import Notes, write_notes
 from autods.web.site import Site
 from autods.web.trash import disk_bytes, remove
-from autods.web.widgets.layout import chip, confirm, duration_text, later, page, panel, problem, size_text
+from autods.web.widgets.layout import (
+    chip,
+    confirm,
+    duration_text,
+    headed_table,
+    later,
+    page,
+    panel,
+    problem,
+    size_text,
+)
 
 _PERIOD_S = 1.5
 _PAGE = 50
@@ -218,14 +228,9 @@ def _table(part: list[Entry], row: Callable[[Entry], None]) -> None:
         ui.label("No runs here.").classes("soft")
         ui.link("Choose a movie", "/")
         return
-    with ui.element("div").classes("wide-table"), ui.element("table").classes("plain runs"):
-        with ui.element("thead"), ui.element("tr"):
-            for name in ("", "Status", "Run", "Kind", "Device", "Submitted", "Stage", "Disk", ""):
-                with ui.element("th"):
-                    ui.label(name)
-        with ui.element("tbody"):
-            for entry in part:
-                row(entry)
+    with headed_table("", "Status", "Run", "Kind", "Device", "Submitted", "Stage", "Disk", ""):
+        for entry in part:
+            row(entry)
 
 
 def _attribute(text: str) -> str:

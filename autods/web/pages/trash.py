@@ -10,7 +10,7 @@ from autods.core import UserError
 from autods.web.names import shown
 from autods.web.site import Site
 from autods.web.trash import Removed, delete, removed_runs, restore
-from autods.web.widgets.layout import confirm, later, page, panel, problem, size_text
+from autods.web.widgets.layout import confirm, headed_table, later, page, panel, problem, size_text
 
 
 def add_pages(site: Site) -> None:
@@ -44,14 +44,9 @@ class TrashPage:
         if not found:
             return
         with self._list:
-            with ui.element("div").classes("wide-table"), ui.element("table").classes("plain runs"):
-                with ui.element("thead"), ui.element("tr"):
-                    for name in ("Run", "Removed", "Disk", ""):
-                        with ui.element("th"):
-                            ui.label(name)
-                with ui.element("tbody"):
-                    for item in found:
-                        self._row(item)
+            with headed_table("Run", "Removed", "Disk", ""):
+                for item in found:
+                    self._row(item)
             everything = f"Delete all {runs} for good? This cannot be undone."
             ui.button("Empty the trash", on_click=lambda: self._ask(everything, found)).props(
                 "flat no-caps color=negative"

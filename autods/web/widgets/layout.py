@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -51,6 +51,28 @@ def panel(title: str = "") -> Iterator[ui.element]:
         if title:
             heading(title, 2)
         yield section
+
+
+def text_table(rows: Iterable[Sequence[str]], *, is_headed: bool = False) -> None:
+    """Show rows of texts; the first of each names it where they are headed."""
+    with ui.element("table").classes("plain"), ui.element("tbody"):
+        for row in rows:
+            with ui.element("tr"):
+                for index, text in enumerate(row):
+                    with ui.element("th" if is_headed and index == 0 else "td"):
+                        ui.label(text).classes("wrap")
+
+
+@contextmanager
+def headed_table(*names: str) -> Iterator[None]:
+    """Head a table of runs; its rows go into the block."""
+    with ui.element("div").classes("wide-table"), ui.element("table").classes("plain runs"):
+        with ui.element("thead"), ui.element("tr"):
+            for name in names:
+                with ui.element("th"):
+                    ui.label(name)
+        with ui.element("tbody"):
+            yield
 
 
 def chip(text: str, kind: str = "") -> ui.label:

@@ -11,7 +11,7 @@ from autods.web.jobs import Job
 from autods.web.routes import file_address
 from autods.web.run_files import modified, read_json, read_text
 from autods.web.steps3d import Step
-from autods.web.widgets.layout import heading
+from autods.web.widgets.layout import heading, text_table
 
 _MOST_NUMBERS = 14
 _HISTORY = "training/metrics.csv"
@@ -69,13 +69,12 @@ class StepResult:
     def _show_numbers(self) -> None:
         results = read_json(self._folder, f"stages/{self._name}.json").get("results", {})
         plain = {key: value for key, value in results.items() if isinstance(value, int | float | str)}
-        with self._numbers, ui.element("table").classes("plain"), ui.element("tbody"):
-            for key, value in list(plain.items())[:_MOST_NUMBERS]:
-                with ui.element("tr"):
-                    with ui.element("th"):
-                        ui.label(key.replace("_", " "))
-                    with ui.element("td").classes("wrap"):
-                        ui.label(f"{value:.4g}" if isinstance(value, float) else str(value))
+        rows = [
+            (key.replace("_", " "), f"{value:.4g}" if isinstance(value, float) else str(value))
+            for key, value in plain.items()
+        ]
+        with self._numbers:
+            text_table(rows[:_MOST_NUMBERS], is_headed=True)
 
 
 def _read_history(folder: Path) -> list[dict[str, float]]:
