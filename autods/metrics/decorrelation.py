@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import fft
+
+from autods.metrics.radial import Rings, spectrum
 
 Floats = NDArray[np.float64]
 
@@ -56,7 +57,7 @@ def decorrelation_resolution(
     pixel_size_nm
         Pixel, nm.
     """
-    amplitude, pixels = _radial_spectrum(np.asarray(image, np.float64))
+    amplitude, pixels = _radial_spectrum(image)
     radius = np.linspace(0.0, 1.0, _RADII)
     plain = _curve(amplitude, pixels, radius, None)
     peak = _peak(plain)
@@ -92,31 +93,14 @@ def _filtered_peaks(amplitude: Floats, pixels: Floats, radius: Floats, widths: F
     return found
 
 
-def _radial_spectrum(image: Floats) -> tuple[Floats, Floats]:
+def _radial_spectrum(image: NDArray[np.generic]) -> tuple[Floats, Floats]:
     """Return sums over fine radial bins of |I| and |I|^2 (2, bins), and the number of pixels in each."""
     height, width = image.shape
-    windowed = (image - image.mean()).astype(np.float32)
-    windowed *= np.outer(_edge_window(height), _edge_window(width)).astype(np.float32)
-    spectrum = np.abs(fft.rfft2(windowed))
-    radius = 2 * np.hypot(fft.fftfreq(height)[:, None], fft.rfftfreq(width))
-    inside = (radius < 1) & (radius > 0)
-    place = (radius[inside] * _N_BINS).astype(np.intp)
-    weight = np.broadcast_to(half_plane_weights(width), radius.shape)[inside]
-    values = spectrum[inside].astype(np.float64)
-    pixels, *sums = (
-        np.bincount(place, weights=weight * values**power, minlength=_N_BINS).astype(np.float64)
-        for power in (0, 1, 2)
-    )
-    return np.stack(sums), pixels
-
-
-def half_plane_weights(width: int) -> Floats:
-    """Return how often each column of a real image's transform (width // 2 + 1,) stands in the full one."""
-    weight = np.full(width // 2 + 1, 2.0)
-    weight[0] = 1.0
-    if width % 2 == 0:
-        weight[-1] = 1.0
-    return weight
+    amplitude = np.abs(spectrum(image, (_edge_window(height), _edge_window(width))))
+    rings = Rings((height, width), _N_BINS, 2 * _N_BINS, centred=False)
+    counted = np.ones_like(amplitude)
+    counted[0, 0] = amplitude[0, 0] = 0  # the mean is no structure
+    return np.stack([rings.sums(amplitude), rings.sums(amplitude**2)]), rings.sums(counted)
 
 
 def _edge_window(side: int) -> Floats:

@@ -7,14 +7,13 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import fft
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from autods.core import LocalizationTable
-from autods.metrics.decorrelation import half_plane_weights
 from autods.metrics.image import density_image
+from autods.metrics.radial import Rings, power, spectrum
 
 Floats = NDArray[np.float64]
 Threshold = Literal["fixed", "half-bit"]
@@ -171,25 +170,13 @@ def ring_correlation(
 def _ring_sums(first: NDArray[np.floating], second: NDArray[np.floating]) -> tuple[Floats, ...]:
     """Sum cross power, both powers and pixels over rings one frequency step of the longer side wide."""
     height, width = first.shape
-    window = np.outer(_tukey(height, 0.25), _tukey(width, 0.25)).astype(np.float32)
-    spectra = [
-        fft.rfft2((image.astype(np.float32) - float(image.mean())) * window) for image in (first, second)
-    ]
+    edges = _tukey(height, 0.25), _tukey(width, 0.25)
+    one, two = spectrum(first, edges), spectrum(second, edges)
     longest = max(first.shape)
-    radius = np.hypot(fft.fftfreq(height)[:, None], fft.rfftfreq(width)[None]) * longest
-    ring = np.rint(radius).astype(np.intp).ravel()
-    weight = half_plane_weights(width)
-    terms = (
-        (spectra[0] * spectra[1].conj()).real,
-        np.abs(spectra[0]) ** 2,
-        np.abs(spectra[1]) ** 2,
-        np.ones_like(radius),
-    )
-    n_rings = longest // 2
-    return tuple(
-        np.bincount(ring, weights=(term * weight).ravel(), minlength=n_rings)[:n_rings].astype(np.float64)
-        for term in terms
-    )
+    rings = Rings((height, width), longest // 2, longest, centred=True)
+    cross = one.real * two.real
+    cross += one.imag * two.imag
+    return tuple(rings.sums(term) for term in (cross, power(one), power(two), np.ones_like(cross)))
 
 
 def _tukey(side: int, share: float) -> Floats:

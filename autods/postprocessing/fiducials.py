@@ -94,10 +94,11 @@ def find_fiducials(
     typical = np.nanmedian(table.photons) if np.isfinite(table.photons).any() else np.nan
     dim = [bool(np.median(table.photons[rows]) < typical) for rows in runs]
     found = []
+    along_x = np.argsort(table.x_nm, kind="stable")
     for wanted in (False, True):
         alike = [rows for rows, is_dim in zip(runs, dim, strict=True) if is_dim == wanted]
         found += [
-            _gather(table, rows, frames, typical)
+            _gather(table, rows, frames, typical, along_x)
             for rows in _joined(table, alike)
             if len(np.unique(table.frame[rows])) >= _PIECES * len(frames)
         ]
@@ -156,22 +157,47 @@ def _apart(table: LocalizationTable, first: Any, second: Any) -> Any:
     return np.hypot(table.x_nm[first] - table.x_nm[second], table.y_nm[first] - table.y_nm[second])
 
 
-def _gather(table: LocalizationTable, rows: NDArray[np.int64], frames: range, typical: float) -> Fiducial:
-    """Return the track of a bead: in each frame the centre of the light of all that it was found as."""
+def _gather(
+    table: LocalizationTable,
+    rows: NDArray[np.int64],
+    frames: range,
+    typical: float,
+    along_x: NDArray[np.int64],
+) -> Fiducial:
+    """Return the track of a bead: in each frame the centre of the light of all that it was found as.
+
+    Parameters
+    ----------
+    table, frames
+        See `find_fiducials`.
+    rows
+        Localizations of the bead.
+    typical
+        Median photons of all localizations.
+    along_x
+        (N,) the rows of the table in rising order of x.
+    """
     rows = rows[np.argsort(table.frame[rows], kind="stable")]
-    at = table.frame[rows]
     # Near enough to say what belongs to it.
-    x, y = (np.interp(table.frame, at, values[rows]) for values in (table.x_nm, table.y_nm))
-    near = np.hypot(table.x_nm - x, table.y_nm - y) < _SPLIT_NM
-    light = np.where(np.isfinite(table.photons) & (table.photons > 0), table.photons, 0.0)
-    if not light[rows].any():
-        light = np.ones(len(table))
-    near &= (light > 0) & (light >= _SPLIT_PHOTONS * np.median(light[rows]))
-    near &= (table.frame >= frames.start) & (table.frame < frames.stop)
-    chosen = np.flatnonzero(near)
+    x = table.x_nm[rows]
+    limits = np.searchsorted(table.x_nm, [x.min() - _SPLIT_NM, x.max() + _SPLIT_NM], sorter=along_x)
+    some = np.sort(along_x[limits[0] : limits[1]])
+    at, frame = table.frame[rows], table.frame[some]
+    away_x, away_y = (
+        values[some] - np.interp(frame, at, values[rows]) for values in (table.x_nm, table.y_nm)
+    )
+    photons = table.photons[some]
+    light = np.where(np.isfinite(photons) & (photons > 0), photons, 0.0)
+    own = light[np.searchsorted(some, rows)]
+    if not own.any():
+        light, own = np.ones(len(some)), np.ones(len(rows))
+    near = np.hypot(away_x, away_y) < _SPLIT_NM
+    near &= (light > 0) & (light >= _SPLIT_PHOTONS * np.median(own))
+    near &= (frame >= frames.start) & (frame < frames.stop)
+    chosen, light = some[near], light[near]
     seen, index = np.unique(table.frame[chosen], return_inverse=True)
-    weight = np.bincount(index, light[chosen])
-    axes = [np.bincount(index, light[chosen] * axis[chosen]) / weight for axis in _positions(table).T]
+    weight = np.bincount(index, light)
+    axes = [np.bincount(index, light * axis[chosen]) / weight for axis in _positions(table).T]
     brightness = float(np.median(table.photons[rows]) / typical)
     return Fiducial(seen, np.column_stack(axes), chosen, brightness)
 
