@@ -137,14 +137,15 @@ def measure_scene(
     expected = optics.airy_sigma_px or TYPICAL_PSF_SIGMA_PX
     valid = validity.of_values(pairs, float(np.median(pixel_noise(np.nan_to_num(pairs.astype(np.float32))))))
     finite = np.where(np.isfinite(pairs), pairs, np.nanmedian(pairs))
-    camera = estimate_camera(finite, expected, valid)
-    scene = Scene(movie, noise, expected, method, validity)
-    white = WhiteMovie(scene.sketch())
-    frames = np.concatenate([white.read(t, t + 2)[:, region[0], region[1]] for t in starts])
-    psf_sigma_px, source = _psf_width(frames, optics, notes)
-    if abs(psf_sigma_px / expected - 1) > _SCENE_TOLERANCE:
-        scene = Scene(movie, noise, psf_sigma_px, method, validity)
-    return Measured(scene, camera, psf_sigma_px, source, tuple(notes))
+    with ThreadPoolExecutor(1) as pool:
+        camera = pool.submit(estimate_camera, finite, expected, valid)
+        scene = Scene(movie, noise, expected, method, validity)
+        white = WhiteMovie(scene.sketch())
+        frames = np.concatenate([white.read(t, t + 2)[:, region[0], region[1]] for t in starts])
+        psf_sigma_px, source = _psf_width(frames, optics, notes)
+        if abs(psf_sigma_px / expected - 1) > _SCENE_TOLERANCE:
+            scene = Scene(movie, noise, psf_sigma_px, method, validity)
+        return Measured(scene, camera.result(), psf_sigma_px, source, tuple(notes))
 
 
 def profile_movie(

@@ -76,7 +76,8 @@ def density_image(table: LocalizationTable, shape_nm: tuple[float, float], pixel
         inside &= (values >= 0) & (values <= side)
         places.append(np.minimum((values * (n / side)).astype(np.intp), n - 1))
     flat = (places[0] * shape[1] + places[1])[inside]
-    return np.bincount(flat, np.ones(len(flat)), shape[0] * shape[1]).reshape(shape)
+    counts = np.bincount(flat, np.ones(len(flat)), shape[0] * shape[1])
+    return counts.reshape(shape).astype(np.float64, copy=False)
 
 
 def normalize_image(image: NDArray[np.generic], blur_px: float = 2.0, percentile: float = 99.5) -> Image:

@@ -67,8 +67,8 @@ class Rings:
         paired = (self._height - 1) // 2
         folded[1 : paired + 1] += values[: self._height // 2 : -1][:paired]
         folded *= self._weight
-        summed: Floats = np.bincount(self._ring, folded.ravel(), self.n_rings + 1)[: self.n_rings]
-        return summed
+        summed = np.bincount(self._ring, folded.ravel(), self.n_rings + 1)
+        return summed[: self.n_rings].astype(np.float64, copy=False)
 
 
 def power(transformed: NDArray[np.complex64]) -> NDArray[np.float32]:

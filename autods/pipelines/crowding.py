@@ -29,6 +29,7 @@ RADIUS_SIGMAS = 2.7
 
 def with_crowding(
     profiles: Sequence[PatchProfile],
+    wanted: Sequence[bool],
     movie: WhiteMovie,
     tiles: Sequence[Tile],
     generalist: Localizer,
@@ -42,6 +43,8 @@ def with_crowding(
     ----------
     profiles
         Of the patches; empty ones stay as they are.
+    wanted
+        Which patches are to be looked at; the others stay as they are, too.
     movie
         The movie in units of its noise, some frames of which are read.
     tiles
@@ -55,6 +58,9 @@ def with_crowding(
     pixel_size_nm
         Camera pixel, nm.
     """
+    looked_at = [want and profile.density_per_um2 > 0 for want, profile in zip(wanted, profiles, strict=True)]
+    if not any(looked_at):
+        return list(profiles)
     n_frames = movie.shape[0]
     chosen = np.unique(np.linspace(0, n_frames - 1, min(N_FRAMES, n_frames)).round().astype(int)).tolist()
     frames = np.concatenate([movie.read(t, t + 1) for t in chosen])
@@ -62,8 +68,8 @@ def with_crowding(
     sees_windows = generalist.sees_windows(rescaling, (movie.shape[1], movie.shape[2]))
     places = find_places(correlate_psf(frames, psf_sigma_px)) if sees_windows else None
     changed = []
-    for tile, profile in zip(tiles, profiles, strict=True):
-        if not profile.density_per_um2 > 0:
+    for tile, profile, is_looked_at in zip(tiles, profiles, looked_at, strict=True):
+        if not is_looked_at:
             changed.append(profile)
             continue
         found = _found(frames, tile, generalist, rescaling, psf_sigma_px, places)

@@ -22,7 +22,7 @@ from autods.pipelines.crowding import with_crowding
 from autods.pipelines.html_report import PatchRow
 from autods.pipelines.settings import LocalizeSettings, rows_to_plan
 from autods.zoo import Choice, ModelCard, find_rule, load_cards
-from autods.zoo.selection import Rule, eligible
+from autods.zoo.selection import Rule, crowding_decides, eligible
 
 #: Families from the best on.
 FAMILIES = ("mixture", "heatmap")
@@ -124,7 +124,24 @@ def choose(
     optics: OpticalSystem,
     psf_sigma_px: float,
 ) -> Choice:
-    """Choose a model for a patch as the networks will see it.
+    """Choose a model for a patch as the networks will see it."""
+    seen, is_rescaled = _as_seen(cards, profile, rescaling, optics, psf_sigma_px)
+    choice = rule(seen, cards)
+    return (
+        dataclasses.replace(choice, reason=f"{choice.reason} (at the model's scale)")
+        if is_rescaled
+        else choice
+    )
+
+
+def _as_seen(
+    cards: Sequence[ModelCard],
+    profile: PatchProfile,
+    rescaling: Rescaling,
+    optics: OpticalSystem,
+    psf_sigma_px: float,
+) -> tuple[PatchProfile, bool]:
+    """Return the patch's profile at the networks' scale, and whether that differs.
 
     A network knows pixels, not um: emitters per network pixel, in units of its training set's pixel, decide
     how crowded a patch looks to it, and rescaling changes the noise.
@@ -138,10 +155,7 @@ def choose(
         snr=profile.snr * gain,
         brightest_snr=profile.brightest_snr * gain,
     )
-    choice = rule(seen, cards)
-    if math.isclose(crowding, 1, rel_tol=0.02) and math.isclose(gain, 1, rel_tol=0.02):
-        return choice
-    return dataclasses.replace(choice, reason=f"{choice.reason} (at the model's scale)")
+    return seen, not (math.isclose(crowding, 1, rel_tol=0.02) and math.isclose(gain, 1, rel_tol=0.02))
 
 
 def make_plan(
@@ -190,9 +204,15 @@ def make_plan(
     generalist = _generalist(settings.selection, cards, localizers)
     if generalist is not None:
         scale = rescalings[generalist]
+        # Single frames may be brighter or dimmer than all.
+        decided = [
+            settings.scope == "frame"
+            or crowding_decides(_as_seen(cards, patch, first, optics, sigma_px)[0], cards)
+            for patch in found
+        ]
         white = WhiteMovie(measured.scene.sketch(), first_frame, first_frame + movie.shape[0])
         found = with_crowding(
-            found, white, tiles, localizers[generalist], scale, sigma_px, optics.pixel_size_nm
+            found, decided, white, tiles, localizers[generalist], scale, sigma_px, optics.pixel_size_nm
         )
     patches = tuple(
         PatchPlan(tile, patch, choose(rule, cards, patch, first, optics, sigma_px))

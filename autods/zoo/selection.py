@@ -95,15 +95,25 @@ def choose_auto(profile: PatchProfile, cards: Sequence[ModelCard]) -> Choice:
     return _choice(profile, generalists, index, reason.format(generalists[index].name))
 
 
+def crowding_decides(profile: PatchProfile, cards: Sequence[ModelCard]) -> bool:
+    """Tell whether what `choose_auto` gives a patch may depend on the crowding in it.
+
+    It does not where no specialist was trained for emitters so bright or so dim.
+    """
+    return any(_covers_snr(card, cards, profile) for card in cards if not card.generalist)
+
+
 def _covers(card: ModelCard, cards: Sequence[ModelCard], profile: PatchProfile) -> bool:
     """Tell whether a specialist's training covers density and SNR of a patch, or nearly so."""
-    density, snr = card.density_per_um2, card.snr
+    density = card.density_per_um2
+    is_near = density.low / _NEAR_DENSITY <= profile.density_per_um2 <= density.high * _NEAR_DENSITY
+    return is_near and _covers_snr(card, cards, profile)
+
+
+def _covers_snr(card: ModelCard, cards: Sequence[ModelCard], profile: PatchProfile) -> bool:
     # Emitters brighter than any specialist knows are found, but their errors overstated.
     brightest = max(other.snr.high for other in cards if not other.generalist)
-    return (
-        density.low / _NEAR_DENSITY <= profile.density_per_um2 <= density.high * _NEAR_DENSITY
-        and snr.low / _NEAR_DIM <= profile.snr <= min(snr.high * _NEAR_BRIGHT, brightest)
-    )
+    return card.snr.low / _NEAR_DIM <= profile.snr <= min(card.snr.high * _NEAR_BRIGHT, brightest)
 
 
 def choose_average(profile: PatchProfile, cards: Sequence[ModelCard]) -> Choice:

@@ -33,7 +33,7 @@ def met_density(frames):
     profile = measure_patch(frames, PIXEL_NM, SIGMA_PX)
     white = WhiteMovie(Scene(ArrayMovie(frames), psf_sigma_px=SIGMA_PX))
     network = Localizer.from_card(load_card("mixture_general"))
-    (seen,) = with_crowding([profile], white, [tile], network, Rescaling(), SIGMA_PX, PIXEL_NM)
+    (seen,) = with_crowding([profile], [True], white, [tile], network, Rescaling(), SIGMA_PX, PIXEL_NM)
     return seen.met_density_per_um2
 
 
@@ -59,6 +59,6 @@ def test_empty_patches_stay_and_broken_pixels_do_no_harm():
     tiles = tile_field((50, 50), 10_000, 0)
     network = Localizer.from_card(load_card("mixture_general"))
     white = WhiteMovie(Scene(ArrayMovie(empty), psf_sigma_px=SIGMA_PX))
-    seen = with_crowding([profile], white, tiles, network, Rescaling(), SIGMA_PX, PIXEL_NM)
+    seen = with_crowding([profile], [True], white, tiles, network, Rescaling(), SIGMA_PX, PIXEL_NM)
     same = seen[0] == profile
     assert same

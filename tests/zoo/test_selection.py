@@ -2,10 +2,12 @@ import dataclasses
 import math
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from autods.core import UserError
 from autods.zoo import CardOptics, ModelCard, Span
-from autods.zoo.selection import SELECTION_RULES, eligible, find_rule, oracle
+from autods.zoo.selection import SELECTION_RULES, crowding_decides, eligible, find_rule, oracle
 from tests.zoo.cards import TABLE_2, make_card, make_profile, table_2
 
 
@@ -150,6 +152,24 @@ def test_auto_looks_at_the_density_that_emitters_meet() -> None:
     assert find_rule("average")(profile, with_generalist()).card.name == "diff_1"
     profile = dataclasses.replace(profile, crowding=12.0 * MET)
     assert find_rule("auto")(profile, with_generalist()).card.name == "general"
+
+
+@given(
+    st.floats(0.01, 10), st.one_of(st.floats(0.1, 60), st.just(math.nan)), st.floats(0.05, 30), st.booleans()
+)
+def test_where_crowding_does_not_decide_it_changes_nothing(
+    density: float, snr: float, crowding: float, has_specialists: bool
+) -> None:
+    cards = with_generalist() if has_specialists else with_generalist()[:1]
+    profile = make_profile(density, snr)
+    if not crowding_decides(profile, cards):
+        met = dataclasses.replace(profile, crowding=crowding)
+        assert find_rule("auto")(met, cards) == find_rule("auto")(profile, cards)
+
+
+def test_crowding_decides_where_a_specialist_knows_the_brightness() -> None:
+    assert crowding_decides(make_profile(0.7, 8.0), with_generalist())
+    assert not crowding_decides(make_profile(0.7, 40.0), with_generalist())
 
 
 def test_auto_without_generalist_or_without_specialists() -> None:
