@@ -32,6 +32,8 @@ METHODS: tuple[Method, ...] = ("auto", "temporal", "spatial", "none")
 _WINDOW_SIGMAS, _MIN_WINDOW_PX = 8.0, 8
 #: Frames that tell the typical noise, about.
 _NOISE_FRAMES = 25
+#: Pixels of a filled border or gap at least.
+_LEAST_FILLED = 3
 
 
 @dataclass(frozen=True)
@@ -188,8 +190,11 @@ def _filled(frames: NDArray[np.float32], noise: float, validity: Validity) -> ND
         lowest = np.nanmin(frame)
         if not lowest < np.nanmax(frame) - 6 * noise:
             continue
+        at_lowest = frame == lowest
+        if at_lowest.sum() < _LEAST_FILLED:
+            continue
         level = np.nanmedian(frame) if np.isnan(lowest + frame.max()) else _median(frame)
-        at_lowest = (frame == lowest) & (lowest < level - 6 * noise)
+        at_lowest &= lowest < level - 6 * noise
         if at_lowest.any():
             # A filled pixel has filled neighbours; the lowest of a noisy frame is alone.
             neighbours = ndimage.uniform_filter(at_lowest.astype(np.float32), 3, mode="nearest")

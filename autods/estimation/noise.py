@@ -12,6 +12,8 @@ from autods.estimation.spots import dilate
 _QUANTILE = 0.3
 #: That quantile of the absolute value of a standard normal variable.
 _NORMAL_QUANTILE = 0.38532
+#: Places at which a row of random numbers may begin, see `dithered`.
+_DITHER_PX = 65_536
 
 
 def candidate_background(
@@ -79,9 +81,12 @@ def dithered(difference: NDArray[np.float32]) -> tuple[NDArray[np.float32], floa
         (N, Y, X) of pairs of values.
     """
     part = difference[: max(1, len(difference) // 8)]
-    if not np.array_equal(part, np.rint(part), equal_nan=True):
+    if not len(difference) or not np.array_equal(part, np.rint(part), equal_nan=True):
         return difference, 0.0
     random, smooth = np.random.default_rng(0), np.array(difference, np.float32)
-    smooth += random.random(difference.shape, np.float32)
-    smooth -= random.random(difference.shape, np.float32)
+    # A long row of numbers, begun anywhere for each image, is as good as new ones.
+    n_pixels = difference[0].size
+    row = random.random(n_pixels + _DITHER_PX, np.float32) - random.random(n_pixels + _DITHER_PX, np.float32)
+    for image, start in zip(smooth, random.integers(_DITHER_PX, size=len(smooth)), strict=True):
+        image += row[start : start + n_pixels].reshape(image.shape)
     return smooth, 1 / 6

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import math
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 #: Pixels of images whose map stays in the cache.
@@ -58,24 +60,26 @@ def _of_part(
     image, row, column = pixel
     n_images, height, width = (n + 2 for n in shape)
     index = torch.arange(len(probability), device=probability.device)
-    number = index.new_full((n_images * height * width,), -1)
+    # What is not given stands behind all others: improbable and far away.
+    number = index.new_full((n_images * height * width,), len(index))
     place = (image * height + row + 1) * width + column + 1
     number[place] = index
+    chances, *places = (
+        F.pad(values, (0, 1), value=value)
+        for values, value in ((probability, -1.0), *((m, math.inf) for m in means))
+    )
     best, leader = probability.clone(), index.clone()
-    for dy in (-1, 0, 1):
-        for dx in (-1, 0, 1):
-            if dy == dx == 0:
-                continue
-            there = number[place + dy * width + dx]
-            exists, b = there >= 0, there.clamp_min(0)
-            near = (means[0] - means[0][b]) ** 2 + (means[1] - means[1][b]) ** 2 < merge_px**2
-            if len(means) == 3:
-                near &= (means[2] - means[2][b]).abs() < merge_z_nm
-            # Of equals, the first in memory leads.
-            tie = (probability[b] == best) & (b < leader)
-            follows = exists & near & ((probability[b] > best) | tie)
-            best = torch.where(follows, probability[b], best)
-            leader = torch.where(follows, b, leader)
+    steps = [(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1)]
+    # Of equals, the first in memory leads: those behind, in order, then those before, the nearest first.
+    for dy, dx in [*steps[5:], *steps[3::-1]]:
+        there = number[place + dy * width + dx]
+        near = (means[0] - places[0][there]) ** 2 + (means[1] - places[1][there]) ** 2 < merge_px**2
+        if len(means) == 3:
+            near &= (means[2] - places[2][there]).abs() < merge_z_nm
+        chance = chances[there]
+        follows = near & (chance > best if (dy, dx) > (0, 0) else chance >= best)
+        best = torch.where(follows, chance, best)
+        leader = torch.where(follows, there, leader)
     for _ in range(3):
         leader = leader[leader]
     return leader
