@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from autods.api.documented import documented
 from autods.core import LocalizationTable, UserError
 from autods.io.base import Movie
 from autods.io.smap import write_smap
@@ -23,6 +24,7 @@ TABLE_ENDINGS = {
 }
 
 
+@documented("localize")
 def open_movie(movie: MovieLike, *, channel: int | None = None, position: int | None = None) -> Movie:
     """Open a movie; its frames are read only when they are asked for.
 
@@ -32,8 +34,7 @@ def open_movie(movie: MovieLike, *, channel: int | None = None, position: int | 
         A file of any format that autods reads, told by its content (TIFF, OME-TIFF, Micro-Manager, ND2, CZI,
         LIF, SIF, Imaris, Zarr, ``.npy``, Picasso ``.raw``), a folder of numbered images, an array or tensor
         (T, Y, X) or (Y, X), or an open movie, which is returned as it is.
-    channel, position
-        Which channel and stage position of a file that holds several, from 0.
+    {settings}
 
     Returns
     -------
@@ -162,6 +163,7 @@ def write_table(
         write_picasso(table, path, pixel_size_nm, shape)
 
 
+@documented("evaluate")
 def evaluate(
     found: LocalizationTable | str | Path,
     truth: LocalizationTable | str | Path,
@@ -181,17 +183,9 @@ def evaluate(
     ----------
     found, truth
         Tables, or files that `read_table` reads.
-    radius_nm, axial_radius_nm
-        Farthest that a localization may lie from its emitter, nm, laterally and in depth; an axial radius of
-        None does not look at z.
-    remove_axial_offset, remove_lateral_offset
-        Subtract the constant offset between the tables before matching.
     shape_nm
         Height and width of the field, nm; None: the smallest that holds both.
-    image_pixel_size_nm, resolution_pixel_size_nm
-        Pixels of the images that are compared, and of those whose resolution is measured, nm.
-    pixel_size_nm
-        Camera pixel, nm, for files in pixels that do not state it.
+    {settings}
 
     Returns
     -------

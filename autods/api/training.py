@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from autods.api.documented import documented
 from autods.core import UserError
 from autods.inference import Localizer, pick_device
 from autods.zoo import list_models, load_card
@@ -75,6 +76,7 @@ def train(
     return load_card("model" if config.models is None else config.name, models)
 
 
+@documented("localize")
 def load_model(
     model: str | Path, *, threshold: float | None = None, device: str = "auto", zoo: str | Path | None = None
 ) -> Localizer:
@@ -84,12 +86,7 @@ def load_model(
     ----------
     model
         Name of a shipped model, such as ``mixture_general``, or the folder of one of your own.
-    threshold
-        Smallest confidence; None: the model's own.
-    device
-        ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
-    zoo
-        Folder of the models; None: those shipped.
+    {settings}
 
     Returns
     -------

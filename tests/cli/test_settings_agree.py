@@ -138,7 +138,7 @@ def test_choices_are_those_that_there_are() -> None:
     assert set(choices["rescale"]) == {text_of(True), text_of(False)}
 
 
-@pytest.mark.parametrize("name", ["localize", "localize3d", "simulate", "profile", "calibrate"])
+@pytest.mark.parametrize("name", ["localize", "localize3d", "simulate", "profile", "calibrate", "evaluate"])
 def test_python_says_of_a_setting_what_the_command_says(name: str) -> None:
     function = getattr(autods, name)
     said, written = by_python_name(name), inspect.getsource(function)
