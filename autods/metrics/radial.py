@@ -72,7 +72,7 @@ class Rings:
 
 
 def power(transformed: NDArray[np.complex64]) -> NDArray[np.float32]:
-    """Return squared magnitudes."""
+    """Return the squared magnitudes (Y, X // 2 + 1) of a half-plane transform."""
     squared: NDArray[np.float32] = transformed.real**2
     squared += transformed.imag**2
     return squared
