@@ -24,11 +24,6 @@ _QUIET_S = 10.0
 def progress_bars(title: str) -> Iterator[Progress]:
     """Show bars on standard error while the block runs; where that is no terminal, a line for each stage.
 
-    Parameters
-    ----------
-    title
-        What is being processed; stands before the stages.
-
     Yields
     ------
     Progress

@@ -54,11 +54,6 @@ def run(config: DictConfig) -> float:
     """Train, export the model, and return its Jaccard index on the fixed test set.
 
     Of a distributed training, the first process exports the model; the others return NaN.
-
-    Parameters
-    ----------
-    config
-        Composition of ``conf/train.yaml``.
     """
     import pytorch_lightning as pl
 

@@ -42,13 +42,7 @@ def run(arguments: Arguments) -> int:
 
 
 def build_zoo(config: DictConfig) -> None:
-    """Train every model of the zoo that is not there yet; an interrupted training goes on.
-
-    Parameters
-    ----------
-    config
-        Composition of ``conf/zoo.yaml``.
-    """
+    """Train every model of the zoo that is not there yet; an interrupted training goes on."""
     from autods.zoo.registry import list_models, load_card
 
     models = Path(config.models)
@@ -62,14 +56,9 @@ def build_zoo(config: DictConfig) -> None:
 
 
 def with_own_zoo(overrides: Sequence[str]) -> DictConfig:
-    """Compose ``conf/zoo.yaml`` with the file of one's own zoo; the command line wins over both.
+    """Compose ``conf/zoo.yaml`` with one's own file (``zoo=FILE``); the command line wins over both.
 
     Raises `UserError` if the file cannot be read, holds an unknown key, or names no folder for its models.
-
-    Parameters
-    ----------
-    overrides
-        Of the command line; ``zoo=FILE`` names the file.
     """
     config = compose_checked("zoo", overrides)
     if config.zoo is None:
@@ -145,13 +134,7 @@ def _overrides(config: DictConfig, settings: list[str], name: str) -> list[str]:
 
 
 def score_zoo(config: DictConfig) -> None:
-    """Measure threshold and metrics of every model on its fixed test set and write them into its card.
-
-    Parameters
-    ----------
-    config
-        Composition of ``conf/zoo.yaml``.
-    """
+    """Measure threshold and metrics of every model on its fixed test set and write them into its card."""
     from autods.representation import build_representation
     from autods.training.export import score_network, with_scores
     from autods.zoo.card import CARD_FILE, write_card

@@ -40,13 +40,6 @@ def load(schema: type[Schema], overrides: Sequence[str]) -> Schema:
 
     Raises `UserError` naming the key, if a setting is unknown (with the nearest known one) or of a wrong
     type.
-
-    Parameters
-    ----------
-    schema
-        The class of the command's settings.
-    overrides
-        The words ``key=value``.
     """
     refuse_code(overrides)
     merged = _writable(OmegaConf.structured(schema))
@@ -137,13 +130,7 @@ def expand_shorthands(config: str, overrides: Sequence[str]) -> Iterator[str]:
 
 
 def _expand_train(overrides: Sequence[str]) -> Iterator[str]:
-    """Write ``movie=``, ``profile=`` and ``psf=FILE`` of a training as the choices that they mean.
-
-    Parameters
-    ----------
-    overrides
-        As typed. Choices that are made there stay.
-    """
+    """Write ``movie=``, ``profile=`` and ``psf=FILE`` of a training as the choices that they mean."""
     named = {word.lstrip("+").partition("=")[0] for word in overrides}
     if named & set(_MEASURED_ON):
         if "experiment" not in named:

@@ -20,13 +20,6 @@ def check_calls(config: DictConfig, prefix: str = "") -> None:
     """Check the numbers and texts of everything that a configuration calls against its signature.
 
     Raises `UserError` naming the key of a value of a wrong type.
-
-    Parameters
-    ----------
-    config
-        A composed configuration; nodes with ``_target_`` are calls.
-    prefix
-        Of its keys, for the message.
     """
     if "_target_" in config:
         check_call(get_object(config["_target_"]), config, prefix)

@@ -51,14 +51,9 @@ _PlainLoader.add_multi_constructor("", _foreign)
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """Join the documents of a YAML file; later ones win, and objects of other programs are plain values.
+    """Join the documents of a YAML file, UTF-8 or Latin-1; later ones win, foreign objects are plain values.
 
     Raises `UserError` if it is no YAML.
-
-    Parameters
-    ----------
-    path
-        The file, in UTF-8, or else in Latin-1.
     """
     with path.open("rb") as file:
         content = file.read(_MAX_BYTES)

@@ -15,13 +15,6 @@ class TruthWriter:
     """Writes the emitters of a long movie batch by batch.
 
     Raises `UserError` if the file cannot be written.
-
-    Parameters
-    ----------
-    path
-        See `autods.io.images.MovieWriter`.
-    is_3d
-        Whether to write z.
     """
 
     def __init__(self, path: str | Path, *, is_3d: bool = False) -> None:

@@ -23,13 +23,6 @@ class ChunkStore:
     """Named groups of arrays, each written once and whole.
 
     Pieces belong to a key, and those of other keys stay: who goes back to earlier settings finds them again.
-
-    Parameters
-    ----------
-    run_folder
-        The run folder.
-    key
-        See :func:`autods.runs.steps.step_key`.
     """
 
     def __init__(self, run_folder: Path, key: str) -> None:

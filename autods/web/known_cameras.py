@@ -23,13 +23,7 @@ class Confirmed:
 
 
 class KnownCameras:
-    """Confirmed values by camera, in one file.
-
-    Parameters
-    ----------
-    path
-        The file; made when the first camera is confirmed.
-    """
+    """Confirmed values by camera, in one file, which is made with the first of them."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

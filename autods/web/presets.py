@@ -14,13 +14,7 @@ _LONGEST_NAME = 60
 
 
 class Presets:
-    """Named sets of form values in one file.
-
-    Parameters
-    ----------
-    path
-        The file; made when the first preset is saved.
-    """
+    """Named sets of form values in one file, which is made with the first of them."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

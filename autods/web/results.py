@@ -76,13 +76,7 @@ class Live:
 
 
 class Results:
-    """Painters of results and their latest pictures.
-
-    Parameters
-    ----------
-    store, index
-        The runs, and what is known of them.
-    """
+    """Painters of results and their latest pictures."""
 
     def __init__(self, store: JobStore, index: RunIndex) -> None:
         self._store, self._index = store, index

@@ -23,17 +23,12 @@ def state_folder() -> Path:
     return (Path(given) if given else Path.home() / ".local" / "state") / "autods"
 
 
-def load_key(folder: Path | None = None) -> bytes:
+def load_key() -> bytes:
     """Read the key, or make one that only this user can read.
 
     Where it cannot be kept, it lasts as long as the server, and what waits then has to be started again.
-
-    Parameters
-    ----------
-    folder
-        Where it lies; None for the user's state folder.
     """
-    path = (folder or state_folder()) / _KEY_FILE
+    path = state_folder() / _KEY_FILE
     key = secrets.token_bytes(_KEY_BYTES)
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

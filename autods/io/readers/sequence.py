@@ -20,15 +20,6 @@ def open_sequence(folder: Path, images: Sequence[Path], choice: Choice | None = 
 
     Raises `UserError` if the names leave open what is a frame, an image is missing, or the first one cannot
     be read; at reading, if one has another size or type.
-
-    Parameters
-    ----------
-    folder
-        What the user named.
-    images
-        The files in natural order.
-    choice
-        Channel and position, where the names number several.
     """
     if names_other_files(images[0]):
         return open_tiff(images[0], choice)

@@ -36,15 +36,7 @@ _MM_MODE = (
 
 
 def tiff_metadata(tif: TiffFile, path: Path, channel: int = 0) -> MovieMetadata:
-    """Collect what an open TIFF file states about microscope and camera.
-
-    Parameters
-    ----------
-    tif, path
-        The file.
-    channel
-        Channel whose wavelength is wanted.
-    """
+    """Collect what an open TIFF file states about microscope and camera."""
     parts = [
         micromanager_metadata(micromanager_settings(path, tif)),
         _from_ome(tif.ome_metadata, channel),

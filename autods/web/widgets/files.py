@@ -17,21 +17,11 @@ from autods.web.widgets.layout import later, problem, size_text
 
 
 class FileChooser:
-    """The entries of a folder; a click on a file chooses it.
+    """The entries of a folder, of the first data folder to begin with; a click on a file chooses it."""
 
-    Parameters
-    ----------
-    site
-        What all pages share.
-    on_choose
-        Told of the file or folder that was chosen.
-    folder
-        Where to begin; None for the first data folder.
-    """
-
-    def __init__(self, site: Site, on_choose: Callable[[Path], None], folder: Path | None = None) -> None:
+    def __init__(self, site: Site, on_choose: Callable[[Path], None]) -> None:
         self._site, self._on_choose = site, on_choose
-        self._folder = folder or site.roots.folders[0]
+        self._folder = site.roots.folders[0]
         self._box = ui.element("div").classes("stack").style("gap:.5rem")
         with self._box:
             ui.label("Reading the folder ...").classes("soft").props('role="status"')

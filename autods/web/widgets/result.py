@@ -91,19 +91,7 @@ class Shown:
 async def show_result(
     job: Job, results: Results, at: str, box: ui.element, *, keeps_address: bool = True
 ) -> None:
-    """Show the result of a finished run: its picture at once, the viewer when the table is sorted.
-
-    Parameters
-    ----------
-    job, results
-        The run, and what draws it.
-    at
-        What was looked at, from the page's address.
-    box
-        Where.
-    keeps_address
-        Whether the page's address follows what is looked at.
-    """
+    """Show the result of a finished run: its picture at once, the viewer when the table is sorted."""
     sources = await run.io_bound(results.sources, job) or []
     if not sources:
         with box:
