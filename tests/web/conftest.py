@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -21,6 +22,9 @@ from autods.core import Camera, LocalizationTable, OpticalSystem
 from autods.io.tables import write_parquet
 from autods.pipelines.simulate import SimulationSettings, simulate_to_folder
 from autods.web.security import Access
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 # The key that signs jobs is the user's: tests have their own, which goes with the last of them.
 _STATE = tempfile.TemporaryDirectory(prefix="autods_state_")
@@ -125,3 +129,12 @@ def server(data: Path) -> Iterator[Server]:
     running = start_server(data, "--no-token")
     yield running
     stop_server(running)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """One Chromium for the tests of a file."""
+    from tests.web.browser import chromium
+
+    with chromium() as opened:
+        yield opened

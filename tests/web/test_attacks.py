@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from http.client import HTTPConnection
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
 import pytest
@@ -19,8 +20,11 @@ import pytest
 from autods.web.jobs import JobStore, log_text, view
 from autods.web.queue import Queue
 from autods.web.roots import Roots
-from tests.web.browser import chromium, sign_in, visit
+from tests.web.browser import sign_in, visit
 from tests.web.conftest import Server, start_server, stop_server
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 SECRET = "the secret of another user"
 RUN = "20260101-000000_movie.tif_0000"
@@ -249,16 +253,16 @@ def test_the_log_of_a_run_is_no_link(server: Server) -> None:
     assert SECRET not in str(view(job))
 
 
-def test_names_of_files_are_text(server: Server) -> None:
-    with chromium() as browser, visit(browser, sign_in(server, "/")) as page:
+def test_names_of_files_are_text(browser: Browser, server: Server) -> None:
+    with visit(browser, sign_in(server, "/")) as page:
         page.get_by_text(HTML_NAME).wait_for()
         page.get_by_role("button", name=HTML_NAME).click()
         page.get_by_role("alert").first.wait_for()
         assert page.title() != "owned"
 
 
-def test_a_name_in_another_encoding_breaks_no_page(server: Server) -> None:
-    with chromium() as browser, visit(browser, sign_in(server, "/")) as page:
+def test_a_name_in_another_encoding_breaks_no_page(browser: Browser, server: Server) -> None:
+    with visit(browser, sign_in(server, "/")) as page:
         page.get_by_role("button", name="caf\ufffd.tif").click()
         page.get_by_text("not a movie").wait_for()
 

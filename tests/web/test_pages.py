@@ -6,7 +6,6 @@ import json
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.error import HTTPError
@@ -17,17 +16,11 @@ import numpy as np
 import pytest
 import tifffile
 
-from tests.web.browser import chromium, visit
+from tests.web.browser import visit
 from tests.web.conftest import Server
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as opened:
-        yield opened
 
 
 def job_of(page: Page, server: Server) -> Path:

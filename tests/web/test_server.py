@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator
 from http.cookiejar import CookieJar
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.error import HTTPError
 from urllib.request import HTTPCookieProcessor, OpenerDirector, build_opener
 
@@ -14,8 +15,11 @@ import pytest
 
 from autods.cli.main import main
 from autods.io.movie import MOVIE_FORMATS
-from tests.web.browser import chromium, visit
+from tests.web.browser import visit
 from tests.web.conftest import Server, start_server, stop_server
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 
 def test_without_the_library_one_line_says_what_to_install(
@@ -101,8 +105,8 @@ def test_the_start_page_names_what_is_read(open_server: Server) -> None:
     assert MOVIE_FORMATS in start
 
 
-def test_the_token_is_asked_for_in_the_browser(open_server: Server) -> None:
-    with chromium() as browser, visit(browser, open_server.url("/runs")) as page:
+def test_the_token_is_asked_for_in_the_browser(browser: Browser, open_server: Server) -> None:
+    with visit(browser, open_server.url("/runs")) as page:
         page.get_by_label("Token").fill("wrong")
         page.get_by_role("button", name="Sign in").click()
         page.get_by_text("This is not the token").wait_for()

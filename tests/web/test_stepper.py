@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,17 +10,11 @@ import numpy as np
 import pytest
 
 from autods.pipelines.settings3d import STAGES
-from tests.web.browser import chromium, visit
+from tests.web.browser import visit
 from tests.web.conftest import Server
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as opened:
-        yield opened
 
 
 def wait_for_step(page: Page, name: str, status: str) -> None:

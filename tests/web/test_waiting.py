@@ -17,7 +17,7 @@ import pytest
 from autods.core import UserError
 from autods.io.movie import Choice, Movie
 from autods.web import movies
-from tests.web.browser import chromium, visit
+from tests.web.browser import visit
 from tests.web.conftest import Server, result_of, simulate, start_server, stop_server
 
 if TYPE_CHECKING:
@@ -47,12 +47,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     running = start_server(data, "--no-token", program=("-c", SLOW))
     yield running
     stop_server(running)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as opened:
-        yield opened
 
 
 @pytest.mark.slow
