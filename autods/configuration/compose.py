@@ -196,7 +196,7 @@ def _check_key(item: Override, known: list[str]) -> None:
     if re.match(r"hydra[./]", key):
         return
     inner = [name for name in known if name.startswith(f"{key}.")]
-    if inner and not isinstance(item.value(), dict):
+    if inner and not isinstance(item.value(), dict | None):
         raise UserError(f"{key} is a group of settings: give one of them, for instance {inner[0]}=...")
     if inner or key in known:
         return

@@ -64,7 +64,13 @@ def _options(hint: Any) -> tuple[Any, ...]:
 
 def _named(options: tuple[Any, ...]) -> str:
     """Name types to people."""
-    names = [_TYPE_NAMES.get(option, "null" if option is type(None) else str(option)) for option in options]
+    names = [_type_name(option) for option in options]
     if float in options and int in options:
         names.remove(_TYPE_NAMES[int])
     return " or ".join(names)
+
+
+def _type_name(option: Any) -> str:
+    if option is type(None):
+        return "null"
+    return "a group of settings" if dataclasses.is_dataclass(option) else _TYPE_NAMES.get(option, str(option))

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from autods.configuration.compose import load
+from autods.configuration.compose import compose_checked, load
 from autods.configuration.schema import LocalizeConfig
 from autods.core import UserError
 
@@ -60,6 +60,7 @@ def test_settings_are_taken(override: str, key: str, value: object) -> None:
         ("optics.na=large", "optics.na=large does not fit: it must be a number or null"),
         ("rescale=maybe", "rescale=maybe does not fit: it must be true or false"),
         ("tiling=5", "tiling is a group of settings.*tiling.patch_um"),
+        ("tiling=null", "it must be a group of settings"),
         ("tiling.patch_um=5,10", "gives several values"),
         ("camera.em_gain=[1,2]", "camera.em_gain.*must be a number or null"),
     ],
@@ -68,3 +69,8 @@ def test_a_mistake_is_named(override: str, said: str) -> None:
     with pytest.raises(UserError, match=said) as caught:
         localize(override)
     assert "\n" not in str(caught.value)
+
+
+def test_a_part_of_a_suite_is_left_out() -> None:
+    words = ["suite=from_movie", "suite.microscopes.wide=null"]
+    assert compose_checked("benchmark", words).suite.microscopes.wide is None
