@@ -15,10 +15,10 @@ class Command:
     summary: str
     #: Its arguments, after the name.
     usage: str
-    #: ``module:function`` of ``function(arguments) -> int``.
-    entry: str
     #: Name of its Hydra configuration.
     config: str
+    #: Name of ``function(arguments) -> int`` in `autods.cli`'s module of the command's name.
+    entry: str = "run"
     #: Options it takes beside ``--help``.
     options: tuple[str, ...] = ()
     #: Fewest and most plain arguments; None for no upper limit.

@@ -15,6 +15,7 @@ from types import FrameType
 
 from autods.cli import faults
 from autods.cli.arguments import Arguments, parse
+from autods.cli.command import Command
 from autods.cli.help import command_help, overview, settings_list
 
 
@@ -67,15 +68,16 @@ def _print_any_name() -> None:
 
 
 def _run(arguments: Arguments) -> int:
-    command = _entry(arguments.command.entry)
+    command = _entry(arguments.command)
     with _warnings_on_stderr(), _termination_interrupts():
         return command(arguments)
 
 
-def _entry(name: str) -> Callable[[Arguments], int]:
-    module, _, function = name.partition(":")
-    command: Callable[[Arguments], int] = getattr(importlib.import_module(module), function)
-    return command
+def _entry(command: Command) -> Callable[[Arguments], int]:
+    function: Callable[[Arguments], int] = getattr(
+        importlib.import_module(f"autods.cli.{command.name}"), command.entry
+    )
+    return function
 
 
 class _OneLineHandler(logging.Handler):

@@ -13,22 +13,6 @@ from autods.estimation.statistics import FrameStatistics
 FALSE_ALARMS = 0.05
 
 
-def has_events_published(patch: NDArray[np.floating], frame_mean: NDArray[np.floating]) -> NDArray[np.bool_]:
-    """The paper's test: the 99th percentile exceeds twice the patch's mean and the frame's mean.
-
-    Returns (T,) bool.
-
-    Parameters
-    ----------
-    patch
-        (T, Y, X), preprocessed.
-    frame_mean
-        (T,) mean of the whole preprocessed frames.
-    """
-    high = np.percentile(patch, 99, axis=(1, 2))
-    return np.asarray((high > 2 * patch.mean(axis=(1, 2))) & (high > frame_mean))
-
-
 def noise_peak(area_px: float, psf_sigma_px: float, false_alarms: float = FALSE_ALARMS) -> float:
     """Height that ``false_alarms`` maxima of filtered pure noise are expected to exceed, in noise units.
 

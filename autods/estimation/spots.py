@@ -1,4 +1,4 @@
-"""Emitter candidates: preprocessing, threshold and local maxima, over all frames at once.
+"""Emitter candidates: threshold and local maxima, over all frames at once.
 
 The published measurement works on the frames themselves; :func:`matched_filter` serves the corrected one.
 """
@@ -13,8 +13,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-#: The percentile that the paper subtracts from each frame before measuring.
-BACKGROUND_PERCENTILE = 35.0
 #: k of the paper's threshold, eq. 1.
 PUBLISHED_K = 3.0
 
@@ -22,29 +20,6 @@ PUBLISHED_K = 3.0
 _CACHED_PX = 262_144
 #: Further blur that makes the surround from the PSF, in PSF standard deviations: its width is then 2.5.
 _SURROUND_BLUR = math.sqrt(2.5**2 - 1)
-
-
-def preprocess(frames: NDArray[np.generic]) -> NDArray[np.float32]:
-    """Subtract each frame's 35th intensity percentile, then its minimum (the paper's preprocessing).
-
-    Returns (T, Y, X) float32, each frame's minimum 0.
-
-    Parameters
-    ----------
-    frames
-        (T, Y, X) in any unit.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> preprocess(np.arange(4, dtype=np.uint16).reshape(1, 2, 2)).tolist()
-    [[[0.0, 1.0], [2.0, 3.0]]]
-    """
-    values: NDArray[np.float32] = np.array(frames, np.float32)
-    level = np.percentile(values, BACKGROUND_PERCENTILE, axis=(-2, -1), keepdims=True)
-    values -= level.astype(np.float32)
-    values -= values.min(axis=(-2, -1), keepdims=True)
-    return values
 
 
 def detection_threshold(frames: NDArray[np.floating], k: float = PUBLISHED_K) -> NDArray[np.float64]:

@@ -7,11 +7,12 @@ import torch
 
 from autods.calibration.bead_calibration import BeadSettings, calibrate_beads, z_positions
 from autods.calibration.bead_report import write_calibration
-from autods.calibration.quality import compare_pupils, slice_correlation
+from autods.calibration.quality import slice_correlation
 from autods.calibration.retrieval import RetrievalSettings
 from autods.core import OpticalSystem, UserError
 from autods.optics import ScalarPSF, load_psf
 from autods.optics.pupil import Pupil
+from tests.calibration.pupils import compare_pupils
 from tests.calibration.simulated import BLUR_NM, OPTICS, PUPIL_PX, bead_stack, field_of_beads, known_phase
 from tests.data import shared
 

@@ -3,8 +3,6 @@ import pytest
 import torch
 
 from autods.calibration.quality import (
-    compare_pupils,
-    conjugate_twin,
     masked_correlation,
     remove_focus,
     slice_correlation,
@@ -12,6 +10,7 @@ from autods.calibration.quality import (
 from autods.optics import ScalarPSF
 from autods.optics.phase_masks import zernike_mask
 from autods.optics.pupil import Pupil
+from tests.calibration.pupils import compare_pupils, conjugate_twin
 from tests.calibration.simulated import OPTICS, known_phase
 
 PUPIL = Pupil.sample(OPTICS, 48)

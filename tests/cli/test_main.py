@@ -34,7 +34,7 @@ def command(monkeypatch: pytest.MonkeyPatch) -> list[BaseException | int]:
     monkeypatch.setitem(
         commands.COMMANDS,
         "fail",
-        Command("fail", "fails", "", "replaced:below", "doctor", options=("--out",)),
+        Command("fail", "fails", "", "doctor", options=("--out",)),
     )
     monkeypatch.setattr(cli, "_entry", lambda _: run)
     return outcome

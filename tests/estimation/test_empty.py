@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from autods.estimation.empty import has_events, has_events_published, is_empty, noise_peak
-from autods.estimation.spots import preprocess
+from autods.estimation.empty import has_events, is_empty, noise_peak
 from autods.estimation.statistics import frame_statistics
+from tests.estimation.published import has_events_published, preprocess
 from tests.estimation.simulate import simulate
 
 SHAPE = (64, 64)

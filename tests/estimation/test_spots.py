@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from autods.estimation.spots import detection_threshold, dilate, local_maxima, matched_filter, preprocess
+from autods.estimation.spots import detection_threshold, dilate, local_maxima, matched_filter
+from tests.estimation.published import preprocess
 from tests.estimation.simulate import simulate
 
 
