@@ -8,6 +8,7 @@ iteration costs grows with the emitters and the nodes, not with the pixels.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,7 +22,7 @@ _MAX_ITERATIONS, _TOLERANCE = 80, 1e-3
 #: Pixels of pairs of windows that are worked on at once.
 _PAIR_PX = 4_000_000
 
-#: The two kinds of unknowns, photons (N,) and nodes (T, ny, nx); or one value for each axis.
+#: The two kinds of unknowns, of emitters (N,) or (N, k) and nodes (T, ny, nx); or one value for each axis.
 Pair = tuple[Tensor, Tensor]
 
 
@@ -67,15 +68,40 @@ def solve(
         return inverse[0] * pair[0], inverse[1] * pair[1]
 
     image = weight * frames
-    residual = (image.flatten()[pixel] * psf).sum((1, 2)), axes[0].T @ image @ axes[1]
+    right = (image.flatten()[pixel] * psf).sum((1, 2)), axes[0].T @ image @ axes[1]
+    return conjugate_gradients(system, precondition, right, frame, _MAX_ITERATIONS, _TOLERANCE)
+
+
+def conjugate_gradients(
+    apply: Callable[[Pair], Pair],
+    precondition: Callable[[Pair], Pair],
+    right: Pair,
+    frame: Tensor,
+    max_iterations: int,
+    tolerance: float,
+) -> Pair:
+    """Solve a system with a step length for each frame: frames are separate systems.
+
+    Parameters
+    ----------
+    apply, precondition
+        The system, symmetric and positive, and its rough inverse.
+    right
+        Right side: numbers of each emitter (N,) or (N, k), and of the nodes (T, ny, nx).
+    frame
+        (N,) frame of each emitter.
+    max_iterations, tolerance
+        A frame is solved when its preconditioned residual has become so much smaller.
+    """
+    residual = right
     solution = torch.zeros_like(residual[0]), torch.zeros_like(residual[1])
     direction = precondition(residual)
     power = start = _dots(residual, direction, frame)
-    for _ in range(_MAX_ITERATIONS):
-        going = power > _TOLERANCE**2 * start
+    for _ in range(max_iterations):
+        going = power > tolerance**2 * start
         if not bool(going.any()):
             break
-        applied = system(direction)
+        applied = apply(direction)
         step = torch.where(going, power / _dots(direction, applied, frame).clamp_min(1e-30), 0)
         solution = _add(solution, step, direction, frame)
         residual = _add(residual, -step, applied, frame)
@@ -182,9 +208,10 @@ def _local(axis: Tensor, corner: Tensor, side: int) -> Pair:
 def _dots(a: Pair, b: Pair, frame: Tensor) -> Tensor:
     """(T,) scalar products of each frame's unknowns."""
     nodes = (a[1] * b[1]).sum((1, 2))
-    return nodes.index_add(0, frame, a[0] * b[0])
+    return nodes.index_add(0, frame, (a[0] * b[0])[..., None].flatten(1).sum(1))
 
 
 def _add(a: Pair, factor: Tensor, b: Pair, frame: Tensor) -> Pair:
     """Return ``a + factor * b`` with one factor a frame."""
-    return a[0] + factor[frame] * b[0], a[1] + factor[:, None, None] * b[1]
+    of_emitter = factor[frame].view(-1, *[1] * (a[0].ndim - 1))
+    return a[0] + of_emitter * b[0], a[1] + factor[:, None, None] * b[1]

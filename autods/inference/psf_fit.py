@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from autods.inference.joint_errors import joint_variances
+from autods.inference.joint_step import joint_step
 from autods.inference.linear_fit import scatter, solve, tents
 from autods.inference.observation import Observation
 from autods.inference.psf_windows import PsfWindows
@@ -26,9 +27,8 @@ from autods.optics.model_error import ModelError
 _BLOCK_PX = 3_000_000
 #: Gauss-Newton steps at most, and the movement (nm) below which all emitters count as settled.
 _STEPS, _SETTLED_NM = 12, 1.0
-_DAMPING = 0.05
-#: Share of a step that is taken where windows overlap: neighbours move at the same time.
-_CROWDED_SHARE = 0.6
+#: Levenberg's damping at least, and the rise of the loss that is none.
+_DAMPING, _NO_WORSE = 0.01, 0.1
 #: Largest step per axis, and largest distance from the network's position, in x and y (px) and z (nm).
 _MAX_STEP, _MAX_SHIFT = (0.4, 100.0), (1.5, 400.0)
 
@@ -190,14 +190,9 @@ class _Fit:
 
     def run(self) -> NDArray[np.float64]:
         """Return the columns of `PsfFit` (9, n)."""
-        windows = self.windows
         self._fit_photons(rounds=2)
         if self.fitter.refine:
-            start, misfit = windows.xyz.clone(), self._misfit()
             self._refine()
-            self._fit_photons(rounds=1)
-            worse = self._misfit() > misfit + 1.0
-            windows.xyz = torch.where(worse[:, None], start, windows.xyz)
             self._fit_photons(rounds=1)
         return self._columns()
 
@@ -221,38 +216,75 @@ class _Fit:
     def _model(self, psf: Tensor) -> Tensor:
         return scatter(self.smooth.clone(), psf * self.photons[:, None, None], self.windows.pixel)
 
-    def _misfit(self) -> Tensor:
-        """Return (n,) chi squared of each window."""
-        windows = self.windows
-        model = self._model(windows.images(self.fitter.psf) * windows.inside)
-        chi2 = (self.observation.light - model) ** 2 / self.observation.variance_under(model)
-        return (chi2.flatten()[windows.pixel] * windows.inside).sum((1, 2))
-
     def _refine(self) -> None:
-        """Move the emitters to the most likely positions."""
-        windows, pixel_nm = self.windows, self.fitter.psf.pixel_size_nm
+        """Move all emitters of a frame together to the most likely positions."""
+        windows, observation, pixel_nm = self.windows, self.observation, self.fitter.psf.pixel_size_nm
         to_nm = windows.xyz.new_tensor([pixel_nm, pixel_nm, 1.0])
-        prior, crowded = windows.xyz.clone(), windows.is_crowded()
-        share = torch.where(crowded, _CROWDED_SHARE, 1.0)[:, None]
+        prior = windows.xyz.clone()
         largest, farthest = (windows.xyz.new_tensor([a, a, b]) for a, b in (_MAX_STEP, _MAX_SHIFT))
         low, high = self.fitter.z_range_nm
+        damping = torch.full((len(observation),), _DAMPING, device=prior.device)
+        best = torch.full_like(damping, torch.inf, dtype=torch.float64)
+        state = windows.xyz, self.photons, self.smooth
+        lit = (self.photons > 0)[:, None]
+        curvature = torch.cat([self.precision, torch.zeros_like(self.precision[:, :1])], 1)
         for _ in range(_STEPS):
-            slopes, residual, weight = self._linearize()
-            fisher = torch.einsum("nip,np,njp->nij", slopes, weight, slopes)
-            gradient = torch.einsum("nip,np->ni", slopes, weight * residual)
-            fisher[:, [0, 1, 2], [0, 1, 2]] += self.precision
-            gradient[:, :3] += self.precision * (prior - windows.xyz) * to_nm
-            step = _damped_solution(fisher, gradient)
-            move = (step[:, :3] / to_nm * share).clamp(-largest, largest)
+            slopes, residual, weight = self._linearized()
+            loss = self._loss(prior, to_nm)
+            worse = loss > best + _NO_WORSE
+            if bool(worse.any()):
+                # Go back, and try a shorter step from there.
+                back = worse[windows.frame]
+                windows.xyz = torch.where(back[:, None], state[0], windows.xyz)
+                self.photons = torch.where(back, state[1], self.photons)
+                self.smooth = torch.where(worse[:, None, None], state[2], self.smooth)
+                slopes, residual, weight = self._linearized()
+            best = torch.where(worse, best, loss)
+            damping = torch.where(worse, 10 * damping, (0.4 * damping).clamp_min(_DAMPING))
+            state = windows.xyz, self.photons, self.smooth
+            pull = torch.zeros_like(curvature)
+            pull[:, :3] = self.precision * (prior - windows.xyz) * to_nm
+            step, nodes = joint_step(
+                slopes, pull, curvature, windows.pixel, windows.frame, self.axes, residual, weight, damping
+            )
+            move = (step[:, :3] / to_nm).clamp(-largest, largest)
             moved = torch.maximum(torch.minimum(windows.xyz + move, prior + farthest), prior - farthest)
             moved[:, 2] = moved[:, 2].clamp(low, high)
             # Without photons there is nothing to place.
-            moved = torch.where(self.photons[:, None] > 0, moved, windows.xyz)
+            moved = torch.where(lit, moved, windows.xyz)
             settled = ((moved - windows.xyz) * to_nm).abs().max() < _SETTLED_NM
             windows.xyz = moved
-            self.photons = self.photons * (1 + (step[:, 3] * share[:, 0]).clamp(-0.5, 1.0))
+            self.photons = self.photons * (1 + step[:, 3].clamp(-0.5, 1.0))
+            self.smooth = self.smooth + self.axes[0] @ nodes @ self.axes[1].T
             if bool(settled):
                 break
+        worse = self._loss(prior, to_nm) > best + _NO_WORSE
+        windows.xyz = torch.where(worse[windows.frame][:, None], state[0], windows.xyz)
+
+    def _loss(self, prior: Tensor, to_nm: Tensor) -> Tensor:
+        """Return (T,) the negative logarithm of likelihood and prior of each frame.
+
+        The likelihood is that of noise whose variance grows with the light in proportion, which of Poisson's
+        law is exactly its own (quasi-likelihood: Wedderburn, Biometrika 61, 439 (1974)).
+        """
+        windows, observation = self.windows, self.observation
+        model = self._model(windows.images(self.fitter.psf) * windows.inside)
+        variance = observation.variance_under(model)
+        dark = observation.variance / observation.shot
+        value = (model - (observation.light + dark) * variance.log()) / observation.shot
+        loss = torch.where(observation.valid, value, 0.0).double().sum((1, 2))
+        away = 0.5 * (self.precision * ((windows.xyz - prior) * to_nm) ** 2).sum(1).double()
+        return loss.index_add(0, windows.frame, away)
+
+    def _linearized(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Return slopes (n, 4, S, S) by x, y, z (nm) and relative photons; residual and weight (T, Y, X)."""
+        windows = self.windows
+        psf, *by_place = windows.images_and_slopes(self.fitter.psf)
+        flux = (self.photons[:, None, None] * windows.inside)[:, None]
+        slopes = torch.stack([*by_place, psf], 1) * flux
+        model = self._model(psf * windows.inside)
+        residual = self.observation.light - model
+        return slopes, residual, 1 / self.observation.variance_under(model)
 
     def _linearize(self) -> tuple[Tensor, Tensor, Tensor]:
         """Return slopes (n, 5, S*S) by x, y, z (nm), relative photons and background; residual and weight."""
@@ -313,15 +345,6 @@ def _blocks(frame: NDArray[np.int64], n_frames: int, most: int) -> list[tuple[in
             held = 0
         held += count
     return list(itertools.pairwise([*edges, n_frames]))
-
-
-def _damped_solution(fisher: Tensor, gradient: Tensor) -> Tensor:
-    """Solve (n, 5, 5) systems with Levenberg's damping, scaled to a unit diagonal."""
-    scale = fisher.diagonal(dim1=1, dim2=2).clamp_min(1e-20).sqrt()
-    matrix = fisher / (scale[:, :, None] * scale[:, None, :])
-    matrix = matrix + _DAMPING * torch.eye(5).to(matrix)
-    solution: Tensor = torch.linalg.solve(matrix, gradient / scale) / scale
-    return solution
 
 
 def _inverse(fisher: Tensor) -> Tensor:

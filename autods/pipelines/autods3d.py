@@ -43,6 +43,7 @@ from autods.pipelines.inputs import (
     open_input,
     resolve_instrument,
     with_measured,
+    with_read_noise,
 )
 from autods.pipelines.measure3d import Extent, Population
 from autods.pipelines.model_stage import ModelStage
@@ -164,17 +165,16 @@ class _Run:
         y0, x0 = part.origin_px
         roi = (y0, x0, y0 + part.shape[1], x0 + part.shape[2])
         self.field = CroppedMovie(whole, None, roi)
-        self.noise = (
-            NoiseModel.of_camera(crop_camera(instrument.camera, roi)) if instrument.gain_known else None
-        )
         self.instrument = self._measured(instrument)
         self.camera = crop_camera(self.instrument.camera, roi)
+        # A gain that was measured on the movie tells photons; its noise is measured for itself.
+        self.noise = NoiseModel.of_camera(self.camera) if instrument.gain_known else None
         self._movie_key = (movie_sha256, settings.frames, settings.roi, to_json(self.instrument.rows))
 
     def _measured(self, instrument: Instrument) -> Instrument:
         """Measure the camera where it is not known."""
         if instrument.gain_known:
-            return instrument
+            return with_read_noise(instrument, self.field)
         with self.record.stage("measure the camera"):
             measured = with_measured(instrument, measure_scene(self.field, instrument.optics).camera)
         if not measured.gain_known:

@@ -113,14 +113,16 @@ def measure_population(
             [
                 math.log(seen.per_px / simulated.per_px),
                 seen.log_photons - simulated.log_photons,
-                math.log(seen.log_width / simulated.log_width),
+                0.0,
             ]
         )
         # Where emitters merge their number hardly changes any more, but their light does.
         light = math.log(seen.light_per_px / simulated.light_per_px) - change[1]
         change[0] = 0.5 * (change[0] + light)
         state += np.clip(change, -math.log(_MOST_CHANGE), math.log(_MOST_CHANGE))
-        state[2] = np.clip(state[2], *np.log(_WIDTHS))
+        # The errors of the fit widen what is seen in both alike: squares of widths add.
+        wide = math.exp(2 * state[2]) + seen.log_width**2 - simulated.log_width**2
+        state[2] = math.log(min(max(math.sqrt(max(wide, 0.0)), _WIDTHS[0]), _WIDTHS[1]))
         logger.info("first pass, round %d: %s", turn + 1, _population(state))
     return _population(state)
 

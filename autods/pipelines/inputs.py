@@ -16,6 +16,7 @@ from autods.core import Camera, OpticalSystem, UserError
 from autods.core.quantities import QUANTITIES, is_plausible, require_plausible
 from autods.estimation.camera import CameraEstimate
 from autods.estimation.profile import Measured, MovieProfile, profile_movie
+from autods.estimation.read_noise import read_noise_photons
 from autods.inference.tiling import patch_size_px, tile_field
 from autods.io.movie import ArrayMovie, Movie, MovieMetadata, check_frames, open_movie
 from autods.pipelines.html_report import SettingRow
@@ -26,6 +27,8 @@ MovieLike = str | Path | Movie | NDArray[Any] | Tensor
 
 #: Frames from which a movie that is no file is told apart from others.
 _DIGESTED_FRAMES = 16
+#: Pixels and frames that tell the read noise.
+_READ_NOISE_PX, _READ_NOISE_FRAMES = 400_000, 4
 _DEFAULTS = {"offset_adu": 0.0, "e_per_adu": 1.0, "em_gain": None, "qe": 1.0, "read_noise_e": 0.0}
 
 
@@ -180,6 +183,33 @@ def with_measured(instrument: Instrument, estimate: CameraEstimate) -> Instrumen
     return dataclasses.replace(
         instrument, camera=dataclasses.replace(camera, **found), rows=rows, gain_known=True
     )
+
+
+def with_read_noise(instrument: Instrument, movie: Movie) -> Instrument:
+    """Measure the read noise where the gain is known and neither the user nor the file states it.
+
+    Without it the noise of dark pixels would be too small, and with it the background too low.
+
+    Parameters
+    ----------
+    instrument
+        From `resolve_instrument`.
+    movie
+        The movie, uncropped in the field.
+    """
+    unknown = {row.key for row in instrument.rows if row.source == "default"}
+    if not instrument.gain_known or "camera.read_noise_e" not in unknown:
+        return instrument
+    n_frames, height, width = movie.shape
+    count = min(n_frames, max(_READ_NOISE_PX // (height * width), _READ_NOISE_FRAMES))
+    chosen = np.unique(np.linspace(0, n_frames - 1, count).round().astype(int))
+    camera = instrument.camera
+    photons = camera.to_photons(np.concatenate([movie.read(int(t), int(t) + 1) for t in chosen]))
+    read = read_noise_photons(photons, camera.excess_noise_factor / camera.qe)
+    found = float(f"{read * camera.qe * (camera.em_gain or 1.0):.3g}")
+    row = SettingRow("camera.read_noise_e", _text("read_noise_e", found), "measured")
+    rows = tuple(row if old.key == row.key else old for old in instrument.rows)
+    return dataclasses.replace(instrument, camera=dataclasses.replace(camera, read_noise_e=found), rows=rows)
 
 
 def crop_camera(camera: Camera, roi: tuple[int, int, int, int]) -> Camera:

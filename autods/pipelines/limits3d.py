@@ -1,12 +1,15 @@
-"""With which confidence and significance most of a movie's emitters are found, and least of what is none.
+"""With which confidence, significance and photons most of a movie's emitters are found, and least of what is
+none.
 
 The network's own best threshold is that of all it was trained for, and without the fit, which sorts out in
 its turn. Frames are simulated with the photons and the density of the movie, and localized with several
-thresholds; the pair of limits of the highest Jaccard index is taken.
+thresholds; the limits of the highest Jaccard index are taken. Where molecules overlap, what is none is a part
+of another's light: it may be significant, but where all have much the same photons it has too few.
 """
 
 from __future__ import annotations
 
+import itertools
 import logging
 import math
 from typing import Any
@@ -25,6 +28,8 @@ logger = logging.getLogger(__name__)
 
 #: Confidences and significances that are tried beside the usual ones.
 THRESHOLDS, SIGNIFICANCES = (0.05, 0.1, 0.15, 0.2, 0.35), (3.0, 4.0, 5.0, 6.0, 8.0)
+#: Least photons, in parts of the population's median.
+PHOTONS = (0.0, 0.2, 0.3, 0.4, 0.5)
 #: Emitters that are simulated, in so many frames at least and at most, and the frames' side.
 _ENOUGH, _FEWEST, _MOST, _SIDE_PX = 200, 4, 32, 64
 _RADIUS_NM, _AXIAL_RADIUS_NM = 250.0, 500.0
@@ -42,7 +47,7 @@ def best_limits(
     threshold: float | None,
     significance: float | None,
 ) -> dict[str, Any]:
-    """Return ``threshold`` and ``significance``, and their Jaccard index beside that of the usual ones.
+    """Return ``threshold``, ``significance`` and ``photons``, their Jaccard index and that of the usual ones.
 
     Parameters
     ----------
@@ -59,7 +64,7 @@ def best_limits(
     threshold, significance
         Limits that are given and not to be changed; None for the best.
     """
-    usual = (localizer.finder.threshold, localizer.min_significance)
+    usual = (localizer.finder.threshold, localizer.min_significance, 0.0)
     side = max(_SIDE_PX, 2 * extent.light_px)
     per_frame = population.density_per_um2 * (side * known.model.pixel_size_nm * 1e-3) ** 2
     n_frames = int(np.clip(math.ceil(_ENOUGH / per_frame), _FEWEST, _MOST))
@@ -67,19 +72,24 @@ def best_limits(
     observation, truth = population_frames(known, extent, camera, side, noise)(population)
     thresholds = {usual[0], *THRESHOLDS} if threshold is None else {threshold}
     significances = {usual[1], *SIGNIFICANCES} if significance is None else {significance}
-    scores: dict[tuple[float, float], float] = {}
+    scores: dict[tuple[float, float, float], float] = {}
+    # The network looks once: surer estimates are a part of those at the lowest threshold.
+    first = localizer.with_limits(min(thresholds), min(significances)).first_look(observation)
     for level in sorted(thresholds):
-        found, fit, keep = localizer.with_limits(level, min(significances)).estimates(observation)
-        for least in significances:
-            rows = keep & (fit.significance >= least)
-            place = np.stack([fit.x_px, fit.y_px], 1)[rows] * known.model.pixel_size_nm
-            scores[level, least] = _jaccard(truth, found.frame[rows], np.c_[place, fit.z_nm[rows]])
-    logger.info("Jaccard index by threshold and significance: %s", scores)
-    best = max(scores, key=lambda pair: scores[pair])
+        surer = first.select(first.confidence >= level)
+        found, fit, keep = localizer.with_limits(level, min(significances)).estimates(observation, surer)
+        place = np.c_[np.stack([fit.x_px, fit.y_px], 1) * known.model.pixel_size_nm, fit.z_nm]
+        for least, dimmest in itertools.product(significances, PHOTONS):
+            photons = dimmest * population.median_photons
+            rows = keep & (fit.significance >= least) & (fit.photons >= photons)
+            scores[level, least, photons] = _jaccard(truth, found.frame[rows], place[rows])
+    logger.info("Jaccard index by threshold, significance and photons: %s", scores)
+    best = max(scores, key=lambda limits: scores[limits])
     chosen = usual if scores.get(usual, -1.0) > scores[best] - _BETTER else best
     return {
         "threshold": chosen[0],
         "significance": chosen[1],
+        "photons": chosen[2],
         "jaccard": scores[chosen],
         "jaccard_usual": scores.get(usual),
     }

@@ -94,13 +94,16 @@ class VolumeLocalizer:
 
     def __init__(self, finder: Finder, fitter: PsfFitter, min_significance: float, passes: int = 1) -> None:
         self.finder, self.fitter = finder, fitter
-        self.min_significance, self._passes = min_significance, passes
+        self.min_significance, self.min_photons, self._passes = min_significance, 0.0, passes
         self._pursuit = Pursuit(fitter.psf, fitter.z_range_nm, fitter.size_px) if passes > 1 else None
 
-    def with_limits(self, threshold: float, min_significance: float) -> VolumeLocalizer:
-        """Return the same with another smallest confidence and another least significance."""
+    def with_limits(
+        self, threshold: float, min_significance: float, min_photons: float = 0.0
+    ) -> VolumeLocalizer:
+        """Return the same with another smallest confidence, least significance and least photons."""
         other = copy.copy(self)
-        other.finder, other.min_significance = self.finder.with_threshold(threshold), min_significance
+        other.finder = self.finder.with_threshold(threshold)
+        other.min_significance, other.min_photons = min_significance, min_photons
         return other
 
     def __call__(self, observation: Observation) -> Columns:
@@ -112,10 +115,23 @@ class VolumeLocalizer:
         found, fit, keep = self.estimates(observation)
         return self._columns(found, fit, keep, observation.light.shape)
 
-    def estimates(self, observation: Observation) -> tuple[Found, PsfFit, NDArray[np.bool_]]:
-        """Return what was found in a block, what the fit says of it, and (N,) which of it is kept."""
-        nothing = torch.zeros_like(observation.light)
-        found = self._find(observation.light, observation.variance_under(nothing))
+    def first_look(self, observation: Observation) -> Found:
+        """Return what the network finds in a block before any fit."""
+        return self._find(observation.light, observation.variance_under(torch.zeros_like(observation.light)))
+
+    def estimates(
+        self, observation: Observation, first: Found | None = None
+    ) -> tuple[Found, PsfFit, NDArray[np.bool_]]:
+        """Return what was found in a block, what the fit says of it, and (N,) which of it is kept.
+
+        Parameters
+        ----------
+        observation
+            The frames.
+        first
+            From `first_look` with the same smallest confidence; None looks.
+        """
+        found = self.first_look(observation) if first is None else first
         found, fit, keep = self._fit(observation, found)
         for _ in range(self._passes - 1):
             more = self._find(*self._left(observation, found, fit, keep))
@@ -168,7 +184,8 @@ class VolumeLocalizer:
         """Tell (N,) which have enough light, on clear pixels, and are not held up at the last depth."""
         low, high = self.fitter.z_range_nm
         within = (fit.z_nm > low + _HELD_NM) & (fit.z_nm < high - _HELD_NM)
-        sure = within & (fit.photons > 0) & (fit.significance >= self.min_significance)
+        lit = (fit.photons > 0) & (fit.photons >= self.min_photons)
+        sure = within & lit & (fit.significance >= self.min_significance)
         return sure & observation.is_clear(found.frame, fit.x_px, fit.y_px)
 
     def image(self, columns: Columns, shape: tuple[int, int, int]) -> Tensor:

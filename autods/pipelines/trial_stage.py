@@ -132,4 +132,4 @@ def with_limits(localizer: VolumeLocalizer, limits: dict[str, Any] | None) -> Vo
     """Return a localizer with the limits that the stage has chosen."""
     if limits is None:
         return localizer
-    return localizer.with_limits(limits["threshold"], limits["significance"])
+    return localizer.with_limits(limits["threshold"], limits["significance"], limits["photons"])

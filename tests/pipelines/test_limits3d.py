@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from autods.core import Camera, LocalizationTable, OpticalSystem
+from autods.inference.psf_fit import PsfFitter
 from autods.optics import PSF_MODELS
 from autods.pipelines import limits3d
 from autods.pipelines.limits3d import best_limits
@@ -17,10 +18,19 @@ from autods.pipelines.measure3d import Extent, Population
 from autods.pipelines.population_frames import population_frames
 from autods.pipelines.psf_source import KnownPsf
 from autods.pipelines.streaming3d import VolumeLocalizer
+from autods.pipelines.train3d import shipped_finder
 
 _KNOWN = KnownPsf(PSF_MODELS["astigmatic_gaussian"](OpticalSystem(100.0, 660.0, 1.4)), (-300.0, 300.0))
 _EXTENT, _CAMERA = Extent(13, 13, 17), Camera()
 _POPULATION, _NOISE = Population(0.5, 1000.0, 0.3), torch.full((2,), 5.0)
+
+
+@dataclass(frozen=True)
+class _Confident:
+    confidence: Any
+
+    def select(self, rows: Any) -> _Confident:
+        return _Confident(self.confidence[rows])
 
 
 @dataclass(frozen=True)
@@ -30,30 +40,39 @@ class _Oracle:
     truth: LocalizationTable
     threshold: float = 0.3
     min_significance: float = 3.0
+    false_significance: float = 4.5
+    false_photons: float = 1000.0
     finder: Any = field(default_factory=lambda: SimpleNamespace(threshold=0.3))
 
     def with_limits(self, threshold: float, min_significance: float) -> _Oracle:
         return replace(self, threshold=threshold, min_significance=min_significance)
 
-    def estimates(self, _: object) -> tuple[Any, Any, Any]:
+    def first_look(self, _: object) -> Any:
+        sure = np.where(np.arange(len(self.truth)) % 2 == 0, 0.9, 0.1)
+        return _Confident(sure[sure >= self.threshold])
+
+    def estimates(self, _: object, first: Any) -> tuple[Any, Any, Any]:
         n, rng = len(self.truth), np.random.default_rng(0)
         assert self.truth.z_nm is not None
-        kept = np.flatnonzero((np.arange(n) % 2 == 0) | (self.threshold <= 0.1))
+        kept = np.flatnonzero((np.arange(n) % 2 == 0) | (first.confidence.min() <= 0.1))
         x, y = (np.r_[of[kept], rng.uniform(0, 6400, n)] / 100 for of in (self.truth.x_nm, self.truth.y_nm))
         fit = SimpleNamespace(
             x_px=x,
             y_px=y,
             z_nm=np.r_[self.truth.z_nm[kept], rng.uniform(-300, 300, n)],
-            significance=np.r_[np.full(len(kept), 20.0), np.full(n, 4.5)],
+            significance=np.r_[np.full(len(kept), 20.0), np.full(n, self.false_significance)],
+            photons=np.r_[np.full(len(kept), 1000.0), np.full(n, self.false_photons)],
         )
         found = SimpleNamespace(frame=np.r_[self.truth.frame[kept], self.truth.frame])
         return found, fit, fit.significance >= self.min_significance
 
 
-def _chosen(threshold: float | None = None, significance: float | None = None) -> dict[str, Any]:
+def _chosen(
+    threshold: float | None = None, significance: float | None = None, **false: float
+) -> dict[str, Any]:
     noise = _NOISE[torch.arange(10) % 2]
     truth = population_frames(_KNOWN, _EXTENT, _CAMERA, limits3d._SIDE_PX, noise)(_POPULATION)[1]
-    oracle = cast(VolumeLocalizer, _Oracle(truth))
+    oracle = cast(VolumeLocalizer, _Oracle(truth, **false))
     return best_limits(
         oracle, _KNOWN, _EXTENT, _CAMERA, _POPULATION, _NOISE, threshold=threshold, significance=significance
     )
@@ -66,6 +85,30 @@ def test_true_emitters_of_little_confidence_are_let_in_and_false_ones_of_little_
     assert found["jaccard"] > 0.99 > found["jaccard_usual"]
 
 
+def test_significant_parts_of_others_light_are_kept_out_by_their_few_photons() -> None:
+    found = _chosen(false_significance=20.0, false_photons=250.0)
+    assert found["photons"] >= 300
+    assert found["jaccard"] > 0.99
+
+
 def test_what_is_given_stays() -> None:
     assert _chosen(threshold=0.4)["threshold"] == 0.4
     assert _chosen(significance=3.0)["significance"] == 3.0
+
+
+def test_one_look_serves_every_threshold() -> None:
+    noise = _NOISE[torch.arange(4) % 2]
+    observation, _ = population_frames(_KNOWN, _EXTENT, _CAMERA, 48, noise)(_POPULATION)
+    finder = shipped_finder(_KNOWN, _EXTENT, torch.device("cpu"))
+    fast = _KNOWN.over_field(_EXTENT.fit_px)
+    localizer = VolumeLocalizer(finder, PsfFitter(fast, _EXTENT.fit_px, (-350.0, 350.0)), 3.0, passes=2)
+    first = localizer.with_limits(0.05, 3.0).first_look(observation)
+    for level in (0.05, 0.2, 0.5):
+        own = localizer.with_limits(level, 3.0)
+        looked = own.estimates(observation)
+        shared = own.estimates(observation, first.select(first.confidence >= level))
+        assert len(looked[0]) == len(shared[0]) > 10
+        # Pixels a thousand times less probable than the threshold are left out: a bit more of them here.
+        np.testing.assert_allclose(looked[1].x_px, shared[1].x_px, atol=0.02)
+        np.testing.assert_allclose(looked[1].z_nm, shared[1].z_nm, atol=5.0)
+        np.testing.assert_array_equal(looked[2], shared[2])
