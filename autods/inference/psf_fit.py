@@ -27,8 +27,8 @@ from autods.optics.model_error import ModelError
 _BLOCK_PX = 3_000_000
 #: Gauss-Newton steps at most, and the movement (nm) below which all emitters count as settled.
 _STEPS, _SETTLED_NM = 12, 1.0
-#: Levenberg's damping at least, and the rise of the loss that is none.
-_DAMPING, _NO_WORSE = 0.01, 0.1
+#: Levenberg's damping at least.
+_DAMPING = 0.01
 #: Largest step per axis, and largest distance from the network's position, in x and y (px) and z (nm).
 _MAX_STEP, _MAX_SHIFT = (0.4, 100.0), (1.5, 400.0)
 
@@ -164,6 +164,42 @@ class PsfFitter:
         return PsfWindows(tuple(frames.shape), frame, xyz, self.size_px, pixel_nm, self.origin_px)
 
 
+@dataclass(frozen=True)
+class _Linear:
+    """The model of a block about a state.
+
+    Parameters
+    ----------
+    xyz, photons, smooth
+        (n, 3) positions, (n,) photons and (T, Y, X) background.
+    model
+        (T, Y, X) photons.
+    slopes
+        (n, 4, S, S) of the model by x, y, z (nm) and relative photons, 0 outside of the frame.
+    """
+
+    xyz: Tensor
+    photons: Tensor
+    smooth: Tensor
+    model: Tensor
+    slopes: Tensor
+
+    def where(self, chosen: Tensor, frame: Tensor, other: _Linear) -> _Linear:
+        """Take the frames chosen (T,) from this state and the rest from another; ``frame`` is that of the
+        emitters (n,).
+        """
+        if bool(chosen.all()):
+            return self
+        rows, frames = chosen[frame], chosen[:, None, None]
+        return _Linear(
+            torch.where(rows[:, None], self.xyz, other.xyz),
+            torch.where(rows, self.photons, other.photons),
+            torch.where(frames, self.smooth, other.smooth),
+            torch.where(frames, self.model, other.model),
+            torch.where(rows[:, None, None, None], self.slopes, other.slopes),
+        )
+
+
 class _Fit:
     """The fit of one block of frames."""
 
@@ -220,71 +256,69 @@ class _Fit:
         """Move all emitters of a frame together to the most likely positions."""
         windows, observation, pixel_nm = self.windows, self.observation, self.fitter.psf.pixel_size_nm
         to_nm = windows.xyz.new_tensor([pixel_nm, pixel_nm, 1.0])
-        prior = windows.xyz.clone()
+        prior, lit = windows.xyz.clone(), (self.photons > 0)[:, None]
         largest, farthest = (windows.xyz.new_tensor([a, a, b]) for a, b in (_MAX_STEP, _MAX_SHIFT))
         low, high = self.fitter.z_range_nm
         damping = torch.full((len(observation),), _DAMPING, device=prior.device)
-        best = torch.full_like(damping, torch.inf, dtype=torch.float64)
-        state = windows.xyz, self.photons, self.smooth
-        lit = (self.photons > 0)[:, None]
+        best = self._at_present()
+        best_loss = self._loss(best, prior, to_nm)
         curvature = torch.cat([self.precision, torch.zeros_like(self.precision[:, :1])], 1)
         for _ in range(_STEPS):
-            slopes, residual, weight = self._linearized()
-            loss = self._loss(prior, to_nm)
-            worse = loss > best + _NO_WORSE
-            if bool(worse.any()):
-                # Go back, and try a shorter step from there.
-                back = worse[windows.frame]
-                windows.xyz = torch.where(back[:, None], state[0], windows.xyz)
-                self.photons = torch.where(back, state[1], self.photons)
-                self.smooth = torch.where(worse[:, None, None], state[2], self.smooth)
-                slopes, residual, weight = self._linearized()
-            best = torch.where(worse, best, loss)
-            damping = torch.where(worse, 10 * damping, (0.4 * damping).clamp_min(_DAMPING))
-            state = windows.xyz, self.photons, self.smooth
             pull = torch.zeros_like(curvature)
-            pull[:, :3] = self.precision * (prior - windows.xyz) * to_nm
+            pull[:, :3] = self.precision * (prior - best.xyz) * to_nm
             step, nodes = joint_step(
-                slopes, pull, curvature, windows.pixel, windows.frame, self.axes, residual, weight, damping
+                best.slopes,
+                pull,
+                curvature,
+                windows.pixel,
+                windows.frame,
+                self.axes,
+                observation.light - best.model,
+                1 / observation.variance_under(best.model),
+                damping,
             )
             move = (step[:, :3] / to_nm).clamp(-largest, largest)
-            moved = torch.maximum(torch.minimum(windows.xyz + move, prior + farthest), prior - farthest)
+            moved = torch.maximum(torch.minimum(best.xyz + move, prior + farthest), prior - farthest)
             moved[:, 2] = moved[:, 2].clamp(low, high)
             # Without photons there is nothing to place.
-            moved = torch.where(lit, moved, windows.xyz)
-            settled = ((moved - windows.xyz) * to_nm).abs().max() < _SETTLED_NM
-            windows.xyz = moved
-            self.photons = self.photons * (1 + step[:, 3].clamp(-0.5, 1.0))
-            self.smooth = self.smooth + self.axes[0] @ nodes @ self.axes[1].T
+            windows.xyz = torch.where(lit, moved, best.xyz)
+            self.photons = best.photons * (1 + step[:, 3].clamp(-0.5, 1.0))
+            self.smooth = best.smooth + self.axes[0] @ nodes @ self.axes[1].T
+            tried = self._at_present()
+            loss = self._loss(tried, prior, to_nm)
+            better = loss <= best_loss
+            settled = ((windows.xyz - best.xyz) * to_nm).abs().max() < _SETTLED_NM
+            # Where it became worse, a shorter step is tried.
+            damping = torch.where(better, (0.4 * damping).clamp_min(_DAMPING), 10 * damping)
+            best, best_loss = (
+                tried.where(better, windows.frame, best),
+                torch.where(better, loss, best_loss),
+            )
             if bool(settled):
                 break
-        worse = self._loss(prior, to_nm) > best + _NO_WORSE
-        windows.xyz = torch.where(worse[windows.frame][:, None], state[0], windows.xyz)
+        windows.xyz, self.photons, self.smooth = best.xyz, best.photons, best.smooth
 
-    def _loss(self, prior: Tensor, to_nm: Tensor) -> Tensor:
+    def _at_present(self) -> _Linear:
+        """Return the model at the present positions and its slopes."""
+        windows = self.windows
+        psf, *by_place = windows.images_and_slopes(self.fitter.psf)
+        flux = (self.photons[:, None, None] * windows.inside)[:, None]
+        slopes = torch.stack([*by_place, psf], 1) * flux
+        return _Linear(windows.xyz, self.photons, self.smooth, self._model(psf * windows.inside), slopes)
+
+    def _loss(self, linear: _Linear, prior: Tensor, to_nm: Tensor) -> Tensor:
         """Return (T,) the negative logarithm of likelihood and prior of each frame.
 
         The likelihood is that of noise whose variance grows with the light in proportion, which of Poisson's
         law is exactly its own (quasi-likelihood: Wedderburn, Biometrika 61, 439 (1974)).
         """
-        windows, observation = self.windows, self.observation
-        model = self._model(windows.images(self.fitter.psf) * windows.inside)
-        variance = observation.variance_under(model)
+        observation = self.observation
+        variance = observation.variance_under(linear.model)
         dark = observation.variance / observation.shot
-        value = (model - (observation.light + dark) * variance.log()) / observation.shot
+        value = (linear.model - (observation.light + dark) * variance.log()) / observation.shot
         loss = torch.where(observation.valid, value, 0.0).double().sum((1, 2))
-        away = 0.5 * (self.precision * ((windows.xyz - prior) * to_nm) ** 2).sum(1).double()
-        return loss.index_add(0, windows.frame, away)
-
-    def _linearized(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Return slopes (n, 4, S, S) by x, y, z (nm) and relative photons; residual and weight (T, Y, X)."""
-        windows = self.windows
-        psf, *by_place = windows.images_and_slopes(self.fitter.psf)
-        flux = (self.photons[:, None, None] * windows.inside)[:, None]
-        slopes = torch.stack([*by_place, psf], 1) * flux
-        model = self._model(psf * windows.inside)
-        residual = self.observation.light - model
-        return slopes, residual, 1 / self.observation.variance_under(model)
+        away = 0.5 * (self.precision * ((linear.xyz - prior) * to_nm) ** 2).sum(1).double()
+        return loss.index_add(0, self.windows.frame, away)
 
     def _linearize(self) -> tuple[Tensor, Tensor, Tensor]:
         """Return slopes (n, 5, S*S) by x, y, z (nm), relative photons and background; residual and weight."""

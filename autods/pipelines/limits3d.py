@@ -16,8 +16,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from autods.core import Camera, LocalizationTable
+from autods.inference import Found
+from autods.inference.psf_fit import PsfFit
 from autods.metrics.matching import match_arrays
 from autods.pipelines.measure3d import Extent, Population
 from autods.pipelines.population_frames import population_frames
@@ -28,8 +31,9 @@ logger = logging.getLogger(__name__)
 
 #: Confidences and significances that are tried beside the usual ones.
 THRESHOLDS, SIGNIFICANCES = (0.05, 0.1, 0.15, 0.2, 0.35), (3.0, 4.0, 5.0, 6.0, 8.0)
-#: Least photons, in parts of the population's median.
-PHOTONS = (0.0, 0.2, 0.3, 0.4, 0.5)
+#: Least photons, in parts of the population's median; and those that are tried again as they will be used:
+#: what is too weak is left out of the fit.
+PHOTONS, PHOTONS_AGAIN = (0.0, 0.2, 0.3, 0.4, 0.5), (0.3, 0.4, 0.5, 0.6)
 #: Emitters that are simulated, in so many frames at least and at most, and the frames' side.
 _ENOUGH, _FEWEST, _MOST, _SIDE_PX = 200, 4, 32, 64
 _RADIUS_NM, _AXIAL_RADIUS_NM = 250.0, 500.0
@@ -72,19 +76,30 @@ def best_limits(
     observation, truth = population_frames(known, extent, camera, side, noise)(population)
     thresholds = {usual[0], *THRESHOLDS} if threshold is None else {threshold}
     significances = {usual[1], *SIGNIFICANCES} if significance is None else {significance}
+
+    def jaccard(found: Found, fit: PsfFit, rows: NDArray[np.bool_]) -> float:
+        lateral = np.stack([fit.x_px, fit.y_px], 1)[rows] * known.model.pixel_size_nm
+        return _jaccard(truth, found.frame[rows], np.c_[lateral, fit.z_nm[rows]])
+
     scores: dict[tuple[float, float, float], float] = {}
     # The network looks once: surer estimates are a part of those at the lowest threshold.
     first = localizer.with_limits(min(thresholds), min(significances)).first_look(observation)
     for level in sorted(thresholds):
         surer = first.select(first.confidence >= level)
         found, fit, keep = localizer.with_limits(level, min(significances)).estimates(observation, surer)
-        place = np.c_[np.stack([fit.x_px, fit.y_px], 1) * known.model.pixel_size_nm, fit.z_nm]
         for least, dimmest in itertools.product(significances, PHOTONS):
             photons = dimmest * population.median_photons
             rows = keep & (fit.significance >= least) & (fit.photons >= photons)
-            scores[level, least, photons] = _jaccard(truth, found.frame[rows], place[rows])
-    logger.info("Jaccard index by threshold, significance and photons: %s", scores)
+            scores[level, least, photons] = jaccard(found, fit, rows)
     best = max(scores, key=lambda limits: scores[limits])
+    if best[2] > 0:
+        surer = first.select(first.confidence >= best[0])
+        for dimmest in PHOTONS_AGAIN:
+            limits = (best[0], best[1], dimmest * population.median_photons)
+            found, fit, keep = localizer.with_limits(*limits).estimates(observation, surer)
+            scores[limits] = jaccard(found, fit, keep)
+        best = max(scores, key=lambda limits: scores[limits])
+    logger.info("Jaccard index by threshold, significance and photons: %s", scores)
     chosen = usual if scores.get(usual, -1.0) > scores[best] - _BETTER else best
     return {
         "threshold": chosen[0],

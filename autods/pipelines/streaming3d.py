@@ -25,6 +25,8 @@ _TILE_PX = 128
 _SAME_PX, _SAME_NM = 0.6, 150.0
 #: A fit this near to an end of its depths wanted to leave them: its molecule lies where no PSF is known.
 _HELD_NM = 0.5
+#: Parts of the least photons below which estimates go, one after the other.
+_WEAKEST_FIRST = (0.5, 0.8, 1.0)
 #: Error of a calibrated PSF, relative to itself, that a second pass allows for.
 _MISMATCH = 0.15
 #: Least confidence of what a second pass adds.
@@ -163,14 +165,13 @@ class VolumeLocalizer:
         if not len(more):
             return found, fit, keep
         # Those that are settled start from where they were fitted, and keep their errors as a prior.
-        settled = replace(found.select(keep), x_px=fit.x_px[keep], y_px=fit.y_px[keep], z_nm=fit.z_nm[keep])
-        return self._fit(observation, Found.concatenate([settled, more]))
+        return self._fit(observation, Found.concatenate([_settled(found, fit, keep), more]))
 
     def _fit(self, observation: Observation, found: Found) -> tuple[Found, PsfFit, NDArray[np.bool_]]:
         """Fit, and tell which estimates are significant, on pixels that measure light, and not another of the
         same molecule.
         """
-        fit = self.fitter(observation, _emitters(found))
+        found, fit = self._without_weak(observation, found, self.fitter(observation, _emitters(found)))
         keep = self._is_sure(observation, found, fit)
         twins = ~_is_distinct(fit, found.frame, keep)
         if twins.any():
@@ -179,6 +180,19 @@ class VolumeLocalizer:
             fit = self.fitter(observation, _emitters(found))
             keep = self._is_sure(observation, found, fit)
         return found, fit, keep
+
+    def _without_weak(self, observation: Observation, found: Found, fit: PsfFit) -> tuple[Found, PsfFit]:
+        """Leave out what has too few photons, the weakest first: its light goes to those that it is of."""
+        for share in _WEAKEST_FIRST if self.min_photons > 0 else ():
+            weak = fit.photons < share * self.min_photons
+            if not weak.any():
+                continue
+            changed = np.isin(found.frame, found.frame[weak])[~weak]
+            found, fit = _settled(found, fit, ~weak), _kept(fit, ~weak)
+            again = self.fitter(observation, _emitters(found.select(changed)))
+            for name, column in vars(fit).items():
+                column[changed] = vars(again)[name]
+        return found, fit
 
     def _is_sure(self, observation: Observation, found: Found, fit: PsfFit) -> NDArray[np.bool_]:
         """Tell (N,) which have enough light, on clear pixels, and are not held up at the last depth."""
@@ -246,6 +260,11 @@ class VolumeLocalizer:
         columns = {name: values[keep] for name, values in columns.items()}
         order = np.lexsort((columns["x_nm"], columns["y_nm"], columns["frame"]))
         return {name: values[order] for name, values in columns.items()}
+
+
+def _settled(found: Found, fit: PsfFit, rows: NDArray[np.bool_]) -> Found:
+    """Return rows of what was found where the fit has put them."""
+    return replace(found.select(rows), x_px=fit.x_px[rows], y_px=fit.y_px[rows], z_nm=fit.z_nm[rows])
 
 
 def _shape(observation: Observation) -> tuple[int, int, int]:
