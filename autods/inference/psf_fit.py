@@ -67,8 +67,8 @@ class PsfFit:
     #: See `autods.inference.amplitudes.Amplitudes`.
     background: NDArray[np.float64]
     background_std: NDArray[np.float64]
-    #: Standard error per lateral axis and axially, px and nm: the Cramer-Rao bound beside the neighbours,
-    #: with the prior's information where there is one, and the PSF's own error; infinite without photons.
+    #: Standard error per lateral axis and axially, px and nm: the Cramer-Rao bound beside the neighbours, or
+    #: the network's where that is smaller, and the PSF's own error; infinite without photons.
     uncertainty_px: NDArray[np.float64]
     uncertainty_z_nm: NDArray[np.float64]
     #: Photons over the bound of their standard error.
@@ -337,15 +337,16 @@ class _Fit:
         windows, pixel_nm = self.windows, self.fitter.psf.pixel_size_nm
         slopes, _, weight = self._linearize()
         fisher = torch.einsum("nip,np,njp->nij", slopes, weight, slopes).double()
-        if self.fitter.refine:
-            fisher[:, [0, 1, 2], [0, 1, 2]] += self.precision.double()
         known = self.photons > 0
         fisher = torch.where(known[:, None, None], fisher, torch.eye(5).to(fisher))
+        error = joint_variances(fisher, slopes, weight, windows.middle, windows.frame, known).clamp_min(0)
+        if self.fitter.refine:
+            # The network has seen the same frame: its error is another bound, not another measurement.
+            told = self.precision.double()
+            error[:, :3] = torch.where(told > 0, torch.minimum(error[:, :3], 1 / told), error[:, :3])
+            fisher[:, [0, 1, 2], [0, 1, 2]] += told
         # Light of its own makes an emitter significant, however near another is.
-        alone = _inverse(fisher)[:, 3, 3].clamp_min(0).sqrt()
-        error = (
-            joint_variances(fisher, slopes, weight, windows.middle, windows.frame, known).clamp_min(0).sqrt()
-        )
+        alone, error = _inverse(fisher)[:, 3, 3].clamp_min(0).sqrt(), error.sqrt()
         unknown = torch.full_like(error[:, 0], torch.inf)
         lateral = (0.5 * (error[:, 0] ** 2 + error[:, 1] ** 2)).sqrt() / pixel_nm
         centre = windows.pixel[:, self.fitter.size_px // 2, self.fitter.size_px // 2]
