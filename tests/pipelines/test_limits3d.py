@@ -40,12 +40,14 @@ class _Oracle:
     truth: LocalizationTable
     threshold: float = 0.3
     min_significance: float = 3.0
+    min_photons: float = 0.0
     false_significance: float = 4.5
     false_photons: float = 1000.0
     finder: Any = field(default_factory=lambda: SimpleNamespace(threshold=0.3))
 
-    def with_limits(self, threshold: float, min_significance: float) -> _Oracle:
-        return replace(self, threshold=threshold, min_significance=min_significance)
+    def with_limits(self, threshold: float, min_significance: float, min_photons: float = 0.0) -> _Oracle:
+        limits = {"min_significance": min_significance, "min_photons": min_photons}
+        return replace(self, threshold=threshold, **limits)
 
     def first_look(self, _: object) -> Any:
         sure = np.where(np.arange(len(self.truth)) % 2 == 0, 0.9, 0.1)
@@ -64,7 +66,8 @@ class _Oracle:
             photons=np.r_[np.full(len(kept), 1000.0), np.full(n, self.false_photons)],
         )
         found = SimpleNamespace(frame=np.r_[self.truth.frame[kept], self.truth.frame])
-        return found, fit, fit.significance >= self.min_significance
+        enough = fit.photons >= self.min_photons
+        return found, fit, enough & (fit.significance >= self.min_significance)
 
 
 def _chosen(
