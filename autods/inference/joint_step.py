@@ -12,7 +12,7 @@ from torch import Tensor
 from autods.inference.linear_fit import Pair, conjugate_gradients, scatter
 
 #: Iterations at most, and the residual at which the step is good enough: it is one of several.
-_MAX_ITERATIONS, _TOLERANCE = 25, 0.03
+_MAX_ITERATIONS, _TOLERANCE = 8, 0.1
 #: The background's nodes move little: this part of their own information keeps them where they are.
 _NODE_DAMPING = 1e-3
 

@@ -26,7 +26,7 @@ from autods.optics.model_error import ModelError
 #: Pixels of all windows that are fitted at once: bounds the memory to some 300 MB.
 _BLOCK_PX = 3_000_000
 #: Gauss-Newton steps at most, and the movement (nm) below which all emitters count as settled.
-_STEPS, _SETTLED_NM = 12, 1.0
+_STEPS, _SETTLED_NM = 8, 1.0
 #: Levenberg's damping at least.
 _DAMPING = 0.01
 #: Largest step per axis, and largest distance from the network's position, in x and y (px) and z (nm).

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
+from autods.inference import joint_step as module
 from autods.inference.joint_step import joint_step
 from autods.inference.linear_fit import scatter, tents
 
 
-def test_step_is_that_of_the_dense_system() -> None:
+def test_step_is_that_of_the_dense_system(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_MAX_ITERATIONS", 60)
+    monkeypatch.setattr(module, "_TOLERANCE", 1e-3)
     random = torch.Generator().manual_seed(0)
     n_frames, side, window, n, k = 2, 24, 7, 9, 4
     frame = torch.tensor([0, 0, 0, 0, 1, 1, 1, 1, 1])
@@ -44,7 +48,6 @@ def test_step_is_that_of_the_dense_system() -> None:
     right[: n * k] += gradient.flatten()
     dense = torch.linalg.solve(matrix, right)
     scale = dense[: n * k].abs().max()
-    assert (step.flatten() - dense[: n * k]).abs().max() < 0.1 * scale
-    # What is left of the right side is small: the step is one of several.
+    assert (step.flatten() - dense[: n * k]).abs().max() < 0.02 * scale
     left = right - matrix @ torch.cat([step.flatten(), nodes.flatten()]).double()
-    assert left.norm() < 0.1 * right.norm()
+    assert left.norm() < 0.02 * right.norm()
