@@ -32,6 +32,7 @@ from autods.pipelines.inputs import (
     open_input,
     resolve_instrument,
     with_measured,
+    with_read_noise,
 )
 from autods.pipelines.plan import (
     MIN_SIDE_PX,
@@ -179,10 +180,10 @@ class Run:
         """Measure the movie, choose the models, and make what localizes its blocks."""
         record, part = self.record, self.part
         field = self.field
-        camera = crop_camera(self.instrument.camera, self._roi)
         with record.stage("measure the movie"):
-            noise = NoiseModel.of_camera(camera) if self.instrument.gain_known else None
-            optics = self.instrument.optics
+            known = with_read_noise(self.instrument, self.whole)
+            noise = NoiseModel.of_camera(crop_camera(known.camera, self._roi)) if known.gain_known else None
+            optics = known.optics
             measured = measure_scene(field, optics, noise, self.settings.background)
             plan = make_plan(
                 part,
@@ -193,7 +194,7 @@ class Run:
                 measured=measured,
                 first_frame=part.first_frame,
             )
-        instrument = with_measured(self.instrument, measured.camera)
+        instrument = with_measured(known, measured.camera)
         for card in self.cards:
             if card.name in self.localizers:
                 record.add_weights(card.name, card.weights_sha256)

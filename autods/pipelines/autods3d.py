@@ -174,7 +174,7 @@ class _Run:
     def _measured(self, instrument: Instrument) -> Instrument:
         """Measure the camera where it is not known."""
         if instrument.gain_known:
-            return with_read_noise(instrument, self.field)
+            return with_read_noise(instrument, self.whole)
         with self.record.stage("measure the camera"):
             measured = with_measured(instrument, measure_scene(self.field, instrument.optics).camera)
         if not measured.gain_known:

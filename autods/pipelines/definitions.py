@@ -132,7 +132,7 @@ CAMERA = (
     _quantity("camera.e_per_adu", "Conversion", "measured, else 1"),
     _quantity("camera.em_gain", "EM gain", "no EM register"),
     Setting("camera.qe", "Quantum efficiency", low=0, high=1, above=True, unset="1", about="0 to 1"),
-    _quantity("camera.read_noise_e", "Read noise", "0; in 3D measured", besides=_MAP),
+    _quantity("camera.read_noise_e", "Read noise", "measured", besides=_MAP),
 )
 CHANNEL = Setting("channel", "Channel", "from 0", "whole", low=0, high=1000, unset="the only one")
 POSITION = Setting("position", "Stage position", "from 0", "whole", low=0, high=1e5, unset="the only one")

@@ -155,6 +155,15 @@ def test_camera_maps_follow_the_region(zoo, movie):
     assert np.median(mapped.background[~near]) == pytest.approx(30, rel=0.25)
 
 
+def test_noise_that_nobody_states_is_measured(zoo, tmp_path, quick_report):
+    frames, _ = simulate(np.random.default_rng(1), n_frames=30)
+    noisy = frames + np.random.default_rng(2).normal(0, 20, frames.shape)  # 10 electrons
+    localize(noisy.astype(np.float32), wanted(zoo), tmp_path)
+    stated = yaml.safe_load((tmp_path / "plan.yaml").read_text())["settings"]["camera.read_noise_e"]
+    assert stated["source"] == "measured"
+    assert float(stated["value"].split()[0]) == pytest.approx(10, rel=0.15)
+
+
 def test_an_interrupted_run_resumes_to_the_same_result(zoo, movie, tmp_path, monkeypatch, quick_report):
     path, _, _ = movie
     small_blocks(monkeypatch)

@@ -1,10 +1,12 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
 from autods.core import Camera, OpticalSystem, UserError
 from autods.estimation.profile import profile_movie
 from autods.io.movie import ArrayMovie, MovieMetadata
-from autods.pipelines.inputs import crop_camera, resolve_instrument, with_measured
+from autods.pipelines.inputs import crop_camera, resolve_instrument, with_measured, with_read_noise
 from autods.pipelines.settings import CameraSettings, OpticsSettings
 
 
@@ -94,3 +96,20 @@ def test_what_a_file_states_and_cannot_be_is_not_taken():
     found = resolve_instrument(stated, OpticsSettings(), CameraSettings())
     assert found.optics.wavelength_nm is None
     assert found.camera.em_gain is None
+
+
+@pytest.mark.parametrize("is_map", [False, True])
+def test_read_noise_is_measured_where_nobody_states_it(is_map):
+    rng = np.random.default_rng(0)
+    light = rng.poisson(20.0, (40, 60, 80))
+    offset = np.full((60, 80), 100.0, np.float32)
+    offset[:, :30] = 90.0
+    values = 2.0 * (light + rng.normal(0, 6.0, light.shape)) + (offset if is_map else 100.0)
+    frames = ArrayMovie(values.astype(np.float32), MovieMetadata())
+    camera = CameraSettings(offset_adu=offset if is_map else 100.0, e_per_adu=0.5)
+    optics = OpticsSettings(pixel_size_nm=100.0)
+    known = with_read_noise(resolve_instrument(frames, optics, camera), frames)
+    assert sources(known)["camera.read_noise_e"] == "measured"
+    assert known.camera.read_noise_e == pytest.approx(6.0, rel=0.05)
+    stated = dataclasses.replace(camera, read_noise_e=1.0)
+    assert with_read_noise(resolve_instrument(frames, optics, stated), frames).camera.read_noise_e == 1.0
