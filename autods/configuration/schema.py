@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from autods.pipelines.settings import FinishSettings, LocalizeSettings, OpticsSettings
+from autods.pipelines.simulate import SimulationSettings
 
 
 def defaults(schema: type) -> dict[str, Any]:
@@ -150,26 +151,30 @@ def _simulated_camera() -> CameraConfig:
     return CameraConfig(offset_adu=100.0, e_per_adu=0.5, qe=0.9, read_noise_e=1.5)
 
 
+def _simulated_depths() -> dict[str, Any]:
+    return {name: getattr(SimulationSettings, name) for name in ("z_min_nm", "z_max_nm")}
+
+
 @dataclass
 class SimulateConfig:
     """``autods simulate``."""
 
     groups: ClassVar[tuple[Any, ...]] = ({"psf": None}, "_self_")
 
-    n_frames: int = 200
-    size_px: int = 64
-    structure: str = "filaments"
-    density_per_um2: float = 0.5
-    photons: float = 2000.0
-    background: float = 20.0
-    on_frames: float = 2.0
-    gradient: float = 0.3
-    blobs: float = 0.3
-    drift: str = "none"
-    drift_nm: float = 200.0
-    beads: int = 0
-    seed: int = 0
-    psf: dict[str, Any] = field(default_factory=lambda: {"z_min_nm": -500.0, "z_max_nm": 500.0})
+    n_frames: int = SimulationSettings.n_frames
+    size_px: int = SimulationSettings.size_px
+    structure: str = SimulationSettings.structure
+    density_per_um2: float = SimulationSettings.density_per_um2
+    photons: float = SimulationSettings.photons
+    background: float = SimulationSettings.background
+    on_frames: float = SimulationSettings.on_frames
+    gradient: float = SimulationSettings.gradient
+    blobs: float = SimulationSettings.blobs
+    drift: str = SimulationSettings.drift
+    drift_nm: float = SimulationSettings.drift_nm
+    beads: int = SimulationSettings.beads
+    seed: int = SimulationSettings.seed
+    psf: dict[str, Any] = field(default_factory=_simulated_depths)
     optics: OpticsSettings = field(default_factory=_simulated_optics)
     camera: CameraConfig = field(default_factory=_simulated_camera)
 
