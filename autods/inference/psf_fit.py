@@ -166,22 +166,15 @@ class PsfFitter:
 
 @dataclass(frozen=True)
 class _Linear:
-    """The model of a block about a state.
+    """The model of a block about a state."""
 
-    Parameters
-    ----------
-    xyz, photons, smooth
-        (n, 3) positions, (n,) photons and (T, Y, X) background.
-    model
-        (T, Y, X) photons.
-    slopes
-        (n, 4, S, S) of the model by x, y, z (nm) and relative photons, 0 outside of the frame.
-    """
-
+    #: (n, 3) positions, (n,) photons and (T, Y, X) background.
     xyz: Tensor
     photons: Tensor
     smooth: Tensor
+    #: (T, Y, X) photons.
     model: Tensor
+    #: (n, 4, S, S) of the model by x, y, z (nm) and relative photons, 0 outside of the frame.
     slopes: Tensor
 
     def where(self, chosen: Tensor, frame: Tensor, other: _Linear) -> _Linear:
@@ -320,22 +313,12 @@ class _Fit:
         away = 0.5 * (self.precision * ((linear.xyz - prior) * to_nm) ** 2).sum(1).double()
         return loss.index_add(0, self.windows.frame, away)
 
-    def _linearize(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Return slopes (n, 5, S*S) by x, y, z (nm), relative photons and background; residual and weight."""
-        windows = self.windows
-        psf, dx, dy, dz = windows.images_and_slopes(self.fitter.psf)
-        psf = psf * windows.inside
-        model = self._model(psf)
-        flux = self.photons[:, None, None]
-        slopes = torch.stack([dx * flux, dy * flux, dz * flux, psf * flux, torch.ones_like(psf)], 1)
-        variance = self.observation.variance_under(model)
-        residual = (self.observation.light - model).flatten()[windows.pixel]
-        weight = windows.inside / variance.flatten()[windows.pixel]
-        return slopes.flatten(2), residual.flatten(1), weight.flatten(1)
-
     def _columns(self) -> NDArray[np.float64]:
         windows, pixel_nm = self.windows, self.fitter.psf.pixel_size_nm
-        slopes, _, weight = self._linearize()
+        linear = self._at_present()
+        slopes = torch.cat([linear.slopes, torch.ones_like(linear.slopes[:, :1])], 1).flatten(2)
+        variance = self.observation.variance_under(linear.model)
+        weight = (windows.inside / variance.flatten()[windows.pixel]).flatten(1)
         fisher = torch.einsum("nip,np,njp->nij", slopes, weight, slopes).double()
         known = self.photons > 0
         fisher = torch.where(known[:, None, None], fisher, torch.eye(5).to(fisher))

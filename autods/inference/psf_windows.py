@@ -81,17 +81,6 @@ class PsfWindows:
         x, y, z = ((placed(local + shift, self.size_px) - image) / _DELTA_NM for shift in shifts)
         return image, x, y, z
 
-    def is_crowded(self) -> Tensor:
-        """Tell (N,) which emitters' windows hold pixels of another's core."""
-        near = torch.zeros(len(self.frame), dtype=torch.bool, device=self.frame.device)
-        reach = self.size_px / 2
-        # Emitters come ordered by frame: compare within each frame only.
-        counts = torch.bincount(self.frame).tolist()
-        for part in torch.split(torch.arange(len(self.frame), device=near.device), counts):
-            distance = (self.xyz[part, None, :2] - self.xyz[None, part, :2]).abs().amax(-1)
-            near[part] = (distance < reach).sum(1) > 1
-        return near
-
     def _placed(self, psf: PSFModel) -> Callable[[Tensor, int], Tensor]:
         """Return the PSF that each emitter has at its place."""
         if not isinstance(psf, FieldPSF):
