@@ -24,6 +24,7 @@ from autods.estimation.scene import METHODS
 from autods.pipelines import definitions
 from autods.pipelines.settings import CameraSettings, FinishSettings, LocalizeSettings, OpticsSettings
 from autods.pipelines.settings3d import Localize3DSettings, SnrSettings, TrainingSettings
+from autods.pipelines.simulate import SimulationSettings
 from autods.web.fields import CAMERA, LOCALIZE, Field, text_of
 from autods.web.steps3d import STEPS
 from autods.zoo.selection import SELECTION_RULES
@@ -195,3 +196,11 @@ def test_python_offers_both_pipelines_with_the_settings_defaults() -> None:
     assert {"beads", "psf", "run", "z_min_nm", "z_max_nm"} <= set(
         inspect.signature(autods.localize3d).parameters
     )
+
+
+def test_a_simulation_in_python_has_the_defaults_of_its_settings() -> None:
+    own = {"out", "optics", "camera"}  # a folder, and what the settings must be given
+    stated = inspect.signature(autods.simulate).parameters
+    assert len(stated) > len(own) + 10
+    for key in set(stated) - own:
+        assert stated[key].default == getattr(SimulationSettings, key), key
