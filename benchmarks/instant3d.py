@@ -194,8 +194,7 @@ class Instant3D:
         observation = Observation.over_level(frames, _CAMERA, self.background)
         start = time.perf_counter()
         if passes:
-            columns = VolumeLocalizer(finder, fitter, 3.0, passes)(observation)
-            found = LocalizationTable.build(**columns)
+            found = VolumeLocalizer(finder, fitter, 3.0, passes)(observation)
         else:
             found = _table(finder, observation.light, observation.variance, psf.told.pixel_size_nm)
         seconds = time.perf_counter() - start

@@ -59,6 +59,15 @@ ROADS = {
         "training.fit:\nfolder, checkpoints",
         "training.export:\ncard, weights",
     ),
+    "localization": (
+        "decoder:\nDetections, device,\npx of the patch",
+        "Localizer:\nDetections, host,\npx of the patch",
+        "pipelines:\nDetections with tile,\npx of the region",
+        "inference.stitch:\nDetections, each\nmolecule once",
+        "fits:\nLocalizationTable\nof a block, nm",
+        "runs.chunks:\nfinished blocks,\nfollow, live page",
+        "pipelines.blocks:\nLocalizationTable\nof the movie",
+    ),
 }
 _BOX = {"boxstyle": "round,pad=0.4", "facecolor": "#e0f2f1", "edgecolor": "#009485"}
 _ARROW = {"arrowstyle": "-|>", "color": "#555555", "shrinkA": 2, "shrinkB": 2}

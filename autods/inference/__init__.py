@@ -7,12 +7,11 @@ from autods.inference.refine import Refined, refine_positions
 from autods.inference.rescaling import Rescaling, plan_rescaling
 from autods.inference.significance import required_significance
 from autods.inference.splits import merge_splits
-from autods.inference.stitching import Found, stitch
+from autods.inference.stitching import stitch
 from autods.inference.tiling import Tile, patch_size_px, tile_field
 
 __all__ = [
     "Amplitudes",
-    "Found",
     "Localizer",
     "Observation",
     "Refined",

@@ -344,16 +344,14 @@ def _is_too_large(error: RuntimeError) -> bool:
 
 
 def _to_movie(found: Detections, zoom: float) -> Detections:
-    """Return detections on the CPU, those of rescaled frames in pixels of the movie."""
-    found = found.map(Tensor.cpu)
-    std, z, std_z, background = found.uncertainty_px, found.z_nm, found.uncertainty_z_nm, found.background
-    scale = 1 / zoom
+    """Return detections on the CPU as double numbers, those of rescaled frames in pixels of the movie."""
+    if found.background is not None:
+        found = replace(found, background=found.background * zoom**2)
+    found = found.on_host()
+    std, scale = found.uncertainty_px, 1 / zoom
     return replace(
         found,
-        x_px=found.x_px.double() * scale,
-        y_px=found.y_px.double() * scale,
-        uncertainty_px=None if std is None else std.double() * scale,
-        z_nm=None if z is None else z.double(),
-        uncertainty_z_nm=None if std_z is None else std_z.double(),
-        background=None if background is None else background * zoom**2,
+        x_px=found.x_px * scale,
+        y_px=found.y_px * scale,
+        uncertainty_px=None if std is None else std * scale,
     )

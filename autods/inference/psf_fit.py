@@ -22,6 +22,7 @@ from autods.inference.observation import Observation
 from autods.inference.psf_windows import PsfWindows
 from autods.optics import PSFModel
 from autods.optics.model_error import ModelError
+from autods.representation import Detections
 
 #: Pixels of all windows that are fitted at once: bounds the memory to some 300 MB.
 _BLOCK_PX = 3_000_000
@@ -31,48 +32,6 @@ _STEPS, _SETTLED_NM = 8, 1.0
 _DAMPING = 0.01
 #: Largest step per axis, and largest distance from the network's position, in x and y (px) and z (nm).
 _MAX_STEP, _MAX_SHIFT = (0.4, 100.0), (1.5, 400.0)
-
-
-@dataclass(frozen=True)
-class Emitters3D:
-    """Estimates of a block of frames, arrays of length N."""
-
-    #: Frame within the block.
-    frame: NDArray[np.int64]
-    #: Position, corner pixels.
-    x_px: NDArray[np.float64]
-    y_px: NDArray[np.float64]
-    #: Depth, nm.
-    z_nm: NDArray[np.float64]
-    #: Standard errors that the network predicts, per lateral axis and axially, px and nm; NaN where it does
-    #: not.
-    std_px: NDArray[np.float64]
-    std_z_nm: NDArray[np.float64]
-
-    def __len__(self) -> int:
-        """Count the estimates."""
-        return len(self.frame)
-
-
-@dataclass(frozen=True)
-class PsfFit:
-    """Result of the fit, arrays of length N in the order given."""
-
-    #: Position, px and nm; as given where it is not refined.
-    x_px: NDArray[np.float64]
-    y_px: NDArray[np.float64]
-    z_nm: NDArray[np.float64]
-    #: See `autods.inference.amplitudes.Amplitudes`.
-    photons: NDArray[np.float64]
-    #: See `autods.inference.amplitudes.Amplitudes`.
-    background: NDArray[np.float64]
-    background_std: NDArray[np.float64]
-    #: Standard error per lateral axis and axially, px and nm: the Cramer-Rao bound beside the neighbours, or
-    #: the network's where that is smaller, and the PSF's own error; infinite without photons.
-    uncertainty_px: NDArray[np.float64]
-    uncertainty_z_nm: NDArray[np.float64]
-    #: Photons over the bound of their standard error.
-    significance: NDArray[np.float64]
 
 
 class PsfFitter:
@@ -109,57 +68,69 @@ class PsfFitter:
         self.refine = refine
 
     @torch.no_grad()
-    def __call__(self, observation: Observation, emitters: Emitters3D) -> PsfFit:
+    def __call__(self, observation: Observation, found: Detections) -> Detections:
         """Fit the emitters of a block.
+
+        Returns them in the order given, with what the fit says: positions (as given where they are not
+        refined); photons, background and significance, see `autods.inference.amplitudes.Amplitudes`; and
+        standard errors: the Cramer-Rao bound beside the neighbours, or the network's where that is smaller,
+        and the PSF's own error, infinite without photons.
 
         Parameters
         ----------
         observation
             The frames; the fit runs on their device.
-        emitters
-            Where the network places them.
+        found
+            Where the network places them, on the CPU, and how surely: its errors are a prior.
         """
-        order = np.argsort(emitters.frame, kind="stable")
-        columns = np.zeros((9, len(emitters)))
-        ordered = emitters.frame[order]
+        frame = found.frame.numpy()
+        order = np.argsort(frame, kind="stable")
+        columns = np.zeros((9, len(found)))
+        ordered = frame[order]
         for first, last in _blocks(ordered, len(observation), _BLOCK_PX // self.size_px**2):
             rows = order[np.searchsorted(ordered, first) : np.searchsorted(ordered, last)]
             if len(rows):
                 part = observation[first:last]
-                windows = self._windows(part.light, emitters, rows, first)
-                columns[:, rows] = _Fit(self, part, windows, emitters, rows).run()
-        return self._with_model_error(PsfFit(*columns))
-
-    def _with_model_error(self, fit: PsfFit) -> PsfFit:
-        if self.error is None:
-            return fit
-        lateral, axial = self.error.at(fit.z_nm)
+                chosen = found.select(rows)
+                windows = self._windows(part.light, chosen, first)
+                columns[:, rows] = _Fit(self, part, windows, chosen).run()
+        x, y, z, photons, background, background_std, std_px, std_z_nm, significance = columns
+        if self.error is not None:
+            lateral, axial = self.error.at(z)
+            std_px = np.hypot(std_px, lateral / self.psf.pixel_size_nm)
+            std_z_nm = np.hypot(std_z_nm, axial)
         return replace(
-            fit,
-            uncertainty_px=np.hypot(fit.uncertainty_px, lateral / self.psf.pixel_size_nm),
-            uncertainty_z_nm=np.hypot(fit.uncertainty_z_nm, axial),
+            found,
+            x_px=torch.from_numpy(x),
+            y_px=torch.from_numpy(y),
+            z_nm=torch.from_numpy(z),
+            photons=torch.from_numpy(photons),
+            background=torch.from_numpy(background),
+            background_std=torch.from_numpy(background_std),
+            uncertainty_px=torch.from_numpy(std_px),
+            uncertainty_z_nm=torch.from_numpy(std_z_nm),
+            significance=torch.from_numpy(significance),
         )
 
-    def image(self, fit: PsfFit, frame: NDArray[np.int64], shape: tuple[int, int, int]) -> Tensor:
-        """Render fitted emitters into frames (T, Y, X), without background, on the PSF's device."""
+    def image(self, found: Detections, shape: tuple[int, int, int]) -> Tensor:
+        """Render emitters with photons into frames (T, Y, X), without background, on the PSF's device."""
         device = _device_of(self.psf)
-        empty = torch.zeros(shape, device=device)
-        kept = np.flatnonzero(fit.photons > 0)
-        nan = np.full(len(kept), np.nan)
-        found = Emitters3D(frame[kept], fit.x_px[kept], fit.y_px[kept], fit.z_nm[kept], nan, nan)
-        for rows in np.array_split(np.arange(len(kept)), 1 + len(kept) * self.size_px**2 // _BLOCK_PX):
-            windows = self._windows(empty, found, rows, 0)
+        image = torch.zeros(shape, device=device)
+        assert found.photons is not None
+        lit = found.select(found.photons > 0)
+        for rows in np.array_split(np.arange(len(lit)), 1 + len(lit) * self.size_px**2 // _BLOCK_PX):
+            part = lit.select(rows)
+            assert part.photons is not None
+            windows = self._windows(image, part, 0)
             psf = windows.images(self.psf) * windows.inside
-            photons = torch.from_numpy(fit.photons[kept][rows]).to(device, torch.float32)
-            empty = scatter(empty, psf * photons[:, None, None], windows.pixel)
-        return empty
+            photons = part.photons.to(device, torch.float32)
+            image = scatter(image, psf * photons[:, None, None], windows.pixel)
+        return image
 
-    def _windows(
-        self, frames: Tensor, emitters: Emitters3D, rows: NDArray[np.int64], first: int
-    ) -> PsfWindows:
-        frame = torch.from_numpy(emitters.frame[rows] - first).to(frames.device)
-        position = np.stack([emitters.x_px[rows], emitters.y_px[rows], emitters.z_nm[rows]], 1)
-        xyz = torch.from_numpy(position).to(frames.device, torch.float32)
+    def _windows(self, frames: Tensor, found: Detections, first: int) -> PsfWindows:
+        assert found.z_nm is not None
+        frame = (found.frame - first).to(frames.device)
+        xyz = torch.stack([found.x_px, found.y_px, found.z_nm], 1).to(frames.device, torch.float32)
         pixel_nm = self.psf.pixel_size_nm
         return PsfWindows(tuple(frames.shape), frame, xyz, self.size_px, pixel_nm, self.origin_px)
 
@@ -201,13 +172,16 @@ class _Fit:
         fitter: PsfFitter,
         observation: Observation,
         windows: PsfWindows,
-        emitters: Emitters3D,
-        rows: NDArray[np.int64],
+        found: Detections,
     ) -> None:
         self.fitter, self.observation, self.windows = fitter, observation, windows
         device = windows.xyz.device
-        std_nm = np.stack([emitters.std_px[rows]] * 2 + [emitters.std_z_nm[rows]], 1)
-        std_nm[:, :2] *= fitter.psf.pixel_size_nm
+        unknown = torch.full((len(found),), torch.nan)
+        std_px, std_z_nm = (
+            (unknown if std is None else std).numpy().astype(np.float64)
+            for std in (found.uncertainty_px, found.uncertainty_z_nm)
+        )
+        std_nm = np.stack([std_px * fitter.psf.pixel_size_nm] * 2 + [std_z_nm], 1)
         precision = torch.from_numpy(std_nm**-2.0).to(device, torch.float32)
         self.precision = torch.nan_to_num(precision, nan=0.0, posinf=0.0)
         node_px = max(float(fitter.size_px), 10.0)
@@ -215,10 +189,10 @@ class _Fit:
         height, width = light.shape[1:]
         self.axes = tents(height, node_px, light), tents(width, node_px, light)
         self.smooth = torch.zeros_like(light)
-        self.photons = torch.zeros(len(rows), device=device)
+        self.photons = torch.zeros(len(found), device=device)
 
     def run(self) -> NDArray[np.float64]:
-        """Return the columns of `PsfFit` (9, n)."""
+        """Return (9, n): position, photons, background and its noise, errors, significance."""
         self._fit_photons(rounds=2)
         if self.fitter.refine:
             self._refine()

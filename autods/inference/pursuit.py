@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from autods.inference.stitching import Found
 from autods.inference.told_psf import told_scene
 from autods.networks.matched_filter import MatchedFilter
 from autods.optics import PSFModel
 from autods.optics.planes import psf_planes
+from autods.representation import Detections
 
 #: Pixels that are filtered at once: every plane is an image of its own.
 _BATCH_PX = 65_536
@@ -38,10 +37,10 @@ class Pursuit:
         self._planes = psf_planes(psf, *z_range_nm, size_px)
 
     @torch.inference_mode()
-    def __call__(self, light: Tensor, variance: Tensor, least: float) -> Found:
+    def __call__(self, light: Tensor, variance: Tensor, least: float) -> Detections:
         """Find the peaks.
 
-        Returns `Found`, with confidence `UNJUDGED`, errors NaN, and positions of pixels and planes.
+        Returns `Detections` on the CPU, with confidence `UNJUDGED`, and positions of pixels and planes.
 
         Parameters
         ----------
@@ -61,8 +60,6 @@ class Pursuit:
             around = F.max_pool2d(significance[:, None], _APART_PX, 1, _APART_PX // 2)[:, 0]
             frame, row, column = ((significance == around) & (significance >= least)).nonzero(as_tuple=True)
             depth = planes.z_nm[0, plane[frame, row, column]]
-            parts.append(torch.stack([frame + start, column + 0.5, row + 0.5, depth], 1).double().cpu())
-        frame, x_px, y_px, z_nm = torch.cat(parts).numpy().T
-        unknown = np.full(len(frame), np.nan)
-        unjudged, tile = np.full(len(frame), UNJUDGED), np.zeros(len(frame), np.int64)
-        return Found(frame.astype(np.int64), x_px, y_px, unjudged, tile, unknown, z_nm, unknown)
+            confidence = torch.full_like(depth, UNJUDGED)
+            parts.append(Detections(frame + start, column + 0.5, row + 0.5, confidence, z_nm=depth).on_host())
+        return Detections.concatenate(parts)

@@ -8,70 +8,27 @@ each seam are therefore matched across patches before the core decides.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import replace
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from autods.inference.tiling import Tile, core_boxes
+from autods.representation import Detections
 
 #: Half width of the strip, px: the most by which two patches' estimates of one molecule differ.
 SEAM_TOLERANCE_PX = 0.5
 
 
-@dataclass(frozen=True)
-class Found:
-    """Estimates of a block of frames as flat arrays of length N, positions in corner pixels of the field."""
-
-    #: Frame within the block.
-    frame: NDArray[np.int64]
-    #: Position, px.
-    x_px: NDArray[np.float64]
-    y_px: NDArray[np.float64]
-    #: Larger is surer.
-    confidence: NDArray[np.float64]
-    #: Index of the tile that found it.
-    tile: NDArray[np.int64]
-    #: Standard error per axis that the network predicts, px; NaN where it does not.
-    uncertainty_px: NDArray[np.float64]
-    #: Depth and its standard error, nm (NaN where the network predicts none); None in 2D.
-    z_nm: NDArray[np.float64] | None = None
-    uncertainty_z_nm: NDArray[np.float64] | None = None
-    #: What the network predicts, photons and photons per pixel (NaN where it does not); None in 3D.
-    photons: NDArray[np.float64] | None = None
-    background: NDArray[np.float64] | None = None
-
-    def __len__(self) -> int:
-        """Count the estimates."""
-        return len(self.frame)
-
-    def columns(self) -> dict[str, NDArray[np.generic]]:
-        """Return the columns present, (N,) each, by name."""
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {name: column for name, column in values.items() if column is not None}
-
-    def select(self, rows: NDArray[np.generic]) -> Found:
-        """Return the rows given by a mask (N,) or an index array (M,)."""
-        return Found(**{name: column[rows] for name, column in self.columns().items()})
-
-    @classmethod
-    def concatenate(cls, parts: Sequence[Found]) -> Found:
-        """Join parts with the same columns; an empty list gives no estimates."""
-        if not parts:
-            whole, none = np.zeros(0, np.int64), np.zeros(0)
-            return cls(whole, none, none, none, whole, none)
-        names = parts[0].columns()
-        return cls(**{name: np.concatenate([part.columns()[name] for part in parts]) for name in names})
-
-
 def stitch(
-    found: Found,
+    found: Detections,
     tiles: Sequence[Tile],
     shape_px: tuple[int, int],
     *,
     tolerance_px: float = SEAM_TOLERANCE_PX,
-) -> Found:
+) -> Detections:
     """Keep each molecule once.
 
     Returns positions within the field, ordered by frame, y, x.
@@ -79,8 +36,8 @@ def stitch(
     Parameters
     ----------
     found
-        Estimates of all patches; those outside their patch's core, or the field, by more than the tolerance
-        are dropped.
+        Estimates of all patches on the CPU, in pixels of the field, with ``tile``; those outside their
+        patch's core, or the field, by more than the tolerance are dropped.
     tiles
         The tiles that ``found.tile`` indexes.
     shape_px
@@ -89,24 +46,27 @@ def stitch(
         Estimates of different patches nearer than this can be the same molecule, px.
     """
     height, width = shape_px
-    beyond = np.maximum.reduce([-found.x_px, found.x_px - width, -found.y_px, found.y_px - height])
+    _, x, y = found.places()
+    beyond = np.maximum.reduce([-x, x - width, -y, y - height])
     found = found.select(beyond <= tolerance_px)
+    frame, x, y = found.places()
     # An estimate just beyond the border is an emitter at the border; half-open cores need it inside.
-    x = np.clip(found.x_px, 0.0, np.nextafter(float(width), 0.0))
-    y = np.clip(found.y_px, 0.0, np.nextafter(float(height), 0.0))
-    found = replace(found, x_px=x, y_px=y)
-    y0, x0, y1, x1 = core_boxes(tiles)[found.tile].T
+    x = np.clip(x, 0.0, np.nextafter(float(width), 0.0))
+    y = np.clip(y, 0.0, np.nextafter(float(height), 0.0))
+    found = replace(found, x_px=torch.from_numpy(x), y_px=torch.from_numpy(y))
+    assert found.tile is not None
+    y0, x0, y1, x1 = core_boxes(tiles)[found.tile.numpy()].T
     inside = np.minimum.reduce([x - x0, x1 - x, y - y0, y1 - y])
     keep = (x >= x0) & (x < x1) & (y >= y0) & (y < y1)
     # An estimate of the owner may lie deeper than the strip while a neighbour's of the same molecule lies in
     # it; beside a corner of four cores, two such neighbours would otherwise keep one of theirs as well.
     near = np.flatnonzero((inside >= -tolerance_px) & (inside <= np.where(keep, 2, 1) * tolerance_px))
     keep[near] = _one_of_each(found.select(near), keep[near], tolerance_px)
-    kept = found.select(keep)
-    return kept.select(np.lexsort((kept.x_px, kept.y_px, kept.frame)))
+    kept = np.flatnonzero(keep)
+    return found.select(kept[np.lexsort((x[kept], y[kept], frame[kept]))])
 
 
-def _one_of_each(strip: Found, own: NDArray[np.bool_], tolerance_px: float) -> NDArray[np.bool_]:
+def _one_of_each(strip: Detections, own: NDArray[np.bool_], tolerance_px: float) -> NDArray[np.bool_]:
     """Decide which estimates of the strip stay: one of each group that different patches gave one molecule.
 
     Pairs are joined from the nearest on, and a group never holds two estimates of one patch: those are two
@@ -115,10 +75,12 @@ def _one_of_each(strip: Found, own: NDArray[np.bool_], tolerance_px: float) -> N
     keep = own.copy()
     if len(strip) < 2:
         return keep
-    spread = 4.0 * tolerance_px + strip.x_px.max() + strip.y_px.max()  # frames must not be neighbours
-    points = np.column_stack([strip.x_px, strip.y_px, strip.frame * spread])
+    frame, x, y = strip.places()
+    spread = 4.0 * tolerance_px + x.max() + y.max()  # frames must not be neighbours
+    points = np.column_stack([x, y, frame * spread])
     pairs = cKDTree(points).query_pairs(tolerance_px, output_type="ndarray")
-    view = strip.tile
+    assert strip.tile is not None
+    view, confidence = strip.tile.numpy(), strip.confidence.numpy()
     pairs = pairs[view[pairs[:, 0]] != view[pairs[:, 1]]]
     distance = np.linalg.norm(points[pairs[:, 0]] - points[pairs[:, 1]], axis=1)
     group: dict[int, list[int]] = {}
@@ -129,7 +91,7 @@ def _one_of_each(strip: Found, own: NDArray[np.bool_], tolerance_px: float) -> N
         joined = a + b
         group.update(dict.fromkeys(joined, joined))
     for members in {id(members): members for members in group.values()}.values():
-        best = max(members, key=lambda i: (own[i], strip.confidence[i], -i))
+        best = max(members, key=lambda i: (own[i], confidence[i], -i))
         keep[members] = False
         keep[best] = True
     return keep

@@ -135,7 +135,7 @@ class ToldPsfLocalizer:
         assert found.uncertainty_z_nm is not None
         z_nm, unit_nm = self.planes.to_nm(found.z_nm[None])
         std_z = found.uncertainty_z_nm * unit_nm[0]
-        return replace(found, z_nm=z_nm[0].double(), uncertainty_z_nm=std_z.double()).map(Tensor.cpu)
+        return replace(found, z_nm=z_nm[0], uncertainty_z_nm=std_z).on_host()
 
 
 def told_scene(frames: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:

@@ -21,7 +21,7 @@ from autods.inference import Localizer, pick_device
 from autods.io.movie import CroppedMovie, Movie, check_frames
 from autods.io.tables import read_table
 from autods.pipelines import outputs, report_figures
-from autods.pipelines.blocks import Columns, OnShare, each_block, merge
+from autods.pipelines.blocks import Block, OnShare, each_block, merge
 from autods.pipelines.finish import Finished, drift_digest, finish, finish_rows
 from autods.pipelines.html_report import Section, SettingRow
 from autods.pipelines.inputs import (
@@ -220,24 +220,20 @@ class Run:
         y0, x0 = self.part.origin_px
         return y0, x0, y0 + self.part.shape[1], x0 + self.part.shape[2]
 
-    def _localize_blocks(self, localizer: BlockLocalizer) -> list[Columns]:
+    def _localize_blocks(self, localizer: BlockLocalizer) -> list[Block]:
         starts = range(0, self.part.shape[0], block_length(self.part.shape))
 
-        def compute(start: int, tell: OnShare) -> Columns:
+        def compute(start: int, tell: OnShare) -> Block:
             return self.block(localizer, start, min(start + starts.step, starts.stop), tell)
 
         # Blocks side by side use the cores better than single operations do; a GPU is full with one.
         at_once = min(torch.get_num_threads(), _AT_ONCE) if localizer.device.type == "cpu" else 1
         return list(each_block(self.record, self.store, starts, compute, self.group, at_once))
 
-    def block(
-        self, localizer: BlockLocalizer, start: int, stop: int, tell: OnShare = ignore_share
-    ) -> Columns:
+    def block(self, localizer: BlockLocalizer, start: int, stop: int, tell: OnShare = ignore_share) -> Block:
         """Localize frames [start, stop) of the part; positions are those within the part."""
         frames, before, after = self._read(start, stop, localizer.neighbours)
-        block = localizer(frames, start + self.part.first_frame, before, after, tell)
-        block["frame"] = block["frame"] + start
-        return block
+        return localizer(frames, start + self.part.first_frame, before, after, tell).later(start)
 
     def _read(self, start: int, stop: int, neighbours: int) -> tuple[NDArray[Any], int, int]:
         """Return frames between their neighbours, which may lie outside the wanted range, and how many of
@@ -354,8 +350,8 @@ def _setting_rows(settings: LocalizeSettings, plan: Plan) -> list[SettingRow]:
     ]
 
 
-def _count_used(plan: Plan, blocks: list[Columns]) -> list[Counter[str]]:
-    """Take out of the blocks how often each patch got each model."""
-    used = np.sum([block.pop("used").astype(np.int64) for block in blocks], axis=0)
+def _count_used(plan: Plan, blocks: list[Block]) -> list[Counter[str]]:
+    """Count how often each patch got each model."""
+    used = np.sum([block.used for block in blocks], axis=0)
     names = [card.name for card in plan.cards]
     return [Counter({name: int(n) for name, n in zip(names, row, strict=True) if n}) for row in used]

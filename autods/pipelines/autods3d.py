@@ -33,7 +33,7 @@ from autods.pipelines import (
     train3d,
     trial3d,
 )
-from autods.pipelines.blocks import Columns, OnShare, each_block, merge
+from autods.pipelines.blocks import Block, OnShare, each_block, merge
 from autods.pipelines.finish import Finished, drift_digest, finish
 from autods.pipelines.inputs import (
     Instrument,
@@ -342,10 +342,9 @@ class _Run:
 
     def _localize_block(
         self, localizer: VolumeLocalizer, scene: Scene, starts: range, start: int, _: OnShare
-    ) -> Columns:
-        block = localizer(self._observe(scene, start, min(start + starts.step, starts.stop)))
-        block["frame"] = block["frame"] + start
-        return block
+    ) -> Block:
+        frames = self._observe(scene, start, min(start + starts.step, starts.stop))
+        return Block(localizer(frames)).later(start)
 
     def _write(self, finished: Finished, known: KnownPsf) -> None:
         record, folder = self.record, self.record.folder

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -21,7 +22,20 @@ if TYPE_CHECKING:
     # Lightning takes seconds to import; most runs are of one process.
     from autods.pipelines.distributed import ProcessGroup
 
-Columns = dict[str, NDArray[Any]]
+
+class Block(NamedTuple):
+    """What is found in a block of frames."""
+
+    #: Localizations; frames and positions are those within the part of the movie.
+    table: LocalizationTable
+    #: (patches, models) frames that each got; of no size in 3D.
+    used: NDArray[np.int64] = np.zeros((0, 0), np.int64)
+
+    def later(self, frames: int) -> Block:
+        """Return the block so many frames later."""
+        return Block(replace(self.table, frame=self.table.frame + frames), self.used)
+
+
 #: Called with the share of a block that is done, 0 to 1.
 OnShare = Callable[[float], None]
 
@@ -30,10 +44,10 @@ def each_block(
     record: RunRecord,
     store: ChunkStore,
     starts: range,
-    compute: Callable[[int, OnShare], Columns],
+    compute: Callable[[int, OnShare], Block],
     group: ProcessGroup | None,
     at_once: int = 1,
-) -> Iterator[Columns]:
+) -> Iterator[Block]:
     """Yield all blocks in order; those that the store lacks are computed and put there.
 
     Parameters
@@ -52,12 +66,12 @@ def each_block(
         Blocks that are computed at the same time, in threads that share the cores between them.
     """
 
-    def get(start: int, tell: OnShare) -> Columns:
+    def get(start: int, tell: OnShare) -> Block:
         name = f"block_{start:09d}"
-        block = store.load(name)
+        block = load_block(store, name)
         if block is None:
             block = compute(start, tell)
-            store.save(name, block)
+            save_block(store, name, block)
         tell(1.0)
         return block
 
@@ -70,9 +84,23 @@ def each_block(
         yield from _in_threads(starts, get, stage, at_once)
 
 
+def load_block(store: ChunkStore, name: str) -> Block | None:
+    """Return a finished block; None where there is none."""
+    columns = store.load(name)
+    if columns is None:
+        return None
+    used = columns.pop("used", np.zeros((0, 0))).astype(np.int64)
+    return Block(LocalizationTable.build(**columns), used)
+
+
+def save_block(store: ChunkStore, name: str, block: Block) -> None:
+    """Keep a finished block."""
+    store.save(name, {**block.table.columns(), "used": block.used})
+
+
 def _in_threads(
-    starts: range, get: Callable[[int, OnShare], Columns], stage: Stage, at_once: int
-) -> Iterator[Columns]:
+    starts: range, get: Callable[[int, OnShare], Block], stage: Stage, at_once: int
+) -> Iterator[Block]:
     """Yield the blocks in order while the next ones are computed."""
     parts = [stage.part(start, min(start + starts.step, starts.stop)) for start in starts]
     if at_once < 2 or len(starts) < 2:
@@ -80,12 +108,12 @@ def _in_threads(
         return
     cores = torch.get_num_threads()
 
-    def alone(number: int) -> Columns:
+    def alone(number: int) -> Block:
         torch.set_num_threads(max(1, cores // at_once))
         # The first of the blocks at work tells how far it is; those behind it run ahead.
         return get(starts[number], lambda share: parts[number](share) if number == first[0] else None)
 
-    first, waiting = [0], deque[Future[Columns]]()
+    first, waiting = [0], deque[Future[Block]]()
     pool = ThreadPoolExecutor(at_once)
     try:
         for number in range(len(starts)):
@@ -104,16 +132,16 @@ def _in_threads(
 
 
 def merge(
-    blocks: list[Columns], part: CroppedMovie, pixel_size_nm: float, max_uncertainty_nm: float | None
+    blocks: list[Block], part: CroppedMovie, pixel_size_nm: float, max_uncertainty_nm: float | None
 ) -> LocalizationTable:
-    """Join blocks, which are in order and are emptied.
+    """Join blocks, which are in order and are taken out of the list.
 
     Returns `LocalizationTable`, in coordinates of the full frame and of the whole movie.
 
     Parameters
     ----------
     blocks
-        Columns of `LocalizationTable`; frames and positions are those within the part.
+        All blocks of the part.
     part
         The part of the movie.
     pixel_size_nm
@@ -121,8 +149,10 @@ def merge(
     max_uncertainty_nm
         Localizations of larger lateral uncertainty are dropped, nm; None keeps all.
     """
+    parts = [block.table.columns() for block in blocks]
+    blocks.clear()
     # Popping keeps only one column twice in memory.
-    columns = {name: np.concatenate([block.pop(name) for block in blocks]) for name in list(blocks[0])}
+    columns = {name: np.concatenate([columns.pop(name) for columns in parts]) for name in list(parts[0])}
     y0, x0 = part.origin_px
     columns["frame"] = columns["frame"] + part.first_frame
     columns["x_nm"] = columns["x_nm"] + px_to_nm(float(x0), pixel_size_nm)

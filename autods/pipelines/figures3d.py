@@ -15,7 +15,6 @@ from autods.core import LocalizationTable
 from autods.core.grid import nm_to_px
 from autods.estimation.light import LightMovie
 from autods.estimation.snr3d import Characterisation
-from autods.pipelines.streaming3d import Columns
 from autods.training.history import read_history
 
 if TYPE_CHECKING:
@@ -117,9 +116,11 @@ class RealExample:
     index: int
 
     @classmethod
-    def choose(cls, frames: Image, models: Image, columns: Columns, indices: Sequence[int]) -> RealExample:
+    def choose(
+        cls, frames: Image, models: Image, found: LocalizationTable, indices: Sequence[int]
+    ) -> RealExample:
         """Take the frame with the most localizations."""
-        counts = np.bincount(columns["frame"], minlength=len(frames))
+        counts = np.bincount(found.frame, minlength=len(frames))
         best = int(counts.argmax())
         return cls(frames[best], models[best], indices[best])
 

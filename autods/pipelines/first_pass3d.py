@@ -92,11 +92,11 @@ def measure_population(
         are looked at, in a fraction of the time.
     """
     side, few = observation.light.shape[-1], max(_LOOKED_PX // observation.light[0].numel(), 4)
-    photons = localizer(observation[:few])["photons"]
+    photons = localizer(observation[:few]).photons
     if len(photons) >= _ENOUGH or rounds < ROUNDS:
         observation = observation[:few]
     elif len(observation.light) > few:
-        photons = np.concatenate([photons, localizer(observation[few:])["photons"]])
+        photons = np.concatenate([photons, localizer(observation[few:]).photons])
     seen = _summary(photons, observation.light.numel())
     if seen is None:
         return None
@@ -105,7 +105,7 @@ def measure_population(
     state = np.array([math.log(seen.per_px / pixel_um2), seen.log_photons, math.log(seen.log_width)])
     simulate = population_frames(known, extent, camera, side, noise)
     for turn in range(rounds):
-        found = localizer(simulate(_population(state))[0])["photons"]
+        found = localizer(simulate(_population(state))[0]).photons
         simulated = _summary(found, observation.light.numel())
         if simulated is None:
             break

@@ -18,7 +18,7 @@ from autods.io.images import write_png
 from autods.io.movie import CroppedMovie
 from autods.pipelines import outputs
 from autods.pipelines.autods import Run, localize
-from autods.pipelines.blocks import Columns
+from autods.pipelines.blocks import load_block, save_block
 from autods.pipelines.inputs import resolve_instrument
 from autods.pipelines.plan import family_cards, load_localizers
 from autods.pipelines.settings import LocalizeSettings, camera_inputs
@@ -176,7 +176,7 @@ class _Following:
         """Localize a block, or read it, and draw it."""
         start, stop = frames
         name = f"block_{start:09d}_{stop:09d}"
-        block: Columns | None = store.load(name)
+        block = load_block(store, name)
         if block is None:
             begun = time.monotonic()
             whole = self._growing.movie
@@ -186,16 +186,14 @@ class _Following:
             if localizer.scene.movie.shape[0] < stop:
                 localizer.scene = localizer.scene.of_longer(now.field)
             block = now.block(localizer, start, stop)
-            store.save(name, block)
+            save_block(store, name, block)
             self._compute_s.append((time.monotonic() - begun) / (stop - start))
             self._delay_s.append(time.monotonic() - begun)
-        self._n_found += len(block["frame"])
+        self._n_found += len(block.table)
         self._record.add_results(localizations=self._n_found, frames=stop, preliminary=True)
         image, pixel_nm = canvas
         shape_nm = (image.shape[0] * pixel_nm, image.shape[1] * pixel_nm)
-        table = LocalizationTable.build(
-            block["frame"], block["x_nm"], block["y_nm"], uncertainty_xy_nm=block["uncertainty_xy_nm"]
-        )
+        table = block.table
         sigma = outputs.spot_sigma_nm(table, pixel_nm)
         image += render_gaussian(table.x_nm, table.y_nm, sigma, shape_nm, pixel_nm)
         if time.monotonic() - self._drawn > _PICTURE_S:

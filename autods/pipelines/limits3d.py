@@ -16,16 +16,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from autods.core import Camera, LocalizationTable
-from autods.inference import Found
-from autods.inference.psf_fit import PsfFit
+from autods.core.grid import px_to_nm
 from autods.metrics.matching import match_arrays
 from autods.pipelines.measure3d import Extent, Population
 from autods.pipelines.population_frames import population_frames
 from autods.pipelines.psf_source import KnownPsf
 from autods.pipelines.streaming3d import VolumeLocalizer
+from autods.representation import Detections
 
 logger = logging.getLogger(__name__)
 
@@ -77,27 +76,32 @@ def best_limits(
     thresholds = {usual[0], *THRESHOLDS} if threshold is None else {threshold}
     significances = {usual[1], *SIGNIFICANCES} if significance is None else {significance}
 
-    def jaccard(found: Found, fit: PsfFit, rows: NDArray[np.bool_]) -> float:
-        lateral = np.stack([fit.x_px, fit.y_px], 1)[rows] * known.model.pixel_size_nm
-        return _jaccard(truth, found.frame[rows], np.c_[lateral, fit.z_nm[rows]])
+    def jaccard(fit: Detections, rows: torch.Tensor) -> float:
+        kept = fit.select(rows)
+        assert kept.z_nm is not None
+        frame, x_px, y_px = kept.places()
+        lateral = px_to_nm(np.stack([x_px, y_px], 1), known.model.pixel_size_nm)
+        return _jaccard(truth, frame, np.c_[lateral, kept.z_nm.numpy()])
 
     scores: dict[tuple[float, float, float], float] = {}
     # The network looks once: surer estimates are a part of those at the lowest threshold.
     first = localizer.with_limits(min(thresholds), min(significances)).first_look(observation)
     for level in sorted(thresholds):
         surer = first.select(first.confidence >= level)
-        found, fit, keep = localizer.with_limits(level, min(significances)).estimates(observation, surer)
+        fit, keep = localizer.with_limits(level, min(significances)).estimates(observation, surer)
+        assert fit.photons is not None
+        assert fit.significance is not None
         for least, dimmest in itertools.product(significances, PHOTONS):
             photons = dimmest * population.median_photons
             rows = keep & (fit.significance >= least) & (fit.photons >= photons)
-            scores[level, least, photons] = jaccard(found, fit, rows)
+            scores[level, least, photons] = jaccard(fit, rows)
     best = max(scores, key=lambda limits: scores[limits])
     if best[2] > 0:
         surer = first.select(first.confidence >= best[0])
         for dimmest in PHOTONS_AGAIN:
             limits = (best[0], best[1], dimmest * population.median_photons)
-            found, fit, keep = localizer.with_limits(*limits).estimates(observation, surer)
-            scores[limits] = jaccard(found, fit, keep)
+            fit, keep = localizer.with_limits(*limits).estimates(observation, surer)
+            scores[limits] = jaccard(fit, keep)
         best = max(scores, key=lambda limits: scores[limits])
     logger.info("Jaccard index by threshold, significance and photons: %s", scores)
     chosen = usual if scores.get(usual, -1.0) > scores[best] - _BETTER else best

@@ -13,7 +13,7 @@ from autods.estimation.empty import noise_peak
 from autods.estimation.patch import summarize
 from autods.estimation.spots import matched_filter
 from autods.estimation.statistics import FrameStatistics, frame_statistics
-from autods.inference import Found, Localizer, Observation, refine_positions
+from autods.inference import Localizer, Observation, refine_positions
 from autods.inference.places import (
     LEAST_HEIGHT,
     WINDOW_COST_PX,
@@ -51,11 +51,6 @@ def one_frame(statistics: FrameStatistics, index: int) -> FrameStatistics:
     """Return the statistics of one frame."""
     values = {field.name: getattr(statistics, field.name) for field in dataclasses.fields(statistics)}
     return FrameStatistics(**{name: value[index : index + 1] for name, value in values.items()})
-
-
-def _numbers(predicted: torch.Tensor | None, n: int) -> NDArray[np.float64]:
-    """Return what a network predicts, NaN where it does not."""
-    return np.full(n, np.nan) if predicted is None else predicted.numpy().astype(np.float64)
 
 
 class Search:
@@ -96,7 +91,7 @@ class Search:
         before: int,
         tell: Callable[[float], None],
         observation: Observation | None = None,
-    ) -> tuple[Found, NDArray[np.int64]]:
+    ) -> tuple[Detections, NDArray[np.int64]]:
         """Search a block.
 
         Parameters
@@ -115,8 +110,8 @@ class Search:
 
         Returns
         -------
-        Found
-            Estimates of all patches, in pixels of the region, for `autods.inference.stitch`.
+        Detections
+            Those of all patches on the CPU, in pixels of the region, for `autods.inference.stitch`.
         ndarray
             (patches, models) frames that each got.
         """
@@ -145,7 +140,7 @@ class Search:
                     frames = seen[self._localizers[name].needs_photons]
                     parts.append(self._find(patch, name, frames, chosen, before))
             tell((patch.tile.index + 1) / len(self._plan.patches))
-        return Found.concatenate(parts), used
+        return Detections.concatenate(parts), used
 
     def _places(self, white: NDArray[np.float32]) -> Places | None:
         """Return where a localization could be significant; None where all pixels are to be looked at."""
@@ -189,7 +184,7 @@ class Search:
 
     def _fit_single(
         self, patches: list[PatchPlan], places: Places, observation: Observation
-    ) -> tuple[Found, NDArray[np.bool_]]:
+    ) -> tuple[Detections, NDArray[np.bool_]]:
         """Fit one emitter to each place that is far from all others; also tell (N,) where it fits.
 
         There a network would find the same emitter at no better place: its light is what a fit sees, too.
@@ -215,22 +210,18 @@ class Search:
         fits = (fit.misfit < _SINGLE_MISFIT) & (moved < 1) & (fit.photons > 0)
         alone = np.zeros(len(places), bool)
         alone[candidate[fits]] = True
-        unknown = np.full(int(fits.sum()), np.nan)
-        found = Found(
-            frame[fits],
-            fit.x_px[fits],
-            fit.y_px[fits],
-            np.ones(len(unknown)),
-            tile[candidate[fits]],
-            unknown,
-            photons=unknown,
-            background=unknown,
+        found = Detections(
+            torch.from_numpy(frame[fits]),
+            torch.from_numpy(fit.x_px[fits]),
+            torch.from_numpy(fit.y_px[fits]),
+            torch.ones(int(fits.sum()), dtype=torch.float64),
+            tile=torch.from_numpy(tile[candidate[fits]]),
         )
         return found, alone
 
     def _find_at(
         self, name: str, patches: list[PatchPlan], places: Places, frames: torch.Tensor, before: int
-    ) -> Found:
+    ) -> Detections:
         """Run a model on windows of the patches that it got."""
         localizer, sigma_px = self._localizers[name], self._plan.psf_sigma_px
         owner = self._tile_map(
@@ -247,12 +238,18 @@ class Search:
             level[patch.tile.index], noise[patch.tile.index] = localizer.measure(frames[:, y0:y1, x0:x1])
         tile = torch.from_numpy(owner[places.row, places.column]).to(frames.device)
         found = localizer.localize_at(frames, places, sigma_px, (level[tile], noise[tile]))
-        x, y = found.x_px.numpy().astype(np.float64), found.y_px.numpy().astype(np.float64)
+        frame, x, y = found.places()
         height, width = owner.shape
         row, column = (np.floor(p).astype(np.int64).clip(0, n - 1) for p, n in ((y, height), (x, width)))
         nearest = owner[row, column]
-        part = self._found(found, found.frame.numpy() - before, x, y, nearest, needs_photons=False)
-        return part.select(nearest >= 0)
+        found = dataclasses.replace(
+            found,
+            frame=torch.from_numpy(frame - before),
+            tile=torch.from_numpy(nearest),
+            photons=None,
+            background=None,
+        )
+        return found.select(nearest >= 0)
 
     def _choose(self, patch: PatchPlan, core: NDArray[np.float32]) -> dict[str, NDArray[np.int64]]:
         """Return, by model, the frames of the block that it gets; frames without events are left out."""
@@ -280,7 +277,7 @@ class Search:
 
     def _find(
         self, patch: PatchPlan, name: str, frames: torch.Tensor, chosen: NDArray[np.int64], before: int
-    ) -> Found:
+    ) -> Detections:
         """Run a model on a patch of some frames behind ``before``; positions in the region's pixels."""
         y0, x0, y1, x1 = patch.tile.window
         wanted = torch.from_numpy(chosen + before)
@@ -288,33 +285,13 @@ class Search:
         found = localizer.localize(
             frames[:, y0:y1, x0:x1], self._plan.rescalings[name], wanted, self._plan.psf_sigma_px
         )
-        return self._found(
+        if not localizer.needs_photons:
+            # Of frames in units of their noise the network cannot tell photons.
+            found = dataclasses.replace(found, photons=None, background=None)
+        return dataclasses.replace(
             found,
-            chosen[found.frame.numpy()],
-            found.x_px.numpy().astype(np.float64) + x0,
-            found.y_px.numpy().astype(np.float64) + y0,
-            np.full(len(found), patch.tile.index),
-            needs_photons=localizer.needs_photons,
-        )
-
-    @staticmethod
-    def _found(
-        found: Detections,
-        frame: NDArray[np.int64],
-        x_px: NDArray[np.float64],
-        y_px: NDArray[np.float64],
-        tile: NDArray[np.int64],
-        *,
-        needs_photons: bool,
-    ) -> Found:
-        light = (found.photons, found.background) if needs_photons else (None, None)
-        return Found(
-            frame,
-            x_px,
-            y_px,
-            found.confidence.numpy().astype(np.float64),
-            tile,
-            _numbers(found.uncertainty_px, len(found)),
-            photons=_numbers(light[0], len(found)),
-            background=_numbers(light[1], len(found)),
+            frame=torch.from_numpy(chosen)[found.frame],
+            x_px=found.x_px + x0,
+            y_px=found.y_px + y0,
+            tile=torch.full_like(found.frame, patch.tile.index),
         )

@@ -10,11 +10,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from autods.core import Camera
+from autods.core import Camera, LocalizationTable
 from autods.core.grid import px_to_nm
 from autods.estimation.scene import Scene
 from autods.inference import (
-    Found,
     Localizer,
     Observation,
     fit_amplitudes,
@@ -23,10 +22,11 @@ from autods.inference import (
     required_significance,
     stitch,
 )
-from autods.pipelines.blocks import Columns, OnShare
+from autods.pipelines.blocks import Block, OnShare
 from autods.pipelines.plan import Plan
 from autods.pipelines.search import Search
 from autods.pipelines.settings import Refine, Scope
+from autods.representation import Detections
 
 #: Pixels of a block: 32 MB as float32.
 BLOCK_PX = 8_000_000
@@ -41,9 +41,12 @@ def block_length(shape: tuple[int, int, int]) -> int:
     return int(np.clip(BLOCK_PX // (shape[1] * shape[2]), 1, BLOCK_FRAMES))
 
 
-def _known(predicted: NDArray[np.float64] | None, fitted: NDArray[np.float64]) -> NDArray[np.float64]:
+def _known(predicted: torch.Tensor | None, fitted: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return what is predicted, and what is fitted where nothing is."""
-    return fitted if predicted is None else np.where(np.isfinite(predicted), predicted, fitted)
+    if predicted is None:
+        return fitted
+    values = predicted.numpy()
+    return np.where(np.isfinite(values), values, fitted)
 
 
 def ignore_share(share: float) -> None:
@@ -104,11 +107,10 @@ class BlockLocalizer:
         before: int = 0,
         after: int = 0,
         tell: OnShare = ignore_share,
-    ) -> Columns:
+    ) -> Block:
         """Localize a block.
 
-        Returns columns of `LocalizationTable` by name, frames from 0 and positions in nm, both within the
-        block and the region, ordered by frame, y, x; and ``used`` (patches, models): frames that each got.
+        Returns `Block`, with frames from 0 and positions within the region, ordered by frame, y, x.
 
         Parameters
         ----------
@@ -143,83 +145,90 @@ class BlockLocalizer:
         shape = (values.shape[1], values.shape[2])
         del around, seen, values
         found = stitch(found, self._plan.tiles, shape)
-        found = found.select(np.flatnonzero(observation.is_clear(found.frame, found.x_px, found.y_px)))
-        return {**self._table(observation, found), "used": used}
+        found = found.select(observation.is_clear(*found.places()))
+        return Block(self._table(observation, found), used)
 
     def _photons(self, values: NDArray[Any]) -> torch.Tensor:
         return self._camera.to_photons(torch.from_numpy(np.asarray(values, np.float32)).to(self.device))
 
-    def _table(self, observation: Observation, found: Found) -> Columns:
+    def _table(self, observation: Observation, found: Detections) -> LocalizationTable:
         sigma_px, pixel_nm = self._plan.psf_sigma_px, self._plan.optics.pixel_size_nm
-        kept, x_px, y_px = merge_splits(observation, found.frame, found.x_px, found.y_px, sigma_px)
-        found = dataclasses.replace(found.select(kept), x_px=x_px, y_px=y_px)
-        fit = fit_amplitudes(observation, found.frame, found.x_px, found.y_px, sigma_px)
+        kept, x_px, y_px = merge_splits(observation, *found.places(), sigma_px)
+        found = dataclasses.replace(
+            found.select(kept), x_px=torch.from_numpy(x_px), y_px=torch.from_numpy(y_px)
+        )
+        frame, x_px, y_px = found.places()
+        fit = fit_amplitudes(observation, frame, x_px, y_px, sigma_px)
         # A network that predicts its error knows about crowding; the bound takes neighbours' places as exact.
         uncertainty_px = _known(found.uncertainty_px, fit.uncertainty_px)
-        columns = {
-            "frame": found.frame,
-            "x_nm": px_to_nm(found.x_px, pixel_nm),
-            "y_nm": px_to_nm(found.y_px, pixel_nm),
-            "photons": _known(found.photons, fit.photons),
-            "background": _known(found.background, fit.background),
-            "background_std": fit.background_std,
-            "sigma_nm": np.full(len(found), sigma_px * pixel_nm),
-            "uncertainty_xy_nm": px_to_nm(uncertainty_px, pixel_nm),
-            "confidence": found.confidence,
-        }
+        table = LocalizationTable(
+            frame=frame,
+            x_nm=px_to_nm(x_px, pixel_nm),
+            y_nm=px_to_nm(y_px, pixel_nm),
+            photons=_known(found.photons, fit.photons),
+            background=_known(found.background, fit.background),
+            background_std=fit.background_std,
+            sigma_nm=np.full(len(found), sigma_px * pixel_nm),
+            uncertainty_xy_nm=px_to_nm(uncertainty_px, pixel_nm),
+            confidence=found.confidence.double().numpy(),
+        )
         required = self._required(found, fit.significance, observation.light.shape)
         keep = fit.significance >= required
-        columns = {name: values[keep] for name, values in columns.items()}
+        table = table.select(keep)
         if self._refine == "none":
-            return columns
+            return table
         spare = (fit.significance / np.maximum(required, 1e-3))[keep]
-        return self._refined(observation, found.select(keep), columns, spare)
+        return self._refined(observation, found.select(keep), table, spare)
 
     def _required(
-        self, found: Found, significance: NDArray[np.float64], shape: torch.Size
+        self, found: Detections, significance: NDArray[np.float64], shape: torch.Size
     ) -> float | NDArray[np.float64]:
         """Return the significance that each localization must have."""
         if self._min_significance is not None:
             return self._min_significance
+        assert found.tile is not None
+        _, x_px, y_px = found.places()
+        tile = found.tile.numpy()
         return required_significance(
-            found.x_px,
-            found.y_px,
+            x_px,
+            y_px,
             significance,
-            self._search.expected_per_px[found.tile],
-            self._search.snr[found.tile],
+            self._search.expected_per_px[tile],
+            self._search.snr[tile],
             (shape[0], shape[1], shape[2]),
             self._plan.psf_sigma_px,
         )
 
     def _refined(
-        self, observation: Observation, found: Found, columns: Columns, spare: NDArray[np.float64]
-    ) -> Columns:
-        """Return the columns with refined positions, in order again.
+        self,
+        observation: Observation,
+        found: Detections,
+        table: LocalizationTable,
+        spare: NDArray[np.float64],
+    ) -> LocalizationTable:
+        """Return the table with refined positions, in order again.
 
         What lost so much of its light to a neighbour that it would not have been significant (``spare``: how
         many times it was) goes, and what moved onto pixels that measure nothing.
         """
-        pixel_nm = self._plan.optics.pixel_size_nm
+        pixel_nm, predicted = self._plan.optics.pixel_size_nm, found.uncertainty_px
         fit = refine_positions(
             observation,
-            found.frame,
-            found.x_px,
-            found.y_px,
-            columns["photons"],
-            columns["background"],
+            *found.places(),
+            table.photons,
+            table.background,
             self._plan.psf_sigma_px,
-            predicted_px=found.uncertainty_px,
+            predicted_px=None if predicted is None else predicted.numpy(),
         )
         height, width = observation.light.shape[-2:]
-        refined = {
-            "x_nm": px_to_nm(fit.x_px.clip(0, np.nextafter(width, 0)), pixel_nm),
-            "y_nm": px_to_nm(fit.y_px.clip(0, np.nextafter(height, 0)), pixel_nm),
-            "photons": fit.photons,
-            "background": fit.background,
-            "uncertainty_xy_nm": px_to_nm(fit.uncertainty_px, pixel_nm),
-        }
-        good = observation.is_clear(found.frame, fit.x_px, fit.y_px)
-        good &= fit.photons * spare >= columns["photons"]
-        columns = {name: values[good] for name, values in {**columns, **refined}.items()}
-        order = np.lexsort((columns["x_nm"], columns["y_nm"], columns["frame"]))
-        return {name: values[order] for name, values in columns.items()}
+        refined = dataclasses.replace(
+            table,
+            x_nm=px_to_nm(fit.x_px.clip(0, np.nextafter(width, 0)), pixel_nm),
+            y_nm=px_to_nm(fit.y_px.clip(0, np.nextafter(height, 0)), pixel_nm),
+            photons=fit.photons,
+            background=fit.background,
+            uncertainty_xy_nm=px_to_nm(fit.uncertainty_px, pixel_nm),
+        )
+        good = observation.is_clear(table.frame, fit.x_px, fit.y_px)
+        good &= fit.photons * spare >= table.photons
+        return refined.select(good).sorted()

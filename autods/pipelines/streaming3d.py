@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import copy
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 from torch import Tensor
 
-from autods.core.grid import px_to_nm
-from autods.inference import Found, Localizer, Tile, stitch, tile_field
+from autods.core import LocalizationTable
+from autods.core.grid import nm_to_px, px_to_nm
+from autods.inference import Localizer, Tile, stitch, tile_field
 from autods.inference.observation import Observation
-from autods.inference.psf_fit import Emitters3D, PsfFit, PsfFitter
+from autods.inference.psf_fit import PsfFitter
 from autods.inference.pursuit import UNJUDGED, Pursuit
 from autods.representation import Detections
 
@@ -33,8 +33,6 @@ _MISMATCH = 0.15
 _SURER = 0.6
 #: Least significance of what the matched filter adds, in its own eyes and after the fit.
 _PURSUED, _PURSUED_AFTER_FIT = 8.0, 7.0
-
-Columns = dict[str, NDArray[Any]]
 
 
 class Finder(Protocol):
@@ -108,23 +106,23 @@ class VolumeLocalizer:
         other.min_significance, other.min_photons = min_significance, min_photons
         return other
 
-    def __call__(self, observation: Observation) -> Columns:
+    def __call__(self, observation: Observation) -> LocalizationTable:
         """Localize a block.
 
-        Returns columns of `LocalizationTable` by name, frames from 0 and positions in nm, both within the
-        block and the region, ordered by frame, y, x.
+        Returns `LocalizationTable`, with frames from 0 and positions within the region, ordered by frame, y,
+        x.
         """
-        found, fit, keep = self.estimates(observation)
-        return self._columns(found, fit, keep, observation.light.shape)
+        fit, keep = self.estimates(observation)
+        return self._table(fit, observation.light.shape).select(keep.numpy()).sorted()
 
-    def first_look(self, observation: Observation) -> Found:
+    def first_look(self, observation: Observation) -> Detections:
         """Return what the network finds in a block before any fit."""
         return self._find(observation.light, observation.variance_under(torch.zeros_like(observation.light)))
 
     def estimates(
-        self, observation: Observation, first: Found | None = None
-    ) -> tuple[Found, PsfFit, NDArray[np.bool_]]:
-        """Return what was found in a block, what the fit says of it, and (N,) which of it is kept.
+        self, observation: Observation, first: Detections | None = None
+    ) -> tuple[Detections, Tensor]:
+        """Return what was found in a block as it was fitted, and (N,) which of it is kept.
 
         Parameters
         ----------
@@ -136,81 +134,87 @@ class VolumeLocalizer:
         found = self.first_look(observation) if first is None else first
         found, fit, keep = self._fit(observation, found)
         for _ in range(self._passes - 1):
-            more = self._find(*self._left(observation, found, fit, keep))
-            found, fit, keep = self._with_more(
-                observation, found, fit, keep, more.select(more.confidence >= _SURER)
-            )
-        if self._pursuit is not None:
-            more = self._pursuit(*self._left(observation, found, fit, keep), _PURSUED)
+            more = self._find(*self._left(observation, fit, keep))
+            more = more.select(more.confidence >= _SURER)
             found, fit, keep = self._with_more(observation, found, fit, keep, more)
-            judged = found.confidence != UNJUDGED
+        if self._pursuit is not None:
+            more = self._pursuit(*self._left(observation, fit, keep), _PURSUED)
+            found, fit, keep = self._with_more(observation, found, fit, keep, more)
+            assert fit.significance is not None
+            judged = fit.confidence != UNJUDGED
             keep = keep & (judged | (fit.significance >= _PURSUED_AFTER_FIT))
-            found = replace(found, confidence=np.where(judged, found.confidence, self.finder.threshold))
-        return found, fit, keep
+            fit = replace(fit, confidence=torch.where(judged, fit.confidence, self.finder.threshold))
+        return fit, keep
 
-    def _left(
-        self, observation: Observation, found: Found, fit: PsfFit, keep: NDArray[np.bool_]
-    ) -> tuple[Tensor, Tensor]:
+    def _left(self, observation: Observation, fit: Detections, keep: Tensor) -> tuple[Tensor, Tensor]:
         """Return what the fitted emitters leave of the light, and its variance."""
-        model = self.fitter.image(_kept(fit, keep), found.frame[keep], _shape(observation))
-        model = model.to(observation.light.device)
+        model = self.fitter.image(fit.select(keep), _shape(observation)).to(observation.light.device)
         # A calibrated PSF is wrong by some part of itself: what it leaves there is no molecule.
         variance = observation.variance_under(model) + (_MISMATCH * model) ** 2
         return observation.less(model).light, variance
 
     def _with_more(
-        self, observation: Observation, found: Found, fit: PsfFit, keep: NDArray[np.bool_], more: Found
-    ) -> tuple[Found, PsfFit, NDArray[np.bool_]]:
+        self, observation: Observation, found: Detections, fit: Detections, keep: Tensor, more: Detections
+    ) -> tuple[Detections, Detections, Tensor]:
         """Fit once more, together with others."""
         if not len(more):
             return found, fit, keep
         # Those that are settled start from where they were fitted, and keep their errors as a prior.
-        return self._fit(observation, Found.concatenate([_settled(found, fit, keep), more]))
+        return self._fit(observation, Detections.concatenate([_settled(found, fit, keep), more]))
 
-    def _fit(self, observation: Observation, found: Found) -> tuple[Found, PsfFit, NDArray[np.bool_]]:
-        """Fit, and tell which estimates are significant, on pixels that measure light, and not another of the
-        same molecule.
+    def _fit(self, observation: Observation, found: Detections) -> tuple[Detections, Detections, Tensor]:
+        """Return the starts, the fit, and (N,) which of it are significant, on pixels that measure light, and
+        not another estimate of the same molecule.
         """
-        found, fit = self._without_weak(observation, found, self.fitter(observation, _emitters(found)))
-        keep = self._is_sure(observation, found, fit)
-        twins = ~_is_distinct(fit, found.frame, keep)
+        found, fit = self._without_weak(observation, found, self.fitter(observation, found))
+        keep = self._is_sure(observation, fit)
+        twins = ~_is_distinct(fit, keep)
         if twins.any():
             # The photons of two estimates of one molecule are shared between them: fit once more without.
-            found = found.select(np.flatnonzero(keep & ~twins))
-            fit = self.fitter(observation, _emitters(found))
-            keep = self._is_sure(observation, found, fit)
+            found = found.select(keep & ~twins)
+            fit = self.fitter(observation, found)
+            keep = self._is_sure(observation, fit)
         return found, fit, keep
 
-    def _without_weak(self, observation: Observation, found: Found, fit: PsfFit) -> tuple[Found, PsfFit]:
+    def _without_weak(
+        self, observation: Observation, found: Detections, fit: Detections
+    ) -> tuple[Detections, Detections]:
         """Leave out what has too few photons, the weakest first: its light goes to those that it is of."""
         for share in _WEAKEST_FIRST if self.min_photons > 0 else ():
+            assert fit.photons is not None
             weak = fit.photons < share * self.min_photons
             if not weak.any():
                 continue
-            changed = np.isin(found.frame, found.frame[weak])[~weak]
-            found, fit = _settled(found, fit, ~weak), _kept(fit, ~weak)
-            again = self.fitter(observation, _emitters(found.select(changed)))
-            for name, column in vars(fit).items():
-                column[changed] = vars(again)[name]
+            changed = torch.isin(found.frame, found.frame[weak])[~weak]
+            found, fit = _settled(found, fit, ~weak), fit.select(~weak)
+            again = self.fitter(observation, found.select(changed)).columns()
+            for name, column in fit.columns().items():
+                column[changed] = again[name]
         return found, fit
 
-    def _is_sure(self, observation: Observation, found: Found, fit: PsfFit) -> NDArray[np.bool_]:
+    def _is_sure(self, observation: Observation, fit: Detections) -> Tensor:
         """Tell (N,) which have enough light, on clear pixels, and are not held up at the last depth."""
+        assert fit.z_nm is not None
+        assert fit.photons is not None
+        assert fit.significance is not None
         low, high = self.fitter.z_range_nm
         within = (fit.z_nm > low + _HELD_NM) & (fit.z_nm < high - _HELD_NM)
         lit = (fit.photons > 0) & (fit.photons >= self.min_photons)
         sure = within & lit & (fit.significance >= self.min_significance)
-        return sure & observation.is_clear(found.frame, fit.x_px, fit.y_px)
+        return sure & torch.from_numpy(observation.is_clear(*fit.places()))
 
-    def image(self, columns: Columns, shape: tuple[int, int, int]) -> Tensor:
+    def image(self, table: LocalizationTable, shape: tuple[int, int, int]) -> Tensor:
         """Render localizations of a block into frames (T, Y, X), without background."""
-        pixel_nm, n = self.fitter.psf.pixel_size_nm, len(columns["frame"])
-        none = np.zeros(n)
-        position = (columns["x_nm"] / pixel_nm, columns["y_nm"] / pixel_nm, columns["z_nm"])
-        fit = PsfFit(*position, columns["photons"], none, none, none, none, none)
-        return self.fitter.image(fit, columns["frame"], shape)
+        assert table.z_nm is not None
+        x_px, y_px = (
+            torch.from_numpy(nm_to_px(nm, self.fitter.psf.pixel_size_nm)) for nm in (table.x_nm, table.y_nm)
+        )
+        frame, confidence = torch.from_numpy(table.frame), torch.from_numpy(table.confidence)
+        z_nm, photons = torch.from_numpy(table.z_nm), torch.from_numpy(table.photons)
+        found = Detections(frame, x_px, y_px, confidence, z_nm=z_nm, photons=photons)
+        return self.fitter.image(found, shape)
 
-    def _find(self, frames: Tensor, variance: Tensor) -> Found:
+    def _find(self, frames: Tensor, variance: Tensor) -> Detections:
         shape = (int(frames.shape[1]), int(frames.shape[2]))
         margin = max(self.finder.margin_px, self.fitter.size_px // 2)
         tiles = tile_field(shape, _TILE_PX, margin)
@@ -219,22 +223,9 @@ class VolumeLocalizer:
             y0, x0, y1, x1 = tile.window
             finder = self.finder.at(*self._middle_nm(tile))
             found = finder.find(frames[:, y0:y1, x0:x1], variance[:, y0:y1, x0:x1])
-            assert found.z_nm is not None
-            unknown = np.full(len(found), np.nan)
-            std, std_z = found.uncertainty_px, found.uncertainty_z_nm
-            parts.append(
-                Found(
-                    found.frame.numpy().astype(np.int64),
-                    found.x_px.numpy().astype(np.float64) + x0,
-                    found.y_px.numpy().astype(np.float64) + y0,
-                    found.confidence.numpy().astype(np.float64),
-                    np.full(len(found), tile.index),
-                    unknown if std is None else std.numpy().astype(np.float64),
-                    found.z_nm.numpy().astype(np.float64),
-                    unknown if std_z is None else std_z.numpy().astype(np.float64),
-                )
-            )
-        return stitch(Found.concatenate(parts), tiles, shape)
+            index = torch.full_like(found.frame, tile.index)
+            parts.append(replace(found, x_px=found.x_px + x0, y_px=found.y_px + y0, tile=index))
+        return stitch(Detections.concatenate(parts), tiles, shape)
 
     def _middle_nm(self, tile: Tile) -> tuple[float, float]:
         """Return the middle of a tile's core, x and y, in the full frame."""
@@ -242,29 +233,29 @@ class VolumeLocalizer:
         y0, x0, y1, x1 = tile.core
         return (left + 0.5 * (x0 + x1)) * pixel_nm, (top + 0.5 * (y0 + y1)) * pixel_nm
 
-    def _columns(self, found: Found, fit: PsfFit, keep: NDArray[np.bool_], shape: torch.Size) -> Columns:
+    def _table(self, fit: Detections, shape: torch.Size) -> LocalizationTable:
         pixel_nm = self.fitter.psf.pixel_size_nm
         _, height, width = shape
-        columns = {
-            "frame": found.frame,
-            "x_nm": px_to_nm(fit.x_px.clip(0, np.nextafter(width, 0)), pixel_nm),
-            "y_nm": px_to_nm(fit.y_px.clip(0, np.nextafter(height, 0)), pixel_nm),
-            "z_nm": fit.z_nm,
-            "photons": fit.photons,
-            "background": fit.background,
-            "background_std": fit.background_std,
-            "uncertainty_xy_nm": px_to_nm(fit.uncertainty_px, pixel_nm),
-            "uncertainty_z_nm": fit.uncertainty_z_nm,
-            "confidence": found.confidence,
-        }
-        columns = {name: values[keep] for name, values in columns.items()}
-        order = np.lexsort((columns["x_nm"], columns["y_nm"], columns["frame"]))
-        return {name: values[order] for name, values in columns.items()}
+        frame, x_px, y_px = fit.places()
+        column = {name: values.numpy() for name, values in fit.columns().items()}
+        return LocalizationTable.build(
+            frame,
+            px_to_nm(x_px.clip(0, np.nextafter(width, 0)), pixel_nm),
+            px_to_nm(y_px.clip(0, np.nextafter(height, 0)), pixel_nm),
+            z_nm=column["z_nm"],
+            photons=column["photons"],
+            background=column["background"],
+            background_std=column["background_std"],
+            uncertainty_xy_nm=px_to_nm(column["uncertainty_px"], pixel_nm),
+            uncertainty_z_nm=column["uncertainty_z_nm"],
+            confidence=column["confidence"],
+        )
 
 
-def _settled(found: Found, fit: PsfFit, rows: NDArray[np.bool_]) -> Found:
-    """Return rows of what was found where the fit has put them."""
-    return replace(found.select(rows), x_px=fit.x_px[rows], y_px=fit.y_px[rows], z_nm=fit.z_nm[rows])
+def _settled(found: Detections, fit: Detections, rows: Tensor) -> Detections:
+    """Return rows of what was found where the fit has put them, with the network's errors."""
+    fit = fit.select(rows)
+    return replace(found.select(rows), x_px=fit.x_px, y_px=fit.y_px, z_nm=fit.z_nm)
 
 
 def _shape(observation: Observation) -> tuple[int, int, int]:
@@ -272,30 +263,19 @@ def _shape(observation: Observation) -> tuple[int, int, int]:
     return n_frames, height, width
 
 
-def _kept(fit: PsfFit, rows: NDArray[np.bool_]) -> PsfFit:
-    return PsfFit(**{name: values[rows] for name, values in vars(fit).items()})
-
-
-def _emitters(found: Found) -> Emitters3D:
-    assert found.z_nm is not None
-    assert found.uncertainty_z_nm is not None
-    return Emitters3D(
-        found.frame, found.x_px, found.y_px, found.z_nm, found.uncertainty_px, found.uncertainty_z_nm
-    )
-
-
-def _is_distinct(fit: PsfFit, frame: NDArray[np.int64], considered: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _is_distinct(fit: Detections, considered: Tensor) -> Tensor:
     """Tell (N,) which estimates stay when of any two at one place the one of fewer photons goes."""
-    rows = np.flatnonzero(considered)
-    distinct = np.ones(len(frame), bool)
+    assert fit.z_nm is not None
+    assert fit.photons is not None
+    rows = np.flatnonzero(considered.numpy())
+    distinct = np.ones(len(fit), bool)
     if len(rows) < 2:
-        return distinct
-    far = 10.0 + 2 * max(fit.x_px.max(), fit.y_px.max()) / _SAME_PX
-    points = np.column_stack([fit.x_px / _SAME_PX, fit.y_px / _SAME_PX, fit.z_nm / _SAME_NM, frame * far])[
-        rows
-    ]
+        return torch.from_numpy(distinct)
+    (frame, x_px, y_px), z_nm, photons = fit.places(), fit.z_nm.numpy(), fit.photons.numpy()
+    far = 10.0 + 2 * max(x_px.max(), y_px.max()) / _SAME_PX
+    points = np.column_stack([x_px / _SAME_PX, y_px / _SAME_PX, z_nm / _SAME_NM, frame * far])[rows]
     for first, second in cKDTree(points).query_pairs(1.0):
         a, b = rows[first], rows[second]
         if distinct[a] and distinct[b]:
-            distinct[a if fit.photons[a] < fit.photons[b] else b] = False
-    return distinct
+            distinct[a if photons[a] < photons[b] else b] = False
+    return torch.from_numpy(distinct)

@@ -20,7 +20,7 @@ from autods.pipelines import figures3d
 from autods.pipelines.measure3d import Extent, photon_simulator
 from autods.pipelines.population_frames import truth_of
 from autods.pipelines.psf_source import KnownPsf
-from autods.pipelines.streaming3d import Columns, VolumeLocalizer
+from autods.pipelines.streaming3d import VolumeLocalizer
 from autods.simulation import VolumeConditions
 
 #: Simulated frames, their side, and frames of the movie that are looked at.
@@ -71,9 +71,8 @@ def try_simulated(
     counts = simulator(scenes, (side, side), torch.Generator(device).manual_seed(_SEED))
     assert scenes.noise_std is not None
     observation = Observation.of_light(counts / camera.qe, scenes.noise_std, camera)
-    columns = localizer(observation)
+    found = localizer(observation)
     truth = truth_of(scenes.emitters, side * conditions.pixel_size_nm)
-    found = LocalizationTable.build(**columns)
     scores = detection_metrics(truth, found, _RADIUS_NM, _AXIAL_RADIUS_NM)
     lateral, axial = errors_over_bounds(
         localizer.fitter.psf,
@@ -94,7 +93,7 @@ def try_simulated(
         "rmse_axial_nm": scores.rmse_axial_nm,
         "lateral_error_over_bound": lateral,
         "axial_error_over_bound": axial,
-        **_of_block(localizer, observation, columns)[0],
+        **_of_block(localizer, observation, found)[0],
     }
     return results, figures3d.SimulatedExample.choose(
         observation.light.cpu().numpy(), truth, found, conditions.pixel_size_nm
@@ -153,16 +152,16 @@ def try_real(
     turned
         Localizers with the PSF mirrored or turned, by name.
     """
-    columns = localizer(observation)
-    explained, signal, model = _of_block(localizer, observation, columns)
+    found = localizer(observation)
+    explained, signal, model = _of_block(localizer, observation, found)
     others = {name: explained_of(other, observation)["explained_variance"] for name, other in turned.items()}
     results = {
         "frames": chosen,
-        "localizations": len(columns["frame"]),
+        "localizations": len(found),
         **explained,
         "turned": others,
     }
-    return results, figures3d.RealExample.choose(signal, model, columns, chosen)
+    return results, figures3d.RealExample.choose(signal, model, found, chosen)
 
 
 def explained_of(localizer: VolumeLocalizer, observation: Observation) -> dict[str, float]:
@@ -171,12 +170,12 @@ def explained_of(localizer: VolumeLocalizer, observation: Observation) -> dict[s
 
 
 def _of_block(
-    localizer: VolumeLocalizer, observation: Observation, columns: Columns
+    localizer: VolumeLocalizer, observation: Observation, found: LocalizationTable
 ) -> tuple[dict[str, float], NDArray[np.float32], NDArray[np.float32]]:
     """Return what is explained of a block of frames, the signal and the model."""
     frames = observation.light
     shape = (int(frames.shape[0]), int(frames.shape[1]), int(frames.shape[2]))
-    model = localizer.image(columns, shape).to(frames.device).masked_fill(~observation.valid, 0)
+    model = localizer.image(found, shape).to(frames.device).masked_fill(~observation.valid, 0)
     noise = observation.variance_under(model).masked_fill(~observation.valid, 0).cpu().numpy()
     signal, rendered = frames.cpu().numpy(), model.cpu().numpy()
     floor = np.median(signal - rendered, axis=(1, 2), keepdims=True)

@@ -13,6 +13,7 @@ import shutil
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -60,8 +61,10 @@ def sections() -> list[object]:
 
 
 @pytest.fixture
-def copy(tmp_path: Path) -> Path:
-    return copy_of_the_source(tmp_path / "autods")
+def copy(tmp_path: Path) -> Iterator[Path]:
+    yield copy_of_the_source(tmp_path / "autods")
+    # An environment with torch takes gigabytes, and pytest keeps the folders of its last runs.
+    shutil.rmtree(tmp_path)
 
 
 def environment(home: Path) -> dict[str, str]:

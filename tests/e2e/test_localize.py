@@ -16,6 +16,7 @@ from autods.cli.main import main
 from autods.io.images import write_movie_tiff
 from autods.io.tables import read_table
 from autods.pipelines import autods as pipeline
+from autods.pipelines.blocks import Block
 from autods.pipelines.streaming import BlockLocalizer
 
 FILES = {
@@ -133,7 +134,7 @@ def test_an_interrupted_run_goes_on(
     done: list[int] = []
     genuine = BlockLocalizer.__call__
 
-    def stop_at_the_third(self: BlockLocalizer, block: np.ndarray, *others: Any) -> dict[str, np.ndarray]:
+    def stop_at_the_third(self: BlockLocalizer, block: np.ndarray, *others: Any) -> Block:
         if len(done) == 2:
             raise KeyboardInterrupt
         done.append(len(block))

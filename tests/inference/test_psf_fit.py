@@ -1,4 +1,5 @@
 import dataclasses
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -6,9 +7,10 @@ import torch
 
 from autods.core import Camera, EmitterBatch, OpticalSystem
 from autods.inference.observation import Observation
-from autods.inference.psf_fit import Emitters3D, PsfFitter
+from autods.inference.psf_fit import PsfFitter
 from autods.inference.psf_windows import PsfWindows
 from autods.optics import PSF_MODELS, crlb
+from autods.representation import Detections
 from autods.simulation import PsfRenderer, Scenes, Simulator
 
 PIXEL_NM = 100.0
@@ -45,11 +47,20 @@ def isolated(name: str, n: int, rng: np.random.Generator) -> np.ndarray:
     return np.column_stack([lateral, rng.uniform(-0.8, 0.8, n) * REACH[name]])
 
 
+def started(frame: np.ndarray, xyz: np.ndarray) -> Detections:
+    x, y, z = torch.from_numpy(xyz.T.copy())
+    return Detections(torch.from_numpy(frame), x / PIXEL_NM, y / PIXEL_NM, torch.ones(len(xyz)), z_nm=z)
+
+
+def fitted(fitter: PsfFitter, observation: Observation, start: Detections) -> SimpleNamespace:
+    """The fit's columns as arrays."""
+    fit = fitter(observation, start)
+    return SimpleNamespace(**{name: column.numpy() for name, column in fit.columns().items()})
+
+
 def displaced(xyz: np.ndarray, frame: np.ndarray, std: tuple[float, float], rng: np.random.Generator):
     error = rng.normal(size=xyz.shape) * [std[0], std[0], std[1]]
-    x, y, z = (xyz + error).T
-    unknown = np.full(len(xyz), np.nan)
-    return Emitters3D(frame, x / PIXEL_NM, y / PIXEL_NM, z, unknown, unknown)
+    return started(frame, xyz + error)
 
 
 @pytest.mark.parametrize("name", sorted(REACH))
@@ -59,10 +70,7 @@ def test_isolated_emitters_reach_the_cramer_rao_bound(name):
     xyz, frame = isolated(name, n, rng), np.arange(n)
     frames, psf = render(name, xyz, frame, n, 50)
     fitter = PsfFitter(psf, SIZE_PX[name], (-REACH[name], REACH[name]))
-    fit = fitter(
-        seen(frames),
-        displaced(xyz, frame, (40.0, 50.0), rng),
-    )
+    fit = fitted(fitter, seen(frames), displaced(xyz, frame, (40.0, 50.0), rng))
     centred = torch.from_numpy(xyz).float() * torch.tensor([0.0, 0.0, 1.0])
     bounds = crlb(
         psf, centred, torch.full((n,), PHOTONS), torch.full((n,), BACKGROUND), SIZE_PX[name]
@@ -82,8 +90,8 @@ def test_shifts_are_found_in_their_own_axis():
     frame = np.zeros(1, np.int64)
     xyz = np.array([[2540.0, 2450.0, 100.0]])
     frames, psf = render("astigmatism", xyz, frame, 1, 50, noisy=False)
-    start = Emitters3D(frame, *np.array([[25.0], [24.5], [50.0]]), *np.full((2, 1), np.nan))
-    fit = PsfFitter(psf, 21, (-400, 400))(seen(frames), start)
+    start = started(frame, np.array([[2500.0, 2450.0, 50.0]]))
+    fit = fitted(PsfFitter(psf, 21, (-400, 400)), seen(frames), start)
     assert fit.x_px[0] * PIXEL_NM == pytest.approx(2540.0, abs=1.0)
     assert fit.y_px[0] * PIXEL_NM == pytest.approx(2450.0, abs=1.0)
     assert fit.z_nm[0] == pytest.approx(100.0, abs=3.0)
@@ -98,10 +106,7 @@ def test_overlapping_emitters_share_the_light():
     xyz, frame = np.concatenate([first, second]), np.tile(np.arange(n), 2)
     frames, psf = render("astigmatism", xyz, frame, n, 55)
     fitter = PsfFitter(psf, 21, (-400, 400))
-    fit = fitter(
-        seen(frames),
-        displaced(xyz, frame, (30.0, 40.0), rng),
-    )
+    fit = fitted(fitter, seen(frames), displaced(xyz, frame, (30.0, 40.0), rng))
     error = np.hypot(fit.x_px * PIXEL_NM - xyz[:, 0], fit.y_px * PIXEL_NM - xyz[:, 1])
     assert np.median(error) < 20
     assert np.median(fit.photons) == pytest.approx(PHOTONS, rel=0.06)
@@ -113,18 +118,19 @@ def test_a_prior_holds_the_position_where_the_data_say_little():
     xyz, frame = isolated("astigmatism", n, rng), np.arange(n)
     frames, psf = render("astigmatism", xyz, frame, n, 50)
     free = displaced(xyz, frame, (1.0, 1.0), rng)
-    held = Emitters3D(frame, free.x_px, free.y_px, free.z_nm, np.full(n, 0.01), np.full(n, 1.0))
+    held = dataclasses.replace(
+        free, uncertainty_px=torch.full((n,), 0.01), uncertainty_z_nm=torch.full((n,), 1.0)
+    )
     fitter = PsfFitter(psf, 21, (-400, 400))
-    moved = [np.abs(fitter(seen(frames), start).z_nm - free.z_nm).mean() for start in (free, held)]
+    moved = [(fitter(seen(frames), start).z_nm - free.z_nm).abs().mean() for start in (free, held)]
     assert moved[1] < 0.25 * moved[0]
 
 
 def test_nothing_there_gets_no_photons_and_no_significance():
     frames = torch.poisson(torch.full((4, 40, 40), BACKGROUND), torch.Generator().manual_seed(0)) - BACKGROUND
     renderer = PsfRenderer.fast(PSF_MODELS["astigmatism"](OPTICS), -400.0, 400.0, size_px=21)
-    at = np.full(4, 20.0)
-    start = Emitters3D(np.arange(4), at, at, np.zeros(4), np.full(4, np.nan), np.full(4, np.nan))
-    fit = PsfFitter(renderer.psf, 21, (-400, 400))(seen(frames), start)
+    start = started(np.arange(4), np.tile([2000.0, 2000.0, 0.0], (4, 1)))
+    fit = fitted(PsfFitter(renderer.psf, 21, (-400, 400)), seen(frames), start)
     assert np.all(fit.significance < 4)
     assert np.all(np.isinf(fit.uncertainty_px[fit.photons == 0]))
 
@@ -148,11 +154,8 @@ def test_image_is_the_sum_of_the_fitted_emitters():
     xyz, frame = isolated("astigmatism", 3, rng), np.array([0, 1, 1])
     frames, psf = render("astigmatism", xyz, frame, 2, 50, noisy=False)
     fitter = PsfFitter(psf, 41, (-400, 400))
-    fit = fitter(
-        seen(frames),
-        displaced(xyz, frame, (0.0, 0.0), rng),
-    )
-    image = fitter.image(fit, frame, (2, 50, 50))
+    fit = fitter(seen(frames), displaced(xyz, frame, (0.0, 0.0), rng))
+    image = fitter.image(fit, (2, 50, 50))
     assert float((image - frames).abs().max()) < 0.02 * float(frames.max())
 
 
@@ -181,11 +184,15 @@ def test_what_is_not_valid_tells_nothing():
     valid = torch.ones_like(whole.valid)
     valid[:, :, 27:] = False
     fits = [
-        fitter(dataclasses.replace(whole, light=torch.where(valid, whole.light, fill), valid=valid), start)
+        fitted(
+            fitter,
+            dataclasses.replace(whole, light=torch.where(valid, whole.light, fill), valid=valid),
+            start,
+        )
         for fill in (1e5, -300.0)
     ]
     np.testing.assert_array_equal(fits[0].z_nm, fits[1].z_nm)
     assert np.median(np.abs(fits[0].x_px * PIXEL_NM - xyz[:, 0])) < 20
     near = xyz[:, 0] / PIXEL_NM > 25
-    ratio = (fits[0].uncertainty_px / fitter(whole, start).uncertainty_px)[near]
+    ratio = (fits[0].uncertainty_px / fitted(fitter, whole, start).uncertainty_px)[near]
     assert np.median(ratio) > 1.2

@@ -26,7 +26,7 @@ def test_an_emitter_above_the_noise_is_found_near_its_place_and_depth() -> None:
     assert found.z_nm is not None
     assert abs(found.x_px - 24.7).max() < 1
     assert abs(found.y_px - 20.2).max() < 1
-    assert abs(found.z_nm - depths.numpy()).max() < 120
+    assert abs(found.z_nm - depths).max() < 120
 
 
 def test_noise_and_pixels_that_are_not_valid_hold_nothing() -> None:

@@ -1,12 +1,19 @@
 import numpy as np
 import pytest
+import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from autods.inference.stitching import Found, stitch
+from autods.inference.stitching import stitch
 from autods.inference.tiling import tile_field
+from autods.representation import Detections
 
 TOLERANCE = 0.5
+
+
+def detections(frame, x, y, confidence, tile):
+    frame, x, y, confidence, tile = (torch.from_numpy(column) for column in (frame, x, y, confidence, tile))
+    return Detections(frame, x, y, confidence, tile=tile)
 
 
 def views(truth, tiles, jitter, rng):
@@ -17,16 +24,15 @@ def views(truth, tiles, jitter, rng):
         seen = (truth[:, 0] >= x0) & (truth[:, 0] < x1) & (truth[:, 1] >= y0) & (truth[:, 1] < y1)
         noisy = truth[seen, :2] + rng.uniform(-jitter, jitter, (seen.sum(), 2))
         parts.append(
-            Found(
+            detections(
                 truth[seen, 2].astype(np.int64),
                 noisy[:, 0],
                 noisy[:, 1],
                 rng.uniform(1, 2, seen.sum()),
                 np.full(seen.sum(), tile.index),
-                np.full(seen.sum(), np.nan),
             )
         )
-    return Found.concatenate(parts)
+    return Detections.concatenate(parts)
 
 
 def separated_emitters(shape, n, frames, distance, rng):
@@ -55,10 +61,11 @@ def test_no_molecule_is_lost_or_doubled(height, width, patch, margin, seed):
     truth = np.array([t for i, t in enumerate(truth) if not _crowded(t, np.delete(truth, i, 0))])
     result = stitch(views(truth, tiles, 0.15, rng), tiles, shape, tolerance_px=TOLERANCE)
     assert len(result) == len(truth)
+    found, found_x, found_y = result.places()
     for x, y, frame in truth:
-        near = (result.frame == frame) & (np.hypot(result.x_px - x, result.y_px - y) < 0.45)
+        near = (found == frame) & (np.hypot(found_x - x, found_y - y) < 0.45)
         assert near.sum() == 1
-    assert ((result.x_px >= 0) & (result.x_px <= width) & (result.y_px >= 0) & (result.y_px <= height)).all()
+    assert ((found_x >= 0) & (found_x <= width) & (found_y >= 0) & (found_y <= height)).all()
 
 
 def _crowded(emitter, others):
@@ -69,8 +76,7 @@ def _crowded(emitter, others):
 def estimates(x, tile, frame=None):
     n = len(x)
     frame = np.zeros(n, np.int64) if frame is None else np.array(frame)
-    y, unknown = np.full(n, 10.0), np.full(n, np.nan)
-    return Found(frame, np.array(x), y, np.ones(n), np.array(tile), unknown)
+    return detections(frame, np.array(x), np.full(n, 10.0), np.ones(n), np.array(tile))
 
 
 def test_two_near_molecules_of_one_tile_stay_two():
@@ -86,7 +92,7 @@ def test_an_estimate_in_the_neighbours_core_is_the_neighbours_business():
 
 def test_nothing_found_gives_nothing():
     tiles = tile_field((20, 40), 20, 5)
-    assert len(stitch(Found.concatenate([]), tiles, (20, 40))) == 0
+    assert len(stitch(Detections.concatenate([]), tiles, (20, 40))) == 0
 
 
 def test_molecules_of_different_frames_are_never_joined():

@@ -43,18 +43,11 @@ def test_the_psf_of_the_place_halves_the_axial_error() -> None:
         z_nm=z.numpy(),
         photons=np.full(len(frame), 4e3),
     )
-    columns = {
-        "frame": frame,
-        "x_nm": truth.x_nm,
-        "y_nm": truth.y_nm,
-        "z_nm": z.numpy(),
-        "photons": truth.photons,
-    }
-    light = _localizer(nature).image(columns, (_FRAMES, _SIDE_PX, _SIDE_PX))
+    light = _localizer(nature).image(truth, (_FRAMES, _SIDE_PX, _SIDE_PX))
     frames = torch.poisson(light + 20, generator=generator)
     errors = []
     for told in (nature.mean, FieldPSF(psf, variation, 4, reach, _SIZE_PX + 6)):
-        found = LocalizationTable.build(**_localizer(told)(Observation.over_level(frames, Camera(), 20.0)))
+        found = _localizer(told)(Observation.over_level(frames, Camera(), 20.0))
         scores = detection_metrics(truth, found, 250.0, 500.0)
         errors.append((scores.jaccard, scores.rmse_lateral_nm, scores.rmse_axial_nm or np.nan))
     one, each = np.array(errors)

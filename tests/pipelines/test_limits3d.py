@@ -19,6 +19,7 @@ from autods.pipelines.population_frames import population_frames
 from autods.pipelines.psf_source import KnownPsf
 from autods.pipelines.streaming3d import VolumeLocalizer
 from autods.pipelines.train3d import shipped_finder
+from autods.representation import Detections
 
 _KNOWN = KnownPsf(PSF_MODELS["astigmatic_gaussian"](OpticalSystem(100.0, 660.0, 1.4)), (-300.0, 300.0))
 _EXTENT, _CAMERA = Extent(13, 13, 17), Camera()
@@ -53,21 +54,18 @@ class _Oracle:
         sure = np.where(np.arange(len(self.truth)) % 2 == 0, 0.9, 0.1)
         return _Confident(sure[sure >= self.threshold])
 
-    def estimates(self, _: object, first: Any) -> tuple[Any, Any, Any]:
+    def estimates(self, _: object, first: Any) -> tuple[Detections, torch.Tensor]:
         n, rng = len(self.truth), np.random.default_rng(0)
         assert self.truth.z_nm is not None
         kept = np.flatnonzero((np.arange(n) % 2 == 0) | (first.confidence.min() <= 0.1))
         x, y = (np.r_[of[kept], rng.uniform(0, 6400, n)] / 100 for of in (self.truth.x_nm, self.truth.y_nm))
-        fit = SimpleNamespace(
-            x_px=x,
-            y_px=y,
-            z_nm=np.r_[self.truth.z_nm[kept], rng.uniform(-300, 300, n)],
-            significance=np.r_[np.full(len(kept), 20.0), np.full(n, self.false_significance)],
-            photons=np.r_[np.full(len(kept), 1000.0), np.full(n, self.false_photons)],
-        )
-        found = SimpleNamespace(frame=np.r_[self.truth.frame[kept], self.truth.frame])
-        enough = fit.photons >= self.min_photons
-        return found, fit, enough & (fit.significance >= self.min_significance)
+        z = np.r_[self.truth.z_nm[kept], rng.uniform(-300, 300, n)]
+        significance = np.r_[np.full(len(kept), 20.0), np.full(n, self.false_significance)]
+        photons = np.r_[np.full(len(kept), 1000.0), np.full(n, self.false_photons)]
+        frame = np.r_[self.truth.frame[kept], self.truth.frame]
+        frame, x, y, z, significance, photons = map(torch.from_numpy, (frame, x, y, z, significance, photons))
+        fit = Detections(frame, x, y, torch.ones_like(x), z_nm=z, photons=photons, significance=significance)
+        return fit, (photons >= self.min_photons) & (significance >= self.min_significance)
 
 
 def _chosen(
@@ -112,6 +110,6 @@ def test_one_look_serves_every_threshold() -> None:
         shared = own.estimates(observation, first.select(first.confidence >= level))
         assert len(looked[0]) == len(shared[0]) > 10
         # Pixels a thousand times less probable than the threshold are left out: a bit more of them here.
-        np.testing.assert_allclose(looked[1].x_px, shared[1].x_px, atol=0.02)
-        np.testing.assert_allclose(looked[1].z_nm, shared[1].z_nm, atol=5.0)
-        np.testing.assert_array_equal(looked[2], shared[2])
+        np.testing.assert_allclose(looked[0].x_px, shared[0].x_px, atol=0.02)
+        np.testing.assert_allclose(looked[0].z_nm, shared[0].z_nm, atol=5.0)
+        np.testing.assert_array_equal(looked[1], shared[1])

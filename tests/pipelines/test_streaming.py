@@ -40,13 +40,14 @@ def block_localizer(zoo, frames, scope="movie", **settings):
 @pytest.mark.parametrize("scope", ["movie", "frame"])
 def test_every_emitter_is_found_once_across_seams(zoo, scope):
     frames, truth = simulate(np.random.default_rng(0), shape=(80, 100), per_frame=20, n_frames=20)
-    table = block_localizer(zoo, frames, scope, patch_um=2.5)(frames, 0)
-    found = np.column_stack([table["frame"], table["x_nm"], table["y_nm"]])
+    block = block_localizer(zoo, frames, scope, patch_um=2.5)(frames, 0)
+    table = block.table
+    found = np.column_stack([table.frame, table.x_nm, table.y_nm])
     jaccard, rmse_nm = score(truth, found)
     assert jaccard > 0.97
     assert rmse_nm < 20
-    assert table["used"].sum() > 0
-    order = np.lexsort((table["x_nm"], table["y_nm"], table["frame"]))
+    assert block.used.sum() > 0
+    order = np.lexsort((table.x_nm, table.y_nm, table.frame))
     assert (order == np.arange(len(order))).all()
 
 
@@ -67,18 +68,18 @@ def test_dim_movies_are_never_skipped(zoo):
     """At a peak of twice the noise a single emitter does not stand out: every frame is looked at."""
     photons = 2 * np.sqrt(30) * 2 * np.pi * 1.1**2
     frames, _ = simulate(np.random.default_rng(5), 60, (60, 60), 8, photons, 30.0)
-    assert block_localizer(zoo, frames)(frames, 0)["used"].sum() == 60
+    assert block_localizer(zoo, frames)(frames, 0).used.sum() == 60
     rng = np.random.default_rng(6)
     empty = (rng.poisson(30, (60, 60, 60)) * 2 + 100).astype(np.uint16)
-    assert block_localizer(zoo, empty)(empty, 0)["used"].sum() < 15
+    assert block_localizer(zoo, empty)(empty, 0).used.sum() < 15
 
 
 def test_pixels_that_are_not_finite_do_no_harm(zoo):
     frames, truth = simulate(np.random.default_rng(2))
     broken = frames.astype(np.float32)
     broken[:, :2, :5] = np.nan
-    table = block_localizer(zoo, broken)(broken, 0)
-    jaccard, _ = score(truth, np.column_stack([table["frame"], table["x_nm"], table["y_nm"]]))
+    table = block_localizer(zoo, broken)(broken, 0).table
+    jaccard, _ = score(truth, np.column_stack([table.frame, table.x_nm, table.y_nm]))
     assert jaccard > 0.9
     assert np.isfinite(repair(broken)).all()
     assert repair(np.full((1, 3, 3), np.nan)).tolist() == np.zeros((1, 3, 3)).tolist()
@@ -95,11 +96,11 @@ def test_rescaled_movies_are_found_where_they_are(zoo):
     frames, truth = simulate(
         np.random.default_rng(3), shape=(61, 97), per_frame=4, photons=8000.0, sigma_px=2.2
     )
-    table = block_localizer(zoo, frames)(frames, 0)
+    table = block_localizer(zoo, frames)(frames, 0).table
     errors = []
     for t, x, y in truth:
-        here = table["frame"] == t
-        dx, dy = table["x_nm"][here] - x * PIXEL_NM, table["y_nm"][here] - y * PIXEL_NM
+        here = table.frame == t
+        dx, dy = table.x_nm[here] - x * PIXEL_NM, table.y_nm[here] - y * PIXEL_NM
         near = np.argmin(np.hypot(dx, dy))
         errors.append((dx[near], dy[near]))
     # The network made by analysis is coarse, but half a pixel of its own would be 100 nm here.
@@ -111,7 +112,7 @@ def test_rescaled_movies_are_found_where_they_are(zoo):
 def test_predicted_photons_stay_where_no_fit_is_asked_for(zoo, refine):
     frames, _ = simulate(np.random.default_rng(4), n_frames=6, per_frame=3)
     localizer = block_localizer(zoo, frames, refine=refine)
-    plain = localizer(frames, 0)
+    plain = localizer(frames, 0).table
     seen = []
 
     def localize(self, block, *arguments):
@@ -123,33 +124,33 @@ def test_predicted_photons_stay_where_no_fit_is_asked_for(zoo, refine):
     original = Localizer.localize
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Localizer, "localize", localize)
-        unaware = localizer(frames, 0)
-        assert np.array_equal(unaware["photons"], plain["photons"])
+        unaware = localizer(frames, 0).table
+        assert np.array_equal(unaware.photons, plain.photons)
         assert abs(seen[-1]) < 1  # units of the noise
         for model in localizer._localizers.values():
             model.needs_photons = True
-        table = localizer(frames, 0)
+        table = localizer(frames, 0).table
     assert seen[-1] == pytest.approx(30, rel=0.1)
     if refine == "none":
-        assert (table["photons"] == 1234).all()
-        assert (table["background"] == 7).all()
+        assert (table.photons == 1234).all()
+        assert (table.background == 7).all()
     else:
-        assert np.median(table["photons"]) == pytest.approx(3000, rel=0.05)
+        assert np.median(table.photons) == pytest.approx(3000, rel=0.05)
 
 
 def test_refined_positions_are_better_in_order_and_know_their_error(zoo):
     frames, truth = simulate(np.random.default_rng(6), per_frame=4, photons=2000.0)
     tables = {}
     for refine in ("none", "mle"):
-        tables[refine] = block_localizer(zoo, frames, refine=refine)(frames, 0)
+        tables[refine] = block_localizer(zoo, frames, refine=refine)(frames, 0).table
     scores = {
-        refine: score(truth, np.column_stack([table["frame"], table["x_nm"], table["y_nm"]]))
+        refine: score(truth, np.column_stack([table.frame, table.x_nm, table.y_nm]))
         for refine, table in tables.items()
     }
     assert scores["mle"][0] >= scores["none"][0]
     assert scores["mle"][1] < 0.8 * scores["none"][1]
     table = tables["mle"]
-    assert scores["mle"][1] == pytest.approx(np.sqrt(2) * np.median(table["uncertainty_xy_nm"]), rel=0.2)
-    order = np.lexsort((table["x_nm"], table["y_nm"], table["frame"]))
+    assert scores["mle"][1] == pytest.approx(np.sqrt(2) * np.median(table.uncertainty_xy_nm), rel=0.2)
+    order = np.lexsort((table.x_nm, table.y_nm, table.frame))
     assert (order == np.arange(len(order))).all()
-    assert np.median(table["photons"]) == pytest.approx(2000, rel=0.05)
+    assert np.median(table.photons) == pytest.approx(2000, rel=0.05)
