@@ -221,7 +221,3 @@ class Movie(ABC):
     def __len__(self) -> int:
         """Count the frames."""
         return self.shape[0]
-
-
-#: The name that readers outside of the package may know.
-BaseMovie = Movie

@@ -7,9 +7,6 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
-from scipy.spatial import cKDTree
 
 from autods.core import LocalizationTable
 from autods.metrics.image import density_image
@@ -52,9 +49,8 @@ def frc_resolution(
 
     A molecule localized repeatedly puts the same position with independent errors into both halves when they
     are drawn at random; the correlation then tells of the molecules' repeats, not of the structure, and the
-    resolution comes out too good. Blocks of frames (the default) keep a blink together; `split_linked` also
-    keeps the blinks that straddle a block's edge. The correlation is that of `ring_correlation`
-    (Nieuwenhuizen et al., Nature Methods 10, 557 (2013)).
+    resolution comes out too good. Blocks of frames (the default) keep a blink together. The correlation is
+    that of `ring_correlation` (Nieuwenhuizen et al., Nature Methods 10, 557 (2013)).
 
     Parameters
     ----------
@@ -100,42 +96,6 @@ def split_blocks(frame: NDArray[np.integer], n_blocks: int = 20) -> NDArray[np.b
     since = frame - frame.min()
     block: NDArray[np.bool_] = since * n_blocks // (since.max() + 1) % 2 == 1
     return block
-
-
-def split_linked(
-    table: LocalizationTable,
-    rng: np.random.Generator,
-    *,
-    radius_nm: float = 50.0,
-    max_gap: int = 1,
-) -> NDArray[np.bool_]:
-    """Draw two halves (N,) so that repeated localizations of a molecule fall into the same one.
-
-    Localizations within ``radius_nm`` of one another and at most ``max_gap`` frames apart (1: consecutive
-    frames) are linked; each linked group is drawn as one.
-
-    Parameters
-    ----------
-    table
-        The localizations.
-    rng
-        Source of the draw.
-    radius_nm
-        About 3 localization precisions, nm.
-    max_gap
-        Largest difference of frames.
-    """
-    # Frames are scaled so that the cylinder around a localization lies within the search sphere.
-    step = radius_nm / max_gap
-    points = np.column_stack([table.x_nm, table.y_nm, table.frame * step])
-    pairs = cKDTree(points).query_pairs(radius_nm * np.sqrt(2) * (1 + 1e-9), output_type="ndarray")
-    delta = np.abs(points[pairs[:, 0]] - points[pairs[:, 1]])
-    lateral, gap = np.hypot(delta[:, 0], delta[:, 1]), np.rint(delta[:, 2] / step)
-    pairs = pairs[(lateral <= radius_nm) & (gap <= max_gap) & (gap > 0)]
-    shape = (len(table), len(table))
-    graph = coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=shape)
-    n_groups, group = connected_components(graph, directed=False)
-    return split_random(n_groups, rng)[group]
 
 
 def ring_correlation(

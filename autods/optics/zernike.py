@@ -27,22 +27,6 @@ def noll_to_nm(index: int) -> tuple[int, int]:
     return n, m if index % 2 == 0 else -m
 
 
-def nm_to_noll(n: int, m: int) -> int:
-    """Noll's index of radial order n and signed azimuthal order m (inverse of `noll_to_nm`).
-
-    Raises `ValueError` if no polynomial has these orders.
-
-    Examples
-    --------
-    >>> nm_to_noll(4, 0)
-    11
-    """
-    if n < 0 or abs(m) > n or (n - m) % 2:
-        raise ValueError(f"no Zernike polynomial has n={n}, m={m}")
-    first = n * (n + 1) // 2 + 1
-    return next(j for j in range(first, first + n + 1) if noll_to_nm(j) == (n, m))
-
-
 def radial(n: int, m: int, rho: Tensor) -> Tensor:
     """Radial polynomial R_n^|m| at `rho` (any shape), 1 at rho = 1 (Noll 1976, eq. 2).
 

@@ -17,7 +17,6 @@ from typing import Any
 
 from autods.core import UserError
 from autods.io.atomic import write_json
-from autods.runs.chunks import ChunkStore
 from autods.runs.lock import own_folder
 from autods.runs.processes import is_alive, start_time
 from autods.runs.provenance import FileDigest, digest_file, to_json, versions
@@ -246,10 +245,6 @@ class RunRecord:
             self.warnings.append(message)
             logger.warning("%s", message)
 
-    def chunks(self) -> ChunkStore:
-        """Open the store of finished pieces of this run."""
-        return ChunkStore(self.folder, self._facts["key"] or "any")
-
     @property
     def command(self) -> str:
         """The command line that repeats the run."""
@@ -353,11 +348,6 @@ class _ProgressFile:
             self._path.unlink(missing_ok=True)
         except OSError as error:
             logger.debug("%s could not be removed: %s", self._path, error)
-
-
-def read_progress(folder: Path) -> dict[str, Any] | None:
-    """Read how far a run is: process, stage, done, total, seconds, seconds_left; None if it does not run."""
-    return _read_json(folder / PROGRESS_FILE)
 
 
 def _now() -> str:

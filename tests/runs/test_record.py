@@ -13,8 +13,9 @@ import pytest
 
 from autods.core import UserError
 from autods.runs import provenance
+from autods.runs.chunks import ChunkStore
 from autods.runs.provenance import digest_file, fingerprint, to_json
-from autods.runs.record import RunRecord, is_finished, read_progress, read_run
+from autods.runs.record import PROGRESS_FILE, RunRecord, is_finished, read_run
 
 
 def load(folder: Path) -> dict[str, object]:
@@ -67,19 +68,18 @@ def test_progress_can_be_read_from_outside_while_the_run_goes_on(
     clock = [100.0]
     monkeypatch.setattr("autods.runs.record.time.perf_counter", lambda: clock[0])
     with RunRecord(tmp_path, "localize") as record:
-        assert read_progress(tmp_path) is None
+        assert not (tmp_path / PROGRESS_FILE).exists()
         with record.stage("localize", total=10) as stage:
             clock[0] += 8.0
             stage.advance(4)
             clock[0] += 0.1
             stage.advance()
-            shown = read_progress(tmp_path)
-            assert shown is not None
+            shown = json.loads((tmp_path / PROGRESS_FILE).read_text())
             # The last step came too soon after the one before to be written.
             assert (shown["stage"], shown["done"], shown["total"]) == ("localize", 4, 10)
             assert shown["seconds_left"] == 12.0
             assert shown["process"] == os.getpid()
-    assert read_progress(tmp_path) is None
+    assert not (tmp_path / PROGRESS_FILE).exists()
 
 
 def test_the_time_limit_of_a_stage_counts_for_what_is_left(
@@ -94,8 +94,7 @@ def test_the_time_limit_of_a_stage_counts_for_what_is_left(
         stage.advance(500)  # those of an earlier run
         clock[0] += 10.0
         stage.advance(20)  # two a second: in the 40 s that are left, 80 more
-        shown = read_progress(tmp_path)
-        assert shown is not None
+        shown = json.loads((tmp_path / PROGRESS_FILE).read_text())
         assert (shown["done"], shown["total"]) == (520, 600)
         clock[0] += 1.0
         stage.advance(400)  # fast enough to do them all
@@ -177,34 +176,25 @@ def test_a_run_whose_process_is_gone_is_interrupted(tmp_path: Path) -> None:
         assert ("ended from outside" in run.get("error", "")) == (status == "interrupted")
 
 
-def test_pieces_survive_an_interruption_and_a_change(tmp_path: Path) -> None:
-    def interrupted_run() -> None:
-        with RunRecord(tmp_path, "localize", key="a") as record:
-            record.chunks().save("000000", {"x": np.arange(3.0)})
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        interrupted_run()
-    with RunRecord(tmp_path, "localize", key="a") as record:
-        store = record.chunks()
-        assert store.names() == ["000000"]
-        loaded = store.load("000000")
-        assert loaded is not None
-        np.testing.assert_array_equal(loaded["x"], [0, 1, 2])
-        assert store.load("000001") is None
-    with RunRecord(tmp_path, "localize", key="b") as record:
-        assert record.chunks().names() == []
-        record.chunks().save("000000", {"x": np.arange(2.0)})
-        record.chunks().clear()
+def test_pieces_of_other_keys_stay(tmp_path: Path) -> None:
+    store = ChunkStore(tmp_path, "a")
+    store.save("000000", {"x": np.arange(3.0)})
+    loaded = store.load("000000")
+    assert loaded is not None
+    np.testing.assert_array_equal(loaded["x"], [0, 1, 2])
+    assert store.load("000001") is None
+    other = ChunkStore(tmp_path, "b")
+    assert other.names() == []
+    other.save("000000", {"x": np.arange(2.0)})
+    other.clear()
     # Who goes back to the earlier settings finds their pieces.
-    store = RunRecord(tmp_path, "localize", key="a").chunks()
-    assert store.names() == ["000000"]
+    assert ChunkStore(tmp_path, "a").names() == ["000000"]
     store.clear()
     assert not (tmp_path / ".partial").exists()
 
 
 def test_a_damaged_piece_is_computed_again(tmp_path: Path) -> None:
-    store = RunRecord(tmp_path, "localize", key="a").chunks()
+    store = ChunkStore(tmp_path, "a")
     store.save("0", {"x": np.arange(1000.0)})
     path = tmp_path / ".partial" / "a" / "0.npz"
     path.write_bytes(path.read_bytes()[:500])
