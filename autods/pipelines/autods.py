@@ -279,14 +279,7 @@ class Run:
         scene: Scene,
     ) -> None:
         record, folder = self.record, self.record.folder
-        region = outputs.Region(
-            movie=self.whole.path,
-            full_shape=self.whole.shape,
-            shape=self.part.shape,
-            origin_px=self.part.origin_px,
-            pixel_size_nm=instrument.optics.pixel_size_nm,
-            first_frame=self.part.first_frame,
-        )
+        region = outputs.Region.of(self.whole, self.part, instrument.optics.pixel_size_nm)
         rows = [*instrument.rows, *_setting_rows(self.settings, plan)]
         patches = patch_rows(plan, used, self.part.origin_px)
         with record.stage("write tables"):

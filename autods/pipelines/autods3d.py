@@ -348,14 +348,7 @@ class _Run:
 
     def _write(self, finished: Finished, known: KnownPsf) -> None:
         record, folder = self.record, self.record.folder
-        region = outputs.Region(
-            movie=self.whole.path,
-            full_shape=self.whole.shape,
-            shape=self.part.shape,
-            origin_px=self.part.origin_px,
-            pixel_size_nm=self.instrument.optics.pixel_size_nm,
-            first_frame=self.part.first_frame,
-        )
+        region = outputs.Region.of(self.whole, self.part, self.instrument.optics.pixel_size_nm)
         rows = [*self.instrument.rows, *outputs3d.setting_rows(self.settings, known.z_range_nm)]
         with record.stage("write tables"):
             outputs.write_plan(

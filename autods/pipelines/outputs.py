@@ -19,6 +19,7 @@ from autods.core import LocalizationTable
 from autods.core.grid import px_to_nm
 from autods.io.atomic import write_json, write_text
 from autods.io.images import write_image_tiff, write_png
+from autods.io.movie import CroppedMovie, Movie
 from autods.io.tables import write_picasso, write_thunderstorm
 from autods.pipelines.finish import FINISH_FILES, Finished, write_finished
 from autods.pipelines.html_report import PatchRow, ReportContent, Section, SettingRow, render_report
@@ -61,6 +62,11 @@ class Region:
     pixel_size_nm: float
     #: Frame of the movie that the part begins with.
     first_frame: int = 0
+
+    @classmethod
+    def of(cls, whole: Movie, part: CroppedMovie, pixel_size_nm: float) -> Region:
+        """Describe a part of a movie."""
+        return cls(whole.path, whole.shape, part.shape, part.origin_px, pixel_size_nm, part.first_frame)
 
 
 def load_libraries() -> None:
@@ -161,8 +167,8 @@ def write_report(
     region: Region,
     *,
     preview_png: bytes,
-    patches: Sequence[PatchRow],
     settings: Sequence[SettingRow],
+    patches: Sequence[PatchRow] = (),
     sections: Sequence[Section] = (),
 ) -> None:
     """Write ``report.html`` of a run.
@@ -171,7 +177,7 @@ def write_report(
     """
     record.add_results(region=region)
     content = ReportContent(
-        title=f"Localization of {region.movie.name}",
+        title=f"{'3D localization' if finished.table.is_3d else 'Localization'} of {region.movie.name}",
         movie=str(region.movie),
         shape=region.shape,
         pixel_size_nm=region.pixel_size_nm,

@@ -11,11 +11,10 @@ from numpy.typing import NDArray
 
 from autods.core import LocalizationTable
 from autods.core.grid import px_to_nm
-from autods.io.atomic import write_text
 from autods.io.images import write_png
 from autods.pipelines import outputs
 from autods.pipelines.finish import FINISH_FILES, Finished, finish_rows
-from autods.pipelines.html_report import ReportContent, Section, SettingRow, render_report
+from autods.pipelines.html_report import Section, SettingRow
 from autods.pipelines.settings3d import Localize3DSettings
 from autods.rendering import render_cross_section, render_depth, to_preview
 from autods.runs.record import RunRecord
@@ -84,7 +83,6 @@ def write_report(
     settings: Sequence[SettingRow],
 ) -> None:
     """Write ``report.html`` with the stages' figures."""
-    record.add_results(region=region)
     sections = [
         Section(
             "From the side", (record.folder / "sections.png").read_bytes(), "xz above, yz below; z upwards."
@@ -94,22 +92,9 @@ def write_report(
         path = record.folder / STAGE_FOLDER / f"{name}.png"
         if path.is_file():
             sections.append(Section(heading, path.read_bytes(), note))
-    content = ReportContent(
-        title=f"3D localization of {region.movie.name}",
-        movie=str(region.movie),
-        shape=region.shape,
-        pixel_size_nm=region.pixel_size_nm,
-        finished=finished,
-        preview_png=preview_png,
-        patches=(),
-        warnings=record.warnings,
-        settings=settings,
-        stages=[(stage.name, stage.seconds) for stage in record.stages],
-        versions=record.to_dict()["versions"],
-        command=record.command,
-        sections=sections,
+    outputs.write_report(
+        record, finished, region, preview_png=preview_png, settings=settings, sections=sections
     )
-    write_text(record.folder / "report.html", render_report(content))
 
 
 def _side_views(
