@@ -1,4 +1,4 @@
-"""Commands that several processes carry out together: the first one is_first for all."""
+"""Commands that several processes carry out together, of which only the first prints."""
 
 from __future__ import annotations
 

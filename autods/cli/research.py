@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -39,7 +40,6 @@ def run_hydra(arguments: Arguments, function: Callable[[DictConfig], Any]) -> in
         Called with each composed configuration; what it returns goes to Hydra's sweeper.
     """
     config = arguments.command.config
-    assert config is not None
     if not arguments.multirun:
         compose_checked(config, arguments.overrides)
     program = [sys.argv[0], arguments.command.name]
@@ -61,7 +61,6 @@ def sweep(arguments: Arguments, entry: Callable[[Arguments], int]) -> int:
         The command, called with one combination at a time.
     """
     config = arguments.command.config
-    assert config is not None
     folder = _sweep_folder(arguments)
 
     def job(_: DictConfig) -> int:
@@ -123,8 +122,6 @@ def _run_app(
 @contextmanager
 def _errors_reach_us() -> Iterator[None]:
     """Let Hydra raise errors instead of printing them and leaving."""
-    import os
-
     before = os.environ.get("HYDRA_FULL_ERROR")
     os.environ["HYDRA_FULL_ERROR"] = "1"
     try:

@@ -1,5 +1,4 @@
-"""With which confidence, significance and photons most of a movie's emitters are found, and least of what is
-none.
+"""Limits of confidence, significance and photons that let in most of a movie's emitters and least else.
 
 The network's own best threshold is that of all it was trained for, and without the fit, which sorts out in
 its turn. Frames are simulated with the photons and the density of the movie, and localized with several
