@@ -68,19 +68,13 @@ def best_limits(
     """
     usual = (localizer.finder.threshold, localizer.min_significance, 0.0)
     side = max(_SIDE_PX, 2 * extent.light_px)
-    per_frame = population.density_per_um2 * (side * known.model.pixel_size_nm * 1e-3) ** 2
+    pixel_nm = known.model.pixel_size_nm
+    per_frame = population.density_per_um2 * (side * pixel_nm * 1e-3) ** 2
     n_frames = int(np.clip(math.ceil(_ENOUGH / per_frame), _FEWEST, _MOST))
     noise = noise_std[torch.arange(n_frames, device=noise_std.device) % len(noise_std)]
     observation, truth = population_frames(known, extent, camera, side, noise)(population)
     thresholds = {usual[0], *THRESHOLDS} if threshold is None else {threshold}
     significances = {usual[1], *SIGNIFICANCES} if significance is None else {significance}
-
-    def jaccard(fit: Detections, rows: torch.Tensor) -> float:
-        kept = fit.select(rows)
-        assert kept.z_nm is not None
-        frame, x_px, y_px = kept.places()
-        lateral = px_to_nm(np.stack([x_px, y_px], 1), known.model.pixel_size_nm)
-        return _jaccard(truth, frame, np.c_[lateral, kept.z_nm.numpy()])
 
     scores: dict[tuple[float, float, float], float] = {}
     # The network looks once: surer estimates are a part of those at the lowest threshold.
@@ -93,14 +87,14 @@ def best_limits(
         for least, dimmest in itertools.product(significances, PHOTONS):
             photons = dimmest * population.median_photons
             rows = keep & (fit.significance >= least) & (fit.photons >= photons)
-            scores[level, least, photons] = jaccard(fit, rows)
+            scores[level, least, photons] = _jaccard(truth, fit.select(rows), pixel_nm)
     best = max(scores, key=lambda limits: scores[limits])
     if best[2] > 0:
         surer = first.select(first.confidence >= best[0])
         for dimmest in PHOTONS_AGAIN:
             limits = (best[0], best[1], dimmest * population.median_photons)
             fit, keep = localizer.with_limits(*limits).estimates(observation, surer)
-            scores[limits] = jaccard(fit, keep)
+            scores[limits] = _jaccard(truth, fit.select(keep), pixel_nm)
         best = max(scores, key=lambda limits: scores[limits])
     logger.info("Jaccard index by threshold, significance and photons: %s", scores)
     chosen = usual if scores.get(usual, -1.0) > scores[best] - _BETTER else best
@@ -113,8 +107,11 @@ def best_limits(
     }
 
 
-def _jaccard(truth: LocalizationTable, frame: np.ndarray, xyz_nm: np.ndarray) -> float:
+def _jaccard(truth: LocalizationTable, found: Detections, pixel_size_nm: float) -> float:
     assert truth.z_nm is not None
+    assert found.z_nm is not None
     true = np.stack([truth.x_nm, truth.y_nm, truth.z_nm], 1)
-    matched = len(match_arrays(truth.frame, true, frame, xyz_nm, _RADIUS_NM, _AXIAL_RADIUS_NM)[0])
+    frame, x_px, y_px = found.places()
+    xyz = np.stack([px_to_nm(x_px, pixel_size_nm), px_to_nm(y_px, pixel_size_nm), found.z_nm.numpy()], 1)
+    matched = len(match_arrays(truth.frame, true, frame, xyz, _RADIUS_NM, _AXIAL_RADIUS_NM)[0])
     return matched / max(len(truth) + len(frame) - matched, 1)
