@@ -15,6 +15,11 @@ SMOKE = {
     "psfs": 4, "frames_per_psf": 1, "size_px": 48, "bank": 6, "refresh": 2, "every": 2, "held_out": 3,
     "held_out_frames": 2, "evaluations": 2, "save_s": 2.0,
 }  # fmt: skip
+#: Whole numbers of `UniversalTraining` that can be given.
+SIZES = (
+    "psfs", "frames_per_psf", "size_px", "bank", "refresh", "every", "evaluations", "held_out",
+    "held_out_frames", "seed",
+)  # fmt: skip
 
 
 def main() -> None:
@@ -28,7 +33,7 @@ def main() -> None:
     parser.add_argument("--start", type=Path, help="weights to start from")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--smoke", action="store_true", help="tiny sizes, to see that everything runs")
-    for name in ("width", "psfs", "frames_per_psf", "size_px", "bank", "evaluations", "held_out", "seed"):
+    for name in ("width", *SIZES):
         parser.add_argument(f"--{name.replace('_', '-')}", type=int)
     parser.add_argument("--learning-rate", type=float)
     given = parser.parse_args()
@@ -38,7 +43,7 @@ def main() -> None:
     if given.width is not None:
         network["width"] = given.width
     sizes = dict(SMOKE) if given.smoke else {}
-    names = ("psfs", "frames_per_psf", "size_px", "bank", "evaluations", "held_out", "seed", "learning_rate")
+    names = (*SIZES, "learning_rate")
     sizes.update({name: getattr(given, name) for name in names if getattr(given, name) is not None})
     training = dataclasses.replace(UniversalTraining(network=network, minutes=given.minutes), **sizes)
     state = given.state or given.out.with_suffix(".state.pt")

@@ -16,6 +16,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from autods.networks.blocks import ResidualPair
 from autods.networks.subpixel import PixelNet
+from autods.networks.universal_blocks import FilmPair
 
 #: Activations that oneDNN computes while a convolution's result is in the registers.
 _ACTIVATIONS = {nn.ReLU: "relu", nn.LeakyReLU: "leaky_relu"}
@@ -118,18 +119,17 @@ class _Convolution(nn.Conv2d):
 
 
 class _Pair(nn.Module):
-    """A `ResidualPair` of such convolutions, with or without padding."""
+    """Two such convolutions round an identity, with or without padding."""
 
-    def __init__(self, pair: ResidualPair, dtype: torch.dtype) -> None:
+    def __init__(self, first: nn.Module, second: nn.Module, dtype: torch.dtype) -> None:
         super().__init__()
-        first, second = pair.first[0], pair.second[0]
         assert isinstance(first, nn.Conv2d)
         assert isinstance(second, nn.Conv2d)
         self.first = _Convolution(first, nn.ReLU(inplace=True), dtype)
         self.second = _Convolution(second, nn.ReLU(inplace=True), dtype)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """See `ResidualPair`; without padding, two pixels less on each side."""
+    def forward(self, x: Tensor, code: None = None) -> Tensor:  # noqa: ARG002
+        """See `ResidualPair` and `FilmPair` without a code; without padding, two pixels less on each side."""
         out: Tensor = self.first(x)
         if self.second.padding == (0, 0):
             x = x[..., 2:-2, 2:-2].contiguous(memory_format=torch.channels_last)
@@ -140,7 +140,10 @@ class _Pair(nn.Module):
 def _fused(module: nn.Module, dtype: torch.dtype) -> nn.Module:
     """Put convolutions with their activations in the place of separate layers, below a module and itself."""
     if isinstance(module, ResidualPair) and _is_folded(module):
-        return _Pair(module, dtype)
+        return _Pair(module.first[0], module.second[0], dtype)
+    if isinstance(module, FilmPair) and module.film is None:
+        assert isinstance(module.first, nn.Sequential)
+        return _Pair(module.first[0], fuse_conv_bn_eval(module.second, module.norm), dtype)
     if isinstance(module, nn.Sequential):
         return _fused_sequence(module, dtype)
     for name, child in module.named_children():

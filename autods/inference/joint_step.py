@@ -61,7 +61,7 @@ def joint_step(
 
     def apply(pair: Pair) -> Pair:
         image = axes[0] @ pair[1] @ axes[1].T
-        image = weight * scatter(image, (flat * pair[0][:, :, None]).sum(1).view_as(pixel), pixel)
+        image = weight * scatter(image, torch.bmm(pair[0][:, None], flat).view_as(pixel), pixel)
         spots = torch.bmm(flat, image.flatten()[pixel].flatten(1)[:, :, None])[:, :, 0]
         return spots + added * pair[0], axes[0].T @ image @ axes[1] + stiffness * pair[1]
 

@@ -180,7 +180,13 @@ class Observation:
         """Count the frames."""
         return len(self.light)
 
-    def __getitem__(self, frames: slice) -> Observation:
+    def select(self, frames: NDArray[np.int64]) -> Observation:
+        """Select frames (F,) in ascending order; those that follow each other are not copied."""
+        if len(frames) and frames[-1] - frames[0] == len(frames) - 1:
+            return self[int(frames[0]) : int(frames[-1]) + 1]
+        return self[torch.from_numpy(frames).to(self.light.device)]
+
+    def __getitem__(self, frames: slice | Tensor) -> Observation:
         """Select frames."""
         return Observation(
             self.light[frames],

@@ -24,8 +24,9 @@ from autods.optics import PSFModel
 from autods.optics.model_error import ModelError
 from autods.representation import Detections
 
-#: Pixels of all windows that are fitted at once: bounds the memory to some 300 MB.
-_BLOCK_PX = 3_000_000
+#: Pixels of all windows that are fitted at once: bounds the memory to some 300 MB; on a CPU, what its caches
+#: hold.
+_BLOCK_PX, _CPU_BLOCK_PX = 3_000_000, 500_000
 #: Gauss-Newton steps at most, and the movement (nm) below which all emitters count as settled.
 _STEPS, _SETTLED_NM = 8, 1.0
 #: Levenberg's damping at least.
@@ -83,17 +84,17 @@ class PsfFitter:
         found
             Where the network places them, on the CPU, and how surely: its errors are a prior.
         """
-        frame = found.frame.numpy()
-        order = np.argsort(frame, kind="stable")
+        # Frames without estimates are not touched: few may be fitted again of many.
+        frames, number = np.unique(found.frame.numpy(), return_inverse=True)
+        order = np.argsort(number, kind="stable")
+        ordered = number[order]
         columns = np.zeros((9, len(found)))
-        ordered = frame[order]
-        for first, last in _blocks(ordered, len(observation), _BLOCK_PX // self.size_px**2):
+        most = _CPU_BLOCK_PX if observation.light.device.type == "cpu" else _BLOCK_PX
+        for first, last in _blocks(ordered, len(frames), most // self.size_px**2):
             rows = order[np.searchsorted(ordered, first) : np.searchsorted(ordered, last)]
-            if len(rows):
-                part = observation[first:last]
-                chosen = found.select(rows)
-                windows = self._windows(part.light, chosen, first)
-                columns[:, rows] = _Fit(self, part, windows, chosen).run()
+            part, chosen = observation.select(frames[first:last]), found.select(rows)
+            windows = self._windows(part.light, chosen, torch.from_numpy(number[rows] - first))
+            columns[:, rows] = _Fit(self, part, windows, chosen).run()
         x, y, z, photons, background, background_std, std_px, std_z_nm, significance = columns
         if self.error is not None:
             lateral, axial = self.error.at(z)
@@ -121,18 +122,18 @@ class PsfFitter:
         for rows in np.array_split(np.arange(len(lit)), 1 + len(lit) * self.size_px**2 // _BLOCK_PX):
             part = lit.select(rows)
             assert part.photons is not None
-            windows = self._windows(image, part, 0)
+            windows = self._windows(image, part, part.frame)
             psf = windows.images(self.psf) * windows.inside
             photons = part.photons.to(device, torch.float32)
             image = scatter(image, psf * photons[:, None, None], windows.pixel)
         return image
 
-    def _windows(self, frames: Tensor, found: Detections, first: int) -> PsfWindows:
+    def _windows(self, frames: Tensor, found: Detections, frame: Tensor) -> PsfWindows:
         assert found.z_nm is not None
-        frame = (found.frame - first).to(frames.device)
         xyz = torch.stack([found.x_px, found.y_px, found.z_nm], 1).to(frames.device, torch.float32)
         pixel_nm = self.psf.pixel_size_nm
-        return PsfWindows(tuple(frames.shape), frame, xyz, self.size_px, pixel_nm, self.origin_px)
+        shape, frame = tuple(frames.shape), frame.to(frames.device)
+        return PsfWindows(shape, frame, xyz, self.size_px, pixel_nm, self.origin_px)
 
 
 @dataclass(frozen=True)

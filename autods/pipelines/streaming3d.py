@@ -34,6 +34,9 @@ _SURER = 0.6
 #: Least significance of what the matched filter adds, in its own eyes and after the fit.
 _PURSUED, _PURSUED_AFTER_FIT = 8.0, 7.0
 
+#: Starts, their fit, and (N,) which of it is kept.
+_Fitted = tuple[Detections, Detections, Tensor]
+
 
 class Finder(Protocol):
     """A network that places emitters in depth."""
@@ -155,14 +158,16 @@ class VolumeLocalizer:
 
     def _with_more(
         self, observation: Observation, found: Detections, fit: Detections, keep: Tensor, more: Detections
-    ) -> tuple[Detections, Detections, Tensor]:
-        """Fit once more, together with others."""
+    ) -> _Fitted:
+        """Fit the frames of others once more, together with them."""
         if not len(more):
             return found, fit, keep
+        changed = torch.isin(found.frame, more.frame)
         # Those that are settled start from where they were fitted, and keep their errors as a prior.
-        return self._fit(observation, Detections.concatenate([_settled(found, fit, keep), more]))
+        starts = Detections.concatenate([_settled(found, fit, keep & changed), more])
+        return _joined((found, fit, keep), keep & ~changed, self._fit(observation, starts))
 
-    def _fit(self, observation: Observation, found: Detections) -> tuple[Detections, Detections, Tensor]:
+    def _fit(self, observation: Observation, found: Detections) -> _Fitted:
         """Return the starts, the fit, and (N,) which of it are significant, on pixels that measure light, and
         not another estimate of the same molecule.
         """
@@ -171,9 +176,12 @@ class VolumeLocalizer:
         twins = ~_is_distinct(fit, keep)
         if twins.any():
             # The photons of two estimates of one molecule are shared between them: fit once more without.
-            found = found.select(keep & ~twins)
-            fit = self.fitter(observation, found)
-            keep = self._is_sure(observation, fit)
+            changed = torch.isin(found.frame, found.frame[twins])
+            starts = found.select(keep & changed & ~twins)
+            again = self.fitter(observation, starts)
+            return _joined(
+                (found, fit, keep), keep & ~changed, (starts, again, self._is_sure(observation, again))
+            )
         return found, fit, keep
 
     def _without_weak(
@@ -250,6 +258,16 @@ class VolumeLocalizer:
             uncertainty_z_nm=column["uncertainty_z_nm"],
             confidence=column["confidence"],
         )
+
+
+def _joined(before: _Fitted, stay: Tensor, again: _Fitted) -> _Fitted:
+    """Join the rows (N,) that stay as they were with those that were fitted again."""
+    (found, fit, keep), (found_again, fit_again, keep_again) = before, again
+    return (
+        Detections.concatenate([found.select(stay), found_again]),
+        Detections.concatenate([fit.select(stay), fit_again]),
+        torch.cat([keep[stay], keep_again]),
+    )
 
 
 def _settled(found: Detections, fit: Detections, rows: Tensor) -> Detections:

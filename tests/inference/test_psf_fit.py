@@ -143,7 +143,7 @@ def test_a_block_gives_the_same_as_its_frames_one_by_one(monkeypatch):
     fitter = PsfFitter(psf, 21, (-400, 400))
     start = displaced(xyz, frame, (20.0, 20.0), rng)
     whole = fitter(seen(frames), start)
-    monkeypatch.setattr("autods.inference.psf_fit._BLOCK_PX", 441)
+    monkeypatch.setattr("autods.inference.psf_fit._CPU_BLOCK_PX", 441)
     single = fitter(seen(frames), start)
     np.testing.assert_allclose(whole.z_nm, single.z_nm, atol=2.0)
     np.testing.assert_allclose(whole.photons, single.photons, rtol=0.02)
