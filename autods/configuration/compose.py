@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -94,11 +95,16 @@ def compose_checked(config: str, overrides: Sequence[str]) -> DictConfig:
         groups = [item for item in parsed if _choices(item, homes) is not None]
         for item in groups:
             _check_choice(item, _choices(item, homes) or [])
-        known = [key for key, _ in leaves(_compose(config, [_line(item) for item in groups]))]
-        for item in parsed:
-            if item not in groups and not item.is_add():
-                _check_key(item, known)
+        keyed = [item for item in parsed if item not in groups and not item.is_add()]
+        for item in keyed:
+            _check_key(item, _known_keys(config, tuple(_line(group) for group in groups)))
         return _compose(config, [_line(item) for item in parsed])
+
+
+@cache
+def _known_keys(config: str, groups: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the keys that a configuration has with choices of its groups; composing takes a while."""
+    return tuple(key for key, _ in leaves(_compose(config, list(groups))))
 
 
 def _compose(config: str, lines: list[str]) -> DictConfig:
@@ -191,7 +197,7 @@ def _check_choice(item: Override, choices: list[str]) -> None:
             raise UserError(f"{item.key_or_group}={choice} is no choice: use one of {', '.join(choices)}")
 
 
-def _check_key(item: Override, known: list[str]) -> None:
+def _check_key(item: Override, known: Sequence[str]) -> None:
     key = item.key_or_group
     if re.match(r"hydra[./]", key):
         return

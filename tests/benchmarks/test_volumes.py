@@ -41,7 +41,7 @@ def test_three_networks_are_compared(tmp_path):
     assert tests == list(itertools.product(networks, ["high", "low"], "12"))
     times = {row["network"]: row for row in rows_of(tmp_path / "times.csv")}
     assert list(times) == networks
-    assert {row["steps"] for row in times.values()} == {"4"}
+    assert {row["steps"] for row in times.values()} == {"2"}
     for column in ("generation_s", "training_s", "inference_ms_per_frame", "postprocessing_ms_per_frame"):
         assert all(float(row[column]) > 0 for row in times.values()), column
     assert len(rows_of(tmp_path / "groups.csv")) == 3 * 2 * 2 * 2

@@ -58,7 +58,7 @@ def test_what_cannot_run_is_still_on_a_page() -> None:
 def known_to_autods(words: list[str]) -> None:
     arguments = parse(without_sweep(words))
     config = arguments.command.config
-    if config is not None and arguments.overrides:
+    if arguments.overrides:
         if arguments.command.name == "localize3d" and not any(w.startswith("preset=") for w in words):
             compose_checked(config, [*arguments.overrides, "preset=instant"])
         compose_checked(config, arguments.overrides)

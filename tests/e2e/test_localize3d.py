@@ -18,7 +18,7 @@ from autods.core import Camera, LocalizationTable, OpticalSystem
 from autods.io.images import write_movie_tiff
 from autods.io.tables import read_table
 from autods.optics import PSF_MODELS, ScalarPSF, save_psf
-from autods.pipelines import limits3d, trial3d
+from autods.pipelines import first_pass3d, limits3d, trial3d
 from autods.pipelines.outputs3d import OUTPUT_FILES
 from autods.pipelines.simulate import SimulationSettings, simulate_to_folder
 from autods.training.history import read_history
@@ -38,9 +38,12 @@ SHORT = ["trainer.max_steps=4", "data.batches_per_epoch=2", "data.validation_bat
 
 @pytest.fixture(scope="module", autouse=True)
 def _few_frames_are_tried() -> Iterator[None]:
-    """How good the stage "test" is at finding limits, its own tests show, with all of its frames."""
+    """How good the stages are at finding population and limits, their own tests show, with all frames."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(first_pass3d, "_LOOKED_PX", 30_000)
+        patch.setattr(first_pass3d, "_ENOUGH", 30)
         patch.setattr(limits3d, "_ENOUGH", 20)
+        patch.setattr(limits3d, "THRESHOLDS", (0.1, 0.35))
         patch.setattr(trial3d, "_SIMULATED", 12)
         yield
 
@@ -98,7 +101,8 @@ def test_without_training(folder: Path, tmp_path: Path) -> None:
     assert set(test["real"]["turned"]) == {"mirrored"}
     assert test["simulated"]["jaccard"] > 0.3
     # The run's model is told the PSF again.
-    assert localize(folder, tmp_path / "again", "--run", str(tmp_path / "out"), *FORMULA[1:]) == 0
+    limits = ["decode.threshold=0.3", "decode.min_significance=5"]
+    assert localize(folder, tmp_path / "again", "--run", str(tmp_path / "out"), *FORMULA[1:], *limits) == 0
 
 
 def stages_of(out: Path) -> list[str]:
@@ -138,6 +142,7 @@ def test_noise_and_photons_are_those_of_the_simulation(run: Path) -> None:
     assert found["noise_std_range"][0] == background["noise_1st_percentile"]
 
 
+@pytest.mark.usefixtures("_undrawn")
 def test_repeating_does_nothing_and_a_later_change_keeps_the_training(
     run: Path, folder: Path, tmp_path
 ) -> None:
@@ -259,6 +264,7 @@ def test_two_processes_give_the_table_of_one(run: Path, tmp_path: Path) -> None:
     assert not (outs[1] / ".partial").exists()
 
 
+@pytest.mark.usefixtures("_undrawn")
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -284,6 +290,7 @@ def test_mistakes_are_one_line_with_exit_code_2(
     assert len(error.strip().splitlines()) == 1
 
 
+@pytest.mark.usefixtures("_undrawn")
 def test_a_psf_of_another_pixel_is_resampled_and_that_is_said(
     folder: Path, tmp_path: Path, psf_file: Path
 ) -> None:

@@ -25,9 +25,9 @@ from tests.pipelines.models import simulate, write_zoo
 def prepared(root, n_blocks):
     """Put a zoo and a movie of so many blocks into a folder."""
     write_zoo(root / "zoo")
-    frames, _ = simulate(np.random.default_rng(0), n_frames=90, shape=(40, 40), per_frame=3)
+    frames, _ = simulate(np.random.default_rng(0), n_frames=90, shape=(32, 32), per_frame=3)
     # Noise apart, the frames repeat: the simulation of a thousand would take longer than all the rest.
-    noise = np.random.default_rng(1).integers(0, 9, ((n_blocks - 1) * BLOCK_FRAMES + 20, 40, 40))
+    noise = np.random.default_rng(1).integers(0, 9, ((n_blocks - 1) * BLOCK_FRAMES + 20, 32, 32))
     tifffile.imwrite(root / "movie.tif", (np.resize(frames, noise.shape) + noise).astype(np.uint16))
     return root
 
@@ -46,6 +46,7 @@ def long_place(tmp_path_factory):
 
 def command(place, out, *settings):
     known = ["optics.pixel_size_nm=100", "camera.offset_adu=100", "camera.e_per_adu=0.5", "device=cpu"]
+    known += ["drift=none"]
     words = [*known, f"zoo={place / 'zoo'}", *settings]
     return [
         *(sys.executable, "-m", "autods.cli.main"),

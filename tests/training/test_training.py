@@ -213,7 +213,7 @@ def test_binary_voxels_learn_within_seconds():
     pl.seed_everything(0, verbose=False)
     easy = volume_data(batches_per_epoch=60, batch_size=8)
     learner = volume_module("binary_voxels", learning_rate=5e-3, warmup_steps=10)
-    train(learner, easy, 180)
+    train(learner, easy, 100)
     assert score_module(learner, easy)["jaccard"] > 0.5
 
 
