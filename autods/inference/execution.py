@@ -105,14 +105,16 @@ class _Convolution(nn.Conv2d):
         self.scalars = [activation.negative_slope] if isinstance(activation, nn.LeakyReLU) else []
 
     def forward(self, x: Tensor, added: Tensor | None = None) -> Tensor:
-        """Convolve, add, activate."""
+        """Convolve, add, activate; ``added`` may be overwritten with the result."""
         x = x.to(self.weight.dtype)
         arguments = (self.weight, self.bias, self.padding, self.stride, self.dilation, self.groups)
-        if x.device.type == "cpu" and hasattr(torch.ops.mkldnn, "_convolution_pointwise"):
-            run = torch.ops.mkldnn._convolution_pointwise
+        if x.device.type == "cpu" and hasattr(torch.ops.mkldnn, "_convolution_pointwise_"):
             if added is None:
+                run = torch.ops.mkldnn._convolution_pointwise
                 return run(x, *arguments, self.kind, self.scalars, "")  # type: ignore[no-any-return]
-            return run.binary(x, added, *arguments, "add", 1.0, self.kind, self.scalars, "")  # type: ignore[no-any-return]
+            # In place: less memory to write, and less time.
+            run = torch.ops.mkldnn._convolution_pointwise_.binary
+            return run(added, x, *arguments, "add", 1.0, self.kind, self.scalars, "")  # type: ignore[no-any-return]
         out = F.conv2d(x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
         out = out if added is None else out + added
         return out if self.activation is None else self.activation(out)
@@ -129,7 +131,10 @@ class _Pair(nn.Module):
         self.second = _Convolution(second, nn.ReLU(inplace=True), dtype)
 
     def forward(self, x: Tensor, code: None = None) -> Tensor:  # noqa: ARG002
-        """See `ResidualPair` and `FilmPair` without a code; without padding, two pixels less on each side."""
+        """See `ResidualPair` and `FilmPair` without a code; without padding, two pixels less on each side.
+
+        Overwrites ``x``, which nothing else reads in any of the networks.
+        """
         out: Tensor = self.first(x)
         if self.second.padding == (0, 0):
             x = x[..., 2:-2, 2:-2].contiguous(memory_format=torch.channels_last)
