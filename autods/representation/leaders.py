@@ -38,7 +38,7 @@ def leaders_of_pixels(
     """
     image, row, column = pixel
     # Some images at a time: the map of their pixels then stays in the cache.
-    step = max(1, _CACHED_PX // (shape[1] * shape[2]))
+    step = min(max(1, _CACHED_PX // (shape[1] * shape[2])), max(1, shape[0]))
     starts = torch.arange(0, max(shape[0], 1) + step, step, device=image.device)
     parts = []
     for number, (a, b) in enumerate(itertools.pairwise(torch.searchsorted(image, starts).tolist())):
@@ -72,14 +72,18 @@ def _of_part(
     steps = [(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1)]
     # Of equals, the first in memory leads: those behind, in order, then those before, the nearest first.
     for dy, dx in [*steps[5:], *steps[3::-1]]:
-        there = number[place + dy * width + dx]
-        near = (means[0] - places[0][there]) ** 2 + (means[1] - places[1][there]) ** 2 < merge_px**2
+        # `index_select` takes a third of the time of indexing.
+        there = number.index_select(0, place + (dy * width + dx))
+        away_x, away_y = (
+            mean - values.index_select(0, there) for mean, values in zip(means[:2], places[:2], strict=True)
+        )
+        near = torch.addcmul(away_x.square_(), away_y, away_y) < merge_px**2
         if len(means) == 3:
-            near &= (means[2] - places[2][there]).abs() < merge_z_nm
-        chance = chances[there]
-        follows = near & (chance > best if (dy, dx) > (0, 0) else chance >= best)
-        best = torch.where(follows, chance, best)
-        leader = torch.where(follows, there, leader)
+            near &= (means[2] - places[2].index_select(0, there)).abs() < merge_z_nm
+        chance = chances.index_select(0, there)
+        near &= chance > best if (dy, dx) > (0, 0) else chance >= best
+        best = torch.where(near, chance, best)
+        leader = torch.where(near, there, leader)
     for _ in range(3):
-        leader = leader[leader]
+        leader = leader.index_select(0, leader)
     return leader
