@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from autods.inference.likelihood import MODEL_ERROR
-from autods.inference.linear_fit import scatter, solve, tents
+from autods.inference.linear_fit import Support, pick, scatter, solve, tents
 from autods.inference.observation import Observation
 from autods.optics.gaussian import pixel_integrals
 
@@ -127,7 +127,7 @@ class _Spots:
         inside = ((row >= 0) & (row < height))[:, :, None] & ((column >= 0) & (column < width))[:, None, :]
         flat_row = (t[:, None] * height + row.clamp(0, height - 1)) * width
         pixel = flat_row[:, :, None] + column.clamp(0, width - 1)[:, None, :]
-        inside &= valid.flatten()[pixel]
+        inside &= pick(valid, pixel)
         sigma = torch.full_like(x, sigma_px)
         profiles = []
         for position in (x, y):
@@ -149,14 +149,13 @@ def _fit_block(observation: Observation, spots: _Spots, node_px: float) -> NDArr
     """Fit one block; return the columns of `Amplitudes` (5, N)."""
     psf, light, valid = spots.psf(), observation.light, observation.valid
     axes = (tents(light.shape[1], node_px, light), tents(light.shape[2], node_px, light))
+    support = Support.of(spots.pixel, spots.corner, spots.frame, axes)
     centre = spots.pixel[:, psf.shape[1] // 2, psf.shape[2] // 2]
     active = torch.ones_like(spots.x_px)
     own, shot = observation.variance, observation.shot
     variance = own
     for last in (False, True):  # first with the noise of the background alone, then with the fitted light's
-        photons, nodes = solve(
-            light, psf * active[:, None, None], spots.pixel, spots.corner, spots.frame, axes, valid / variance
-        )
+        photons, nodes = solve(light, psf * active[:, None, None], support, valid / variance)
         active = (photons > 0).float()
         photons = photons * active
         remainder = axes[0] @ nodes @ axes[1].T
@@ -164,13 +163,10 @@ def _fit_block(observation: Observation, spots: _Spots, node_px: float) -> NDArr
         if not last:
             variance = _variance(own, remainder + emitted, shot)
 
-    def at(values: Tensor, pixel: Tensor) -> Tensor:
-        return values.flatten()[pixel]
-
-    background = (at(observation.background, centre) + at(remainder, centre)).clamp_min(0)
-    background_std = _variance(at(own, centre), at(remainder, centre), shot).sqrt()
-    light_here = at(emitted, spots.pixel)
-    variance_here = _variance(at(own, spots.pixel), at(remainder, spots.pixel) + light_here, shot)
+    background = (pick(observation.background, centre) + pick(remainder, centre)).clamp_min(0)
+    background_std = _variance(pick(own, centre), pick(remainder, centre), shot).sqrt()
+    light_here = pick(emitted, spots.pixel)
+    variance_here = _variance(pick(own, spots.pixel), pick(remainder, spots.pixel) + light_here, shot)
     bounds = _bounds(spots, psf, photons, variance_here, light_here)
     result = torch.stack([photons, background, background_std, *bounds]).double().cpu().numpy()
     return np.asarray(result, np.float64)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from autods.inference.linear_fit import Pair, conjugate_gradients, scatter
+from autods.inference.linear_fit import Pair, conjugate_gradients, pick, scatter
 
 #: Iterations at most, and the residual at which the step is good enough: it is one of several.
 _MAX_ITERATIONS, _TOLERANCE = 8, 0.1
@@ -51,7 +51,7 @@ def joint_step(
         (N, k) change of the parameters and (T, ny, nx) of the background's nodes.
     """
     flat = slopes.flatten(2)
-    weight_at = weight.flatten()[pixel].flatten(1)
+    weight_at = pick(weight, pixel).flatten(1)
     own = torch.einsum("nip,np,njp->nij", flat, weight_at, flat)
     diagonal = own.diagonal(dim1=1, dim2=2)
     added = prior + damping[frame, None] * diagonal + 1e-6 * diagonal.amax(1, keepdim=True).clamp_min(1e-12)
@@ -62,13 +62,13 @@ def joint_step(
     def apply(pair: Pair) -> Pair:
         image = axes[0] @ pair[1] @ axes[1].T
         image = weight * scatter(image, torch.bmm(pair[0][:, None], flat).view_as(pixel), pixel)
-        spots = torch.bmm(flat, image.flatten()[pixel].flatten(1)[:, :, None])[:, :, 0]
+        spots = torch.bmm(flat, pick(image, pixel).flatten(1)[:, :, None])[:, :, 0]
         return spots + added * pair[0], axes[0].T @ image @ axes[1] + stiffness * pair[1]
 
     def precondition(pair: Pair) -> Pair:
         return (block @ pair[0][:, :, None])[:, :, 0], pair[1] / (node_information + stiffness)
 
     image = weight * residual
-    spots = torch.bmm(flat, image.flatten()[pixel].flatten(1)[:, :, None])[:, :, 0]
+    spots = torch.bmm(flat, pick(image, pixel).flatten(1)[:, :, None])[:, :, 0]
     right = spots + gradient, axes[0].T @ image @ axes[1]
     return conjugate_gradients(apply, precondition, right, frame, _MAX_ITERATIONS, _TOLERANCE)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from autods.inference.groups import SIZES, Groups
+from autods.inference.linear_fit import pick
 
 #: Row and column profile (0: integral, 1: slope) of the derivative by x, by y and by the counts.
 _ROW, _COLUMN = (0, 1, 0), (1, 0, 0)
@@ -205,10 +206,10 @@ class Windows:
         self.wide_pixel = flat_row[:, :, None] + column.clamp(0, width - 1)[:, None, :]
         self.pixel = _inner(self.wide_pixel[:, _RIM:-_RIM]).contiguous()
         self.n_pixels = image.numel()
-        floor = variance.flatten()[self.pixel]
-        self.counts = image.flatten()[self.pixel] + floor
+        floor = pick(variance, self.pixel)
+        self.counts = pick(image, self.pixel) + floor
         self.inside = _inner(self.row_inside)[:, :, None] * _inner(self.column_inside)[:, None, :]
-        self.inside = self.inside * valid.flatten()[self.pixel]
+        self.inside = self.inside * pick(valid, self.pixel)
         #: (G,) background that a group has where the image is zero, counts; what pixels differ from it.
         self.reference_level = self.group_mean(variance)
         self.base = floor - self.reference_level[layout.index["group"]][:, None, None]
@@ -219,7 +220,7 @@ class Windows:
     def group_mean(self, image: Tensor) -> Tensor:
         """Average an image (T, Y, X) over the central pixels of each group's windows: (G,)."""
         group = self.layout.index["group"]
-        value = image.flatten()[self.pixel[:, self.side // 2, self.side // 2]]
+        value = pick(image, self.pixel[:, self.side // 2, self.side // 2])
         total = value.new_zeros(self.layout.n_groups).index_add_(0, group, value)
         return total / value.new_zeros(self.layout.n_groups).index_add_(0, group, torch.ones_like(value))
 
@@ -249,7 +250,7 @@ class Windows:
         """Return (n, W, W) expected counts, with the light of every emitter."""
         background = emitters.background[self.layout.index["group"]]
         level = (background[:, None, None] + self.base).clamp_min(_MIN_MEAN)
-        return self.light(emitters.counts, rows, columns)[self.pixel] + level
+        return pick(self.light(emitters.counts, rows, columns), self.pixel) + level
 
     def evaluate(self, emitters: Emitters) -> Evaluation:
         """Return the Poisson log likelihood of each group, its gradient and its Fisher information."""
@@ -284,7 +285,7 @@ class Windows:
         """
         rows, columns = self.profiles(emitters.y), self.profiles(emitters.x)
         mean = self.mean(emitters, rows, columns)
-        wrong = model_error * self.light(emitters.counts, rows, columns)[self.pixel]
+        wrong = model_error * pick(self.light(emitters.counts, rows, columns), self.pixel)
         excess = ((self.counts - mean) ** 2 / (mean + wrong**2) - 1) * self.inside
         return excess.sum((1, 2)) / ((2 + 1 / mean) * self.inside).sum((1, 2)).clamp_min(1e-6).sqrt()
 
@@ -298,9 +299,10 @@ class Windows:
         k, j = self.layout.index["first"], self.layout.index["second"]
         other_rows = _inner(self.profiles(emitters.y[j] + (self.top[j] - self.top[k])))
         other_columns = _inner(self.profiles(emitters.x[j] + (self.left[j] - self.left[k])))
-        down = (rows[k][:, :, None] * other_rows[:, None]).flatten(1, 2)
-        across = (columns[k][:, :, None] * other_columns[:, None]).flatten(1, 2)
-        sums = _moments(down, weight[k], across)[:, _PAIR_ROW, _PAIR_COLUMN]
+        own_rows, own_columns, shared = (values.index_select(0, k) for values in (rows, columns, weight))
+        down = (own_rows[:, :, None] * other_rows[:, None]).flatten(1, 2)
+        across = (own_columns[:, :, None] * other_columns[:, None]).flatten(1, 2)
+        sums = _moments(down, shared, across)[:, _PAIR_ROW, _PAIR_COLUMN]
         return sums * (emitters.counts[k] * emitters.counts[j])[:, None, None]
 
     def select(self, emitters: Emitters, groups: Tensor, layout: Layout) -> Windows:
@@ -321,7 +323,7 @@ class Windows:
         part = copy.copy(self)
         for name in _PER_EMITTER:
             setattr(part, name, getattr(self, name)[chosen])
-        part.base = part.base + frozen[part.pixel]
+        part.base = part.base + pick(frozen, part.pixel)
         part.layout = layout
         part.reference_level = self.reference_level[groups]
         return part

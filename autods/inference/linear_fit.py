@@ -40,9 +40,40 @@ def scatter(image: Tensor, windows: Tensor, pixel: Tensor) -> Tensor:
     return image
 
 
-def solve(
-    frames: Tensor, psf: Tensor, pixel: Tensor, corner: Tensor, frame: Tensor, axes: Pair, weight: Tensor
-) -> Pair:
+@dataclass(frozen=True)
+class Support:
+    """Where the windows of N spots lie: in the block, among each other, and on the background's grid."""
+
+    #: (N, W, W) the windows' pixels as flat indices into the block, and (N,) the frame of each window.
+    pixel: Tensor
+    frame: Tensor
+    #: (N, 2) row and column of each window's first pixel, which may lie outside of the frame.
+    corner: Tensor
+    #: `tents` of rows and columns.
+    axes: Pair
+    #: (P, 2) spots of which windows overlap, each pair once.
+    pairs: Tensor
+    #: (N, k) flat node under each window, and the nodes' values at its rows and columns (N, W, k).
+    node: Tensor
+    tents: Pair
+
+    @classmethod
+    def of(cls, pixel: Tensor, corner: Tensor, frame: Tensor, axes: Pair) -> Support:
+        """Find the pairs and the nodes; arguments as the fields."""
+        side = pixel.shape[-1]
+        rows, columns = (_local(axis, corner[:, k], side) for k, axis in enumerate(axes))
+        ny, nx = axes[0].shape[1], axes[1].shape[1]
+        node = (frame[:, None, None] * ny + rows[0][:, :, None]) * nx + columns[0][:, None, :]
+        pairs = _overlapping(corner, frame, side)
+        return cls(pixel, frame, corner, axes, pairs, node.flatten(1), (rows[1], columns[1]))
+
+
+def pick(values: Tensor, index: Tensor) -> Tensor:
+    """Return what stands at flat indices of any shape: plain indexing takes twice as long."""
+    return values.flatten().index_select(0, index.flatten()).view(index.shape)
+
+
+def solve(frames: Tensor, psf: Tensor, support: Support, weight: Tensor) -> Pair:
     """Solve the weighted normal equations for photons (N,) and nodes (T, ny, nx).
 
     Conjugate gradients with Jacobi's preconditioner and a step length for each frame: frames are separate
@@ -52,24 +83,20 @@ def solve(
     ----------
     frames, weight
         (T, Y, X) values and their weights.
-    psf, pixel
-        (N, W, W) unit PSFs in windows, and the windows' pixels as flat indices into the block.
-    corner
-        (N, 2) row and column of each window's first pixel, which may lie outside of the frame.
-    frame
-        (N,) frame of each window.
-    axes
-        `tents` of rows and columns.
+    psf
+        (N, W, W) unit PSFs in windows.
+    support
+        Where the windows are.
     """
-    system = _Normal.of(psf, pixel, corner, frame, axes, weight)
+    system = _Normal.of(psf, support, weight)
     inverse = [torch.where(d > 0, 1 / d.clamp_min(1e-30), 0) for d in (system.own, system.stencil[0])]
 
     def precondition(pair: Pair) -> Pair:
         return inverse[0] * pair[0], inverse[1] * pair[1]
 
-    image = weight * frames
-    right = (image.flatten()[pixel] * psf).sum((1, 2)), axes[0].T @ image @ axes[1]
-    return conjugate_gradients(system, precondition, right, frame, _MAX_ITERATIONS, _TOLERANCE)
+    image, (down, across) = weight * frames, support.axes
+    right = (pick(image, support.pixel) * psf).sum((1, 2)), down.T @ image @ across
+    return conjugate_gradients(system, precondition, right, support.frame, _MAX_ITERATIONS, _TOLERANCE)
 
 
 def conjugate_gradients(
@@ -117,8 +144,9 @@ class _Normal:
 
     #: (N,) squares of the spots.
     own: Tensor
-    #: (P, 2) spots of which windows overlap, each pair once, and (P,) their product.
-    pairs: Tensor
+    #: (P,) spots of which windows overlap, each pair once, and their product.
+    first: Tensor
+    second: Tensor
     overlap: Tensor
     #: (N, k) flat node under each window, and (N, k) the product of spot and node.
     node: Tensor
@@ -128,37 +156,25 @@ class _Normal:
     stencil: tuple[Tensor, Tensor, Tensor, Tensor]
 
     @classmethod
-    def of(
-        cls, psf: Tensor, pixel: Tensor, corner: Tensor, frame: Tensor, axes: Pair, weight: Tensor
-    ) -> _Normal:
+    def of(cls, psf: Tensor, support: Support, weight: Tensor) -> _Normal:
         """Set up; arguments as of `solve`."""
-        weighted = weight.flatten()[pixel] * psf
-        pairs = _overlapping(corner, frame, psf.shape[-1])
+        weighted = pick(weight, support.pixel) * psf
         per_part = max(1, _PAIR_PX // max(psf[0].numel() if len(psf) else 1, 1))
-        parts = [_overlap(weighted, psf, corner, part) for part in torch.split(pairs, per_part)]
-        rows, columns = (_local(axis, corner[:, k], psf.shape[-1]) for k, axis in enumerate(axes))
-        coupling = rows[1].transpose(1, 2) @ weighted @ columns[1]
-        ny, nx = axes[0].shape[1], axes[1].shape[1]
-        node = (frame[:, None, None] * ny + rows[0][:, :, None]) * nx + columns[0][:, None, :]
-        down, across = ([axis**2, axis[:, 1:] * axis[:, :-1]] for axis in axes)
+        parts = [_overlap(weighted, psf, support.corner, part) for part in torch.split(support.pairs, per_part)]
+        coupling = support.tents[0].transpose(1, 2) @ weighted @ support.tents[1]
+        down, across = ([axis**2, axis[:, 1:] * axis[:, :-1]] for axis in support.axes)
         row, next_row = (product.T @ weight for product in down)
         stencil = row @ across[0], row @ across[1], next_row @ across[0], next_row @ across[1]
-        return cls(
-            (weighted * psf).sum((1, 2)),
-            pairs,
-            torch.cat(parts),
-            node.flatten(1),
-            coupling.flatten(1),
-            stencil,
-        )
+        first, second = support.pairs.T.contiguous()
+        own = (weighted * psf).sum((1, 2))
+        return cls(own, first, second, torch.cat(parts), support.node, coupling.flatten(1), stencil)
 
     def __call__(self, pair: Pair) -> Pair:
         """Return the product with photons (N,) and nodes (T, ny, nx)."""
         photons, nodes = pair
-        first, second = self.pairs.unbind(1)
-        spots = self.own * photons + (self.coupling * nodes.flatten()[self.node]).sum(1)
-        spots = spots.index_add(0, first, self.overlap * photons[second])
-        spots = spots.index_add(0, second, self.overlap * photons[first])
+        spots = self.own * photons + (self.coupling * pick(nodes, self.node)).sum(1)
+        spots.index_add_(0, self.first, self.overlap * photons.index_select(0, self.second))
+        spots.index_add_(0, self.second, self.overlap * photons.index_select(0, self.first))
         same, row, column, diagonal = self.stencil
         out = same * nodes
         out[..., :-1] += row * nodes[..., 1:]
@@ -169,8 +185,7 @@ class _Normal:
         out[:, 1:, 1:] += diagonal * nodes[:, :-1, :-1]
         out[:, :-1, 1:] += diagonal * nodes[:, 1:, :-1]
         out[:, 1:, :-1] += diagonal * nodes[:, :-1, 1:]
-        flat = out.flatten().index_add(0, self.node.flatten(), (self.coupling * photons[:, None]).flatten())
-        return spots, flat.view_as(nodes)
+        return spots, scatter(out, self.coupling * photons[:, None], self.node)
 
 
 def _overlapping(corner: Tensor, frame: Tensor, side: int) -> Tensor:
@@ -191,8 +206,8 @@ def _overlap(weighted: Tensor, psf: Tensor, corner: Tensor, pairs: Tensor) -> Te
     off = (corner[first] - corner[second])[:, :, None] + torch.arange(side, device=psf.device)
     inside, off = (off >= 0) & (off < side), off.clamp(0, side - 1)
     flat = (second[:, None, None] * side + off[:, 0, :, None]) * side + off[:, 1, None, :]
-    other = psf.flatten()[flat] * (inside[:, 0, :, None] & inside[:, 1, None, :])
-    return (weighted[first] * other).sum((1, 2))
+    other = pick(psf, flat) * (inside[:, 0, :, None] & inside[:, 1, None, :])
+    return (weighted.index_select(0, first) * other).sum((1, 2))
 
 
 def _local(axis: Tensor, corner: Tensor, side: int) -> Pair:
@@ -202,7 +217,7 @@ def _local(axis: Tensor, corner: Tensor, side: int) -> Pair:
     line = (corner[:, None] + torch.arange(side, device=axis.device)).clamp(0, length - 1)
     lowest = ((line[:, 0] + 0.5) / length * (nodes - 1)).floor().long().clamp(0, nodes - count)
     node = lowest[:, None] + torch.arange(count, device=axis.device)
-    return node, axis[line[:, :, None], node[:, None, :]]
+    return node, pick(axis, line[:, :, None] * nodes + node[:, None, :])
 
 
 def _dots(a: Pair, b: Pair, frame: Tensor) -> Tensor:
@@ -213,5 +228,5 @@ def _dots(a: Pair, b: Pair, frame: Tensor) -> Tensor:
 
 def _add(a: Pair, factor: Tensor, b: Pair, frame: Tensor) -> Pair:
     """Return ``a + factor * b`` with one factor a frame."""
-    of_emitter = factor[frame].view(-1, *[1] * (a[0].ndim - 1))
+    of_emitter = factor.index_select(0, frame).view(-1, *[1] * (a[0].ndim - 1))
     return a[0] + of_emitter * b[0], a[1] + factor[:, None, None] * b[1]

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from autods.inference.joint_errors import joint_variances
 from autods.inference.joint_step import joint_step
-from autods.inference.linear_fit import scatter, solve, tents
+from autods.inference.linear_fit import Support, scatter, solve, tents
 from autods.inference.observation import Observation
 from autods.inference.psf_windows import PsfWindows
 from autods.optics import PSFModel
@@ -189,6 +189,7 @@ class _Fit:
         light = observation.light
         height, width = light.shape[1:]
         self.axes = tents(height, node_px, light), tents(width, node_px, light)
+        self.support = Support.of(windows.pixel, windows.corner, windows.frame, self.axes)
         self.smooth = torch.zeros_like(light)
         self.photons = torch.zeros(len(found), device=device)
 
@@ -209,9 +210,7 @@ class _Fit:
         for _ in range(rounds):
             weight = 1 / observation.variance_under(model)
             unit = psf * active[:, None, None]
-            photons, nodes = solve(
-                observation.light, unit, windows.pixel, windows.corner, windows.frame, self.axes, weight
-            )
+            photons, nodes = solve(observation.light, unit, self.support, weight)
             active = (photons > 0).float()
             self.photons = photons * active
             self.smooth = self.axes[0] @ nodes @ self.axes[1].T
