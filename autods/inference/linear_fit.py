@@ -160,7 +160,9 @@ class _Normal:
         """Set up; arguments as of `solve`."""
         weighted = pick(weight, support.pixel) * psf
         per_part = max(1, _PAIR_PX // max(psf[0].numel() if len(psf) else 1, 1))
-        parts = [_overlap(weighted, psf, support.corner, part) for part in torch.split(support.pairs, per_part)]
+        parts = [
+            _overlap(weighted, psf, support.corner, part) for part in torch.split(support.pairs, per_part)
+        ]
         coupling = support.tents[0].transpose(1, 2) @ weighted @ support.tents[1]
         down, across = ([axis**2, axis[:, 1:] * axis[:, :-1]] for axis in support.axes)
         row, next_row = (product.T @ weight for product in down)
