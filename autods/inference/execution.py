@@ -109,12 +109,12 @@ class _Convolution(nn.Conv2d):
         x = x.to(self.weight.dtype)
         arguments = (self.weight, self.bias, self.padding, self.stride, self.dilation, self.groups)
         if x.device.type == "cpu" and hasattr(torch.ops.mkldnn, "_convolution_pointwise_"):
+            ops = torch.ops.mkldnn
             if added is None:
-                run = torch.ops.mkldnn._convolution_pointwise
-                return run(x, *arguments, self.kind, self.scalars, "")  # type: ignore[no-any-return]
+                return ops._convolution_pointwise(x, *arguments, self.kind, self.scalars, "")  # type: ignore[no-any-return]
             # In place: less memory to write, and less time.
-            run = torch.ops.mkldnn._convolution_pointwise_.binary
-            return run(added, x, *arguments, "add", 1.0, self.kind, self.scalars, "")  # type: ignore[no-any-return]
+            add = ops._convolution_pointwise_.binary
+            return add(added, x, *arguments, "add", 1.0, self.kind, self.scalars, "")  # type: ignore[no-any-return]
         out = F.conv2d(x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
         out = out if added is None else out + added
         return out if self.activation is None else self.activation(out)
