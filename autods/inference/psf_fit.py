@@ -336,7 +336,7 @@ def _blocks(frame: NDArray[np.int64], n_frames: int, most: int) -> list[tuple[in
             edges.append(index)
             held = 0
         held += count
-    return list(itertools.pairwise([*edges, n_frames]))
+    return list(itertools.pairwise([*edges, n_frames])) if n_frames else []
 
 
 def _inverse(fisher: Tensor) -> Tensor:

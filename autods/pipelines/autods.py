@@ -11,7 +11,6 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from autods.core import LocalizationTable, UserError
@@ -21,7 +20,7 @@ from autods.inference import Localizer, pick_device
 from autods.io.movie import CroppedMovie, Movie, check_frames
 from autods.io.tables import read_table
 from autods.pipelines import outputs, report_figures
-from autods.pipelines.blocks import Block, OnShare, each_block, merge
+from autods.pipelines.blocks import Block, OnShare, blocks_at_once, each_block, merge
 from autods.pipelines.finish import Finished, drift_digest, finish, finish_rows
 from autods.pipelines.html_report import Section, SettingRow
 from autods.pipelines.inputs import (
@@ -60,8 +59,6 @@ logger = logging.getLogger(__name__)
 
 #: Frames looked at to tell whether a movie carries any signal.
 _CHECKED_FRAMES = 16
-#: Blocks computed at once at most: each takes some 500 MB.
-_AT_ONCE = 4
 #: Share of localizations near the limit of significance from which the result is doubted.
 _MOST_NEAR_LIMIT = 0.5
 
@@ -226,8 +223,7 @@ class Run:
         def compute(start: int, tell: OnShare) -> Block:
             return self.block(localizer, start, min(start + starts.step, starts.stop), tell)
 
-        # Blocks side by side use the cores better than single operations do; a GPU is full with one.
-        at_once = min(torch.get_num_threads(), _AT_ONCE) if localizer.device.type == "cpu" else 1
+        at_once = blocks_at_once(localizer.device)
         return list(each_block(self.record, self.store, starts, compute, self.group, at_once))
 
     def block(self, localizer: BlockLocalizer, start: int, stop: int, tell: OnShare = ignore_share) -> Block:

@@ -33,7 +33,7 @@ from autods.pipelines import (
     train3d,
     trial3d,
 )
-from autods.pipelines.blocks import Block, OnShare, each_block, merge
+from autods.pipelines.blocks import Block, OnShare, blocks_at_once, each_block, merge
 from autods.pipelines.finish import Finished, drift_digest, finish
 from autods.pipelines.inputs import (
     Instrument,
@@ -326,7 +326,8 @@ class _Run:
         n_frames = self.part.shape[0]
         starts = range(0, n_frames, min(block_length(self.part.shape), _BLOCK_FRAMES))
         compute = functools.partial(self._localize_block, localizer, scene, starts)
-        blocks = list(each_block(self.record, self.store, starts, compute, self.group))
+        at_once = blocks_at_once(self.device)
+        blocks = list(each_block(self.record, self.store, starts, compute, self.group, at_once))
         if not self.is_keeper:
             return LocalizationTable.empty()
         pixel_nm = self.instrument.optics.pixel_size_nm

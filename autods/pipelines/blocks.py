@@ -38,6 +38,16 @@ class Block(NamedTuple):
 
 #: Called with the share of a block that is done, 0 to 1.
 OnShare = Callable[[float], None]
+#: Blocks computed at once at most: each takes some 500 MB.
+_AT_ONCE = 4
+
+
+def blocks_at_once(device: torch.device) -> int:
+    """Return how many blocks are best computed at the same time.
+
+    Blocks side by side use the cores of a CPU better than single operations do; a GPU is full with one.
+    """
+    return min(torch.get_num_threads(), _AT_ONCE) if device.type == "cpu" else 1
 
 
 def each_block(

@@ -147,6 +147,7 @@ def test_a_block_gives_the_same_as_its_frames_one_by_one(monkeypatch):
     single = fitter(seen(frames), start)
     np.testing.assert_allclose(whole.z_nm, single.z_nm, atol=2.0)
     np.testing.assert_allclose(whole.photons, single.photons, rtol=0.02)
+    assert len(fitter(seen(frames), start.select(np.zeros(6, bool)))) == 0
 
 
 def test_image_is_the_sum_of_the_fitted_emitters():
