@@ -28,6 +28,8 @@ _MAX_SHIFT_PX = 1.2
 _CANDIDATE_SNR = 4.0
 #: Part of the candidates that must be isolated for the fits to be trusted.
 _MIN_ISOLATED = 0.4
+#: Candidates that are fitted at most, evenly spread over the frames, and good fits that are needed.
+_MOST_FITS, _LEAST_GOOD = 400, 12
 #: Distances of the autocorrelation, pixels.
 _LAGS = (1, 2, 3, 4, 5, 6, 7, 8)
 #: Autocorrelation is trusted when it exceeds its standard error this many times.
@@ -134,9 +136,7 @@ def fit_gaussians(windows: NDArray[np.floating], sigma_px: float = 1.3) -> Gauss
     return _judge(data, parameters, cost)
 
 
-def gaussian_psf_width(
-    frames: NDArray[np.floating], candidates: NDArray[np.bool_], max_fits: int = 400, min_good: int = 12
-) -> float | None:
+def gaussian_psf_width(frames: NDArray[np.floating], candidates: NDArray[np.bool_]) -> float | None:
     """Median standard deviation of the good fits to isolated candidates, pixels; None with too few of them.
 
     Parameters
@@ -145,22 +145,18 @@ def gaussian_psf_width(
         (T, Y, X) in any unit.
     candidates
         (T, Y, X) bool; they should include faint neighbours, which make a candidate not isolated.
-    max_fits
-        At most this many candidates, evenly spread over the frames, are fitted.
-    min_good
-        Good fits needed.
     """
     chosen = isolated(candidates)
     flat = np.flatnonzero(chosen)
-    if len(flat) > max_fits:
-        keep = flat[np.linspace(0, len(flat) - 1, max_fits).round().astype(np.int64)]
+    if len(flat) > _MOST_FITS:
+        keep = flat[np.linspace(0, len(flat) - 1, _MOST_FITS).round().astype(np.int64)]
         chosen = np.zeros(chosen.shape, bool)
         chosen.reshape(-1)[keep] = True
-    if len(flat) < min_good:
+    if len(flat) < _LEAST_GOOD:
         return None
     fits = fit_gaussians(cut_windows(frames, chosen))
     widths = fits.sigma_px[fits.good]
-    return float(np.median(widths)) if len(widths) >= min_good else None
+    return float(np.median(widths)) if len(widths) >= _LEAST_GOOD else None
 
 
 def autocorrelation_psf_width(frames: NDArray[np.floating]) -> float | None:

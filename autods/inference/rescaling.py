@@ -106,9 +106,7 @@ class Rescaling:
         return rows.to(frames) @ frames @ cols.to(frames).T
 
 
-def plan_rescaling(
-    movie_sigma_px: float, model_sigma_px: float, *, enabled: bool = True, tolerance: float = WIDTH_TOLERANCE
-) -> Rescaling:
+def plan_rescaling(movie_sigma_px: float, model_sigma_px: float, *, enabled: bool = True) -> Rescaling:
     """Decide how a movie is fitted to a model's PSF width.
 
     Raises `UserError` if the widths are so different that the movie's optics must be wrong; `ValueError` if a
@@ -121,15 +119,13 @@ def plan_rescaling(
         Both by eq. 2 or both measured: the constant c cancels only between like and like.
     enabled
         False: no rescaling.
-    tolerance
-        Relative difference of the widths below which nothing is done.
     """
     if not enabled:
         return Rescaling()
     if not (movie_sigma_px > 0 and model_sigma_px > 0):
         raise ValueError(f"PSF widths must be positive: movie {movie_sigma_px}, model {model_sigma_px}")
     ratio = model_sigma_px / movie_sigma_px
-    if abs(ratio - 1) <= tolerance:
+    if abs(ratio - 1) <= WIDTH_TOLERANCE:
         return Rescaling()
     if ratio > 1:
         return Rescaling(blur_sigma_px=math.sqrt(model_sigma_px**2 - movie_sigma_px**2))

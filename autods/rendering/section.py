@@ -21,7 +21,6 @@ def render_cross_section(
     z_range_nm: tuple[float, float],
     pixel_size_nm: float,
     plane: Literal["xz", "yz"] = "xz",
-    slab_nm: tuple[float, float] | None = None,
 ) -> NDArray[np.float32]:
     """Draw localizations seen from the side, z upwards: the first row is the top of the range.
 
@@ -41,17 +40,12 @@ def render_cross_section(
         Side of a pixel of the picture in both directions, nm.
     plane
         ``xz`` looks along y, ``yz`` along x.
-    slab_nm
-        Range of the coordinate looked along, nm; None takes all.
     """
     low, high = z_range_nm
     if not high > low:
         raise ValueError(f"z range {low} to {high} nm is empty")
-    across, along = (x_nm, y_nm) if plane == "xz" else (y_nm, x_nm)
-    keep = np.ones(len(z_nm), bool) if slab_nm is None else (along >= slab_nm[0]) & (along < slab_nm[1])
-    extent = shape_nm[1] if plane == "xz" else shape_nm[0]
-    lateral, axial = (np.broadcast_to(sigma, len(z_nm))[keep] for sigma in (sigma_xy_nm, sigma_z_nm))
-    depth = high - np.asarray(z_nm, np.float64)[keep]
+    across, extent = (x_nm, shape_nm[1]) if plane == "xz" else (y_nm, shape_nm[0])
+    depth = high - np.asarray(z_nm, np.float64)
     return render_gaussian(
-        np.asarray(across)[keep], depth, lateral, (high - low, extent), pixel_size_nm, sigma_y_nm=axial
+        across, depth, sigma_xy_nm, (high - low, extent), pixel_size_nm, sigma_y_nm=sigma_z_nm
     )
