@@ -37,7 +37,8 @@ def test_thresholds_are_chosen_in_the_pipeline_and_written_on_demand(zoo, tmp_pa
 
 
 def test_selection(zoo, tmp_path):
-    rows, _ = run(zoo, tmp_path, "fast/selection", "suite.image_pixel_nm=100", "suite.resolution_pixel_nm=50")
+    words = ["suite.n_cells=1", "suite.image_pixel_nm=100", "suite.resolution_pixel_nm=50"]
+    rows, _ = run(zoo, tmp_path, "fast/selection", *words)
     rules = {f"heatmap, {rule}" for rule in ("average", "density", "snr", "nearest", "oracle")}
     assert {row["choice"] for row in rows} == rules | {f"level_{level}" for level in range(1, 5)}
     sharp = {row["choice"]: row for row in rows_of(tmp_path / "resolution.csv")}
