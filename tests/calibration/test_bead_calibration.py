@@ -131,7 +131,7 @@ def test_real_stacks(name, optics, z_nm, least):
 def test_light_beyond_the_critical_angle_is_found_where_there_is_some():
     optics = OpticalSystem(110, 670, 1.48)
     focus = torch.from_numpy(Z_NM).float()
-    chosen = BeadSettings(retrieval=RetrievalSettings(method="zernike", steps=120, pupil_px=PUPIL_PX))
+    chosen = BeadSettings(retrieval=RetrievalSettings(method="zernike", steps=60, pupil_px=PUPIL_PX))
     for present in (True, False):
         psf = ScalarPSF(optics, pupil_px=PUPIL_PX, blur_sigma_nm=BLUR_NM, supercritical=present)
         mean = 2e4 * psf(torch.zeros(len(Z_NM), 3), 25, focus).detach() + 10

@@ -101,7 +101,7 @@ def test_filaments_give_the_expected_resolution(sigma_nm):
     table = LocalizationTable.build(rng.integers(0, 2000, n), xy[:, 0], xy[:, 1])
     result = frc_resolution(table, (SIDE_NM, SIDE_NM), pixel_size_nm=5.0)
 
-    frequencies = np.linspace(1 / 200, 1 / 15, 300)
+    frequencies = np.linspace(1 / 200, 1 / 15, 100)
     precision = np.exp(-4 * np.pi**2 * sigma_nm**2 * frequencies**2)
     signal = n / 2 * precision * np.array([filament_power(q) for q in frequencies])
     crossing = frequencies[np.flatnonzero(signal / (1 + signal) < 1 / 7)[0]]
