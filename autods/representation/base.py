@@ -66,7 +66,9 @@ class Detections:
 
     def on_host(self) -> Detections:
         """Return them on the CPU, in double precision."""
-        return self.map(lambda column: (column.double() if column.is_floating_point() else column).cpu())
+        # Some devices know no double precision.
+        host = self.map(Tensor.cpu)
+        return host.map(lambda column: column.double() if column.is_floating_point() else column)
 
     def places(self) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
         """Return frame, x and y (N,) of detections on the CPU."""
