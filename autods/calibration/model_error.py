@@ -17,6 +17,8 @@ _WITHIN_PX = (-0.35, 0.0, 0.35)
 #: Background per pixel over an emitter's photons for which errors are weighted: that of usual movies.
 _BACKGROUND = 0.005
 _DELTA_NM = 3.0
+#: Width of the border of a cut-out, px.
+_BORDER_PX = 2
 #: Depths over which errors are averaged, nm: what beads and molecules have in common is no finer.
 _WINDOW_NM = 75.0
 
@@ -49,7 +51,21 @@ def model_error(
     square = np.square(torch.stack(errors).double().numpy()).mean(0)[order]
     z = np.asarray(depth_nm[order], np.float64)
     lateral, axial = (_averaged(column, z) for column in (square[:, :2].mean(1), square[:, 2]))
-    return ModelError(z, np.sqrt(lateral), np.sqrt(axial))
+    seen = seen_share(psf(_on_axis(scan), size_px, scan.nfp_nm))[torch.from_numpy(order)]
+    return ModelError(z, np.sqrt(lateral), np.sqrt(axial), seen.double().numpy())
+
+
+def seen_share(images: Tensor) -> Tensor:
+    """Return (Z,) the light of images (Z, S, S) above that at their border, which looks like background."""
+    border = torch.ones(images.shape[1:], dtype=torch.bool)
+    border[_BORDER_PX:-_BORDER_PX, _BORDER_PX:-_BORDER_PX] = False
+    level = images[:, border].median(1).values
+    return (images - level[:, None, None]).sum((1, 2))
+
+
+def _on_axis(scan: Scan) -> Tensor:
+    zero = torch.zeros_like(scan.depth_nm)
+    return torch.stack([zero, zero, scan.depth_nm], 1)
 
 
 def _displacement(

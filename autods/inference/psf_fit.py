@@ -7,6 +7,7 @@ with its neighbours' light as it stands, with the network's own estimate as prio
 
 from __future__ import annotations
 
+import copy
 import itertools
 from dataclasses import dataclass, replace
 
@@ -66,11 +67,23 @@ class PsfFitter:
     ) -> None:
         self.origin_px, self.error = origin_px, error
         self.psf, self.size_px, self.z_range_nm = psf, size_px, z_range_nm
-        self.refine = refine
+        self.refine, self.crowding = refine, (1.0, 1.0)
+
+    def with_crowding(self, factors: tuple[float, float]) -> PsfFitter:
+        """Return the same fit with bounds of lateral and axial errors raised, as unseen neighbours do."""
+        other = copy.copy(self)
+        other.crowding = factors
+        return other
+
+    def __call__(self, observation: Observation, found: Detections) -> Detections:
+        """Fit the emitters of a block; see `explain`."""
+        return self.explain(observation, found)[0]
 
     @torch.no_grad()
-    def __call__(self, observation: Observation, found: Detections) -> Detections:
-        """Fit the emitters of a block.
+    def explain(
+        self, observation: Observation, found: Detections, *, refine: bool | None = None
+    ) -> tuple[Detections, Tensor]:
+        """Fit the emitters of a block, and return the light (T, Y, X) that they and what is under them make.
 
         Returns them in the order given, with what the fit says: positions (as given where they are not
         refined); photons, background and significance, see `autods.inference.amplitudes.Amplitudes`; and
@@ -83,7 +96,11 @@ class PsfFitter:
             The frames; the fit runs on their device.
         found
             Where the network places them, on the CPU, and how surely: its errors are a prior.
+        refine
+            Whether positions are refined; None for what the fitter was made for.
         """
+        refine = self.refine if refine is None else refine
+        model = torch.zeros_like(observation.light)
         # Frames without estimates are not touched: few may be fitted again of many.
         frames, number = np.unique(found.frame.numpy(), return_inverse=True)
         order = np.argsort(number, kind="stable")
@@ -93,14 +110,14 @@ class PsfFitter:
         for first, last in _blocks(ordered, len(frames), most // self.size_px**2):
             rows = order[np.searchsorted(ordered, first) : np.searchsorted(ordered, last)]
             part, chosen = observation.select(frames[first:last]), found.select(rows)
-            windows = self._windows(part.light, chosen, torch.from_numpy(number[rows] - first))
-            columns[:, rows] = _Fit(self, part, windows, chosen).run()
+            windows = self.windows(part.light, chosen, torch.from_numpy(number[rows] - first))
+            columns[:, rows], light = _Fit(self, part, windows, chosen).run(refine)
+            model[torch.from_numpy(frames[first:last]).to(model.device)] = light
         x, y, z, photons, background, background_std, std_px, std_z_nm, significance = columns
-        if self.error is not None:
-            lateral, axial = self.error.at(z)
-            std_px = np.hypot(std_px, lateral / self.psf.pixel_size_nm)
-            std_z_nm = np.hypot(std_z_nm, axial)
-        return replace(
+        lateral, axial = (0.0, 0.0) if self.error is None else self.error.at(z)
+        std_px = np.hypot(self.crowding[0] * std_px, lateral / self.psf.pixel_size_nm)
+        std_z_nm = np.hypot(self.crowding[1] * std_z_nm, axial)
+        fit = replace(
             found,
             x_px=torch.from_numpy(x),
             y_px=torch.from_numpy(y),
@@ -112,6 +129,11 @@ class PsfFitter:
             uncertainty_z_nm=torch.from_numpy(std_z_nm),
             significance=torch.from_numpy(significance),
         )
+        return fit, model
+
+    def seen(self, z_nm: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the share (N,) of the light at depths (N,) that the calibration has seen; 1 for formulas."""
+        return np.ones(len(z_nm)) if self.error is None else self.error.seen_at(z_nm)
 
     def image(self, found: Detections, shape: tuple[int, int, int]) -> Tensor:
         """Render emitters with photons into frames (T, Y, X), without background, on the PSF's device."""
@@ -122,13 +144,14 @@ class PsfFitter:
         for rows in np.array_split(np.arange(len(lit)), 1 + len(lit) * self.size_px**2 // _BLOCK_PX):
             part = lit.select(rows)
             assert part.photons is not None
-            windows = self._windows(image, part, part.frame)
+            windows = self.windows(image, part, part.frame)
             psf = windows.images(self.psf) * windows.inside
             photons = part.photons.to(device, torch.float32)
             image = scatter(image, psf * photons[:, None, None], windows.pixel)
         return image
 
-    def _windows(self, frames: Tensor, found: Detections, frame: Tensor) -> PsfWindows:
+    def windows(self, frames: Tensor, found: Detections, frame: Tensor) -> PsfWindows:
+        """Return the windows round emitters, of which each lies in the frame given (N,), in (T, Y, X)."""
         assert found.z_nm is not None
         xyz = torch.stack([found.x_px, found.y_px, found.z_nm], 1).to(frames.device, torch.float32)
         pixel_nm = self.psf.pixel_size_nm
@@ -193,13 +216,15 @@ class _Fit:
         self.smooth = torch.zeros_like(light)
         self.photons = torch.zeros(len(found), device=device)
 
-    def run(self) -> NDArray[np.float64]:
-        """Return (9, n): position, photons, background and its noise, errors, significance."""
+    def run(self, refine: bool) -> tuple[NDArray[np.float64], Tensor]:
+        """Return (9, n): position, photons, background and its noise, errors, significance; and the light
+        (T, Y, X).
+        """
         self._fit_photons(rounds=2)
-        if self.fitter.refine:
+        if refine:
             self._refine()
             self._fit_photons(rounds=1)
-        return self._columns()
+        return self._columns(refine)
 
     def _fit_photons(self, rounds: int) -> None:
         """Solve for photons and background at the present positions."""
@@ -287,7 +312,7 @@ class _Fit:
         away = 0.5 * (self.precision * ((linear.xyz - prior) * to_nm) ** 2).sum(1).double()
         return loss.index_add(0, self.windows.frame, away)
 
-    def _columns(self) -> NDArray[np.float64]:
+    def _columns(self, refine: bool) -> tuple[NDArray[np.float64], Tensor]:
         windows, pixel_nm = self.windows, self.fitter.psf.pixel_size_nm
         linear = self._at_present()
         slopes = torch.cat([linear.slopes, torch.ones_like(linear.slopes[:, :1])], 1).flatten(2)
@@ -297,7 +322,7 @@ class _Fit:
         known = self.photons > 0
         fisher = torch.where(known[:, None, None], fisher, torch.eye(5).to(fisher))
         error = joint_variances(fisher, slopes, weight, windows.middle, windows.frame, known).clamp_min(0)
-        if self.fitter.refine:
+        if refine:
             # The network has seen the same frame: its error is another bound, not another measurement.
             told = self.precision.double()
             error[:, :3] = torch.where(told > 0, torch.minimum(error[:, :3], 1 / told), error[:, :3])
@@ -318,7 +343,8 @@ class _Fit:
             torch.where(known, error[:, 2], unknown),
             torch.where(known, 1 / alone.clamp_min(1e-12), 0),
         ]
-        return np.asarray(torch.stack([row.double() for row in rows]).cpu().numpy(), np.float64)
+        columns = torch.stack([row.double() for row in rows]).cpu().numpy()
+        return np.asarray(columns, np.float64), linear.model
 
 
 def _device_of(psf: PSFModel) -> torch.device:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 
 import torch
@@ -67,6 +68,13 @@ class PsfWindows:
         start = (frame[:, None] * height + row.clamp(0, height - 1)) * width
         self.inside = inside.to(xyz.dtype)
         self.pixel = start[:, :, None] + column.clamp(0, width - 1)[:, None, :]
+
+    def select(self, rows: Tensor) -> PsfWindows:
+        """Return the windows of some emitters."""
+        other = copy.copy(self)
+        for name in ("frame", "xyz", "middle", "corner", "inside", "pixel"):
+            setattr(other, name, getattr(self, name)[rows])
+        return other
 
     def images(self, psf: PSFModel) -> Tensor:
         """Return (N, S, S) unit PSFs at the present positions."""

@@ -79,8 +79,9 @@ def save_psf(
             if variation is not None:
                 _write_variation(file, variation)
         if error is not None:
-            columns = np.stack([error.depth_nm, error.lateral_nm, error.axial_nm], 1)
-            file.create_dataset("model_error", data=columns).attrs["columns"] = "depth, lateral, axial; nm"
+            columns = np.stack([error.depth_nm, error.lateral_nm, error.axial_nm, error.seen], 1)
+            written = file.create_dataset("model_error", data=columns)
+            written.attrs["columns"] = "depth, lateral, axial, nm; share of the light that was seen"
         group = file.create_group("provenance")
         for key, text in provenance.items():
             group.attrs[key] = text
@@ -126,7 +127,9 @@ def load_error(path: str | Path) -> ModelError | None:
     with read_by_library(f"{path}: is damaged, calibrate again"), h5py.File(path, "r") as file:
         if "model_error" not in file or file.attrs.get("format") != _FORMAT:
             return None
-        return ModelError(*np.asarray(file["model_error"][:], np.float64).T)
+        depth, lateral, axial, *seen = np.asarray(file["model_error"][:], np.float64).T
+        # Files of before state no share.
+        return ModelError(depth, lateral, axial, seen[0] if seen else np.ones_like(depth))
 
 
 def load_psf(path: str | Path, nfp_nm: float | None = None, pixel_size_nm: float | None = None) -> PSFModel:

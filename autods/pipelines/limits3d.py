@@ -2,8 +2,12 @@
 
 The network's own best threshold is that of all it was trained for, and without the fit, which sorts out in
 its turn. Frames are simulated with the photons and the density of the movie, and localized with several
-thresholds; the limits of the highest Jaccard index are taken. Where molecules overlap, what is none is a part
-of another's light: it may be significant, but where all have much the same photons it has too few.
+thresholds, no emitter of them taken for two; the limits of the highest Jaccard index are taken. Where
+molecules overlap, what is none is a part of another's light: it may be significant, but where all have much
+the same photons it has too few.
+
+The same frames tell how much larger errors are than their bounds, which know of the neighbours that are found
+alone.
 """
 
 from __future__ import annotations
@@ -15,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from autods.core import Camera, LocalizationTable
 from autods.core.grid import px_to_nm
@@ -37,6 +42,10 @@ _ENOUGH, _FEWEST, _MOST, _SIDE_PX = 200, 4, 32, 64
 _RADIUS_NM, _AXIAL_RADIUS_NM = 250.0, 500.0
 #: Other limits than the usual ones must be better by this much: fewer emitters tell nothing.
 _BETTER = 0.01
+#: Matched emitters from which errors are compared with their bounds, and the largest factor on these.
+_COMPARED, _LARGEST = 50, 3.0
+#: Part of the stated variance that is the bound's at least.
+_LEAST_BOUND = 0.1
 
 
 def best_limits(
@@ -50,6 +59,8 @@ def best_limits(
     significance: float | None,
 ) -> dict[str, Any]:
     """Return ``threshold``, ``significance`` and ``photons``, their Jaccard index and that of the usual ones.
+
+    And ``crowding``, see `PsfFitter.with_crowding`.
 
     Parameters
     ----------
@@ -81,7 +92,8 @@ def best_limits(
     first = localizer.with_limits(min(thresholds), min(significances)).first_look(observation)
     for level in sorted(thresholds):
         surer = first.select(first.confidence >= level)
-        fit, keep = localizer.with_limits(level, min(significances)).estimates(observation, surer)
+        limited = localizer.with_limits(level, min(significances))
+        fit, keep = limited.estimates(observation, surer, apart=False)
         assert fit.photons is not None
         assert fit.significance is not None
         for least, dimmest in itertools.product(significances, PHOTONS):
@@ -93,25 +105,55 @@ def best_limits(
         surer = first.select(first.confidence >= best[0])
         for dimmest in PHOTONS_AGAIN:
             limits = (best[0], best[1], dimmest * population.median_photons)
-            fit, keep = localizer.with_limits(*limits).estimates(observation, surer)
+            fit, keep = localizer.with_limits(*limits).estimates(observation, surer, apart=False)
             scores[limits] = _jaccard(truth, fit.select(keep), pixel_nm)
         best = max(scores, key=lambda limits: scores[limits])
     logger.info("Jaccard index by threshold, significance and photons: %s", scores)
     chosen = usual if scores.get(usual, -1.0) > scores[best] - _BETTER else best
+    surer = first.select(first.confidence >= chosen[0])
+    fit, keep = localizer.with_limits(*chosen).estimates(observation, surer)
     return {
         "threshold": chosen[0],
         "significance": chosen[1],
         "photons": chosen[2],
         "jaccard": scores[chosen],
         "jaccard_usual": scores.get(usual),
+        "crowding": _crowding(truth, fit.select(keep), known),
     }
 
 
 def _jaccard(truth: LocalizationTable, found: Detections, pixel_size_nm: float) -> float:
+    matched = len(_matched(truth, found, pixel_size_nm)[0])
+    return matched / max(len(truth) + len(found) - matched, 1)
+
+
+def _matched(
+    truth: LocalizationTable, found: Detections, pixel_size_nm: float
+) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+    """Return (P, 3) errors of those that are found, nm, and (P,) their rows."""
     assert truth.z_nm is not None
     assert found.z_nm is not None
     true = np.stack([truth.x_nm, truth.y_nm, truth.z_nm], 1)
     frame, x_px, y_px = found.places()
     xyz = np.stack([px_to_nm(x_px, pixel_size_nm), px_to_nm(y_px, pixel_size_nm), found.z_nm.numpy()], 1)
-    matched = len(match_arrays(truth.frame, true, frame, xyz, _RADIUS_NM, _AXIAL_RADIUS_NM)[0])
-    return matched / max(len(truth) + len(frame) - matched, 1)
+    of_truth, rows = match_arrays(truth.frame, true, frame, xyz, _RADIUS_NM, _AXIAL_RADIUS_NM)
+    return xyz[rows] - true[of_truth], rows
+
+
+def _crowding(truth: LocalizationTable, found: Detections, known: KnownPsf) -> tuple[float, float]:
+    """Return by which factors lateral and axial errors exceed their bounds, in the middle; at least 1."""
+    pixel_nm = known.model.pixel_size_nm
+    error, rows = _matched(truth, found, pixel_nm)
+    if len(rows) < _COMPARED:
+        return 1.0, 1.0
+    column = {name: values.numpy()[rows] for name, values in found.columns().items()}
+    lateral = px_to_nm(column["uncertainty_px"], pixel_nm)
+    stated = np.stack([lateral, lateral, column["uncertainty_z_nm"]], 1)
+    if known.error is not None:
+        # These frames are made with the PSF that the fit knows.
+        lateral, axial = known.error.at(column["z_nm"])
+        bound = stated**2 - np.stack([lateral, lateral, axial], 1) ** 2
+        stated = np.sqrt(np.maximum(bound, _LEAST_BOUND * stated**2))
+    pull = np.abs(error) / stated
+    factors = [float(np.clip(1.4826 * np.median(of), 1.0, _LARGEST)) for of in (pull[:, :2], pull[:, 2])]
+    return factors[0], factors[1]

@@ -14,6 +14,7 @@ from torch import Tensor
 from autods.core import LocalizationTable
 from autods.core.grid import nm_to_px, px_to_nm
 from autods.inference import Localizer, Tile, stitch, tile_field
+from autods.inference.doublets import taken_for_one
 from autods.inference.observation import Observation
 from autods.inference.psf_fit import PsfFitter
 from autods.inference.pursuit import UNJUDGED, Pursuit
@@ -33,6 +34,8 @@ _MISMATCH = 0.15
 _SURER = 0.6
 #: Least significance of what the matched filter adds, in its own eyes and after the fit.
 _PURSUED, _PURSUED_AFTER_FIT = 8.0, 7.0
+#: Rounds of looking for two molecules in the place of one: three come apart in the second.
+_ROUNDS = 2
 
 #: Starts, their fit, and (N,) which of it is kept.
 _Fitted = tuple[Detections, Detections, Tensor]
@@ -101,12 +104,19 @@ class VolumeLocalizer:
         self._pursuit = Pursuit(fitter.psf, fitter.z_range_nm, fitter.size_px) if passes > 1 else None
 
     def with_limits(
-        self, threshold: float, min_significance: float, min_photons: float = 0.0
+        self,
+        threshold: float,
+        min_significance: float,
+        min_photons: float = 0.0,
+        crowding: tuple[float, float] = (1.0, 1.0),
     ) -> VolumeLocalizer:
-        """Return the same with another smallest confidence, least significance and least photons."""
+        """Return the same with another smallest confidence, least significance and least photons, and factors
+        on the errors, see `PsfFitter.with_crowding`.
+        """
         other = copy.copy(self)
         other.finder = self.finder.with_threshold(threshold)
         other.min_significance, other.min_photons = min_significance, min_photons
+        other.fitter = self.fitter.with_crowding(crowding)
         return other
 
     def __call__(self, observation: Observation) -> LocalizationTable:
@@ -123,7 +133,7 @@ class VolumeLocalizer:
         return self._find(observation.light, observation.variance_under(torch.zeros_like(observation.light)))
 
     def estimates(
-        self, observation: Observation, first: Detections | None = None
+        self, observation: Observation, first: Detections | None = None, *, apart: bool = True
     ) -> tuple[Detections, Tensor]:
         """Return what was found in a block as it was fitted, and (N,) which of it is kept.
 
@@ -133,6 +143,8 @@ class VolumeLocalizer:
             The frames.
         first
             From `first_look` with the same smallest confidence; None looks.
+        apart
+            Whether two emitters are looked for in the place of each.
         """
         found = self.first_look(observation) if first is None else first
         found, fit, keep = self._fit(observation, found)
@@ -147,7 +159,23 @@ class VolumeLocalizer:
             judged = fit.confidence != UNJUDGED
             keep = keep & (judged | (fit.significance >= _PURSUED_AFTER_FIT))
             fit = replace(fit, confidence=torch.where(judged, fit.confidence, self.finder.threshold))
-        return fit, keep
+        return self._apart(observation, (found, fit, keep)) if apart else (fit, keep)
+
+    def _apart(self, observation: Observation, fitted: _Fitted) -> tuple[Detections, Tensor]:
+        """Put two emitters in the place of one where they explain the light better."""
+        asked = torch.ones(len(fitted[2]), dtype=torch.bool)
+        for _ in range(_ROUNDS):
+            found, fit, keep = fitted
+            part = _settled(found, fit, asked)
+            is_two, two = taken_for_one(self.fitter, observation, part, keep[asked], self.min_photons)
+            if not len(two):
+                break
+            changed = torch.isin(part.frame, two.frame)
+            starts = Detections.concatenate([part.select(changed & ~is_two), two])
+            stay = ~torch.isin(found.frame, two.frame)
+            fitted = _joined(fitted, stay, self._fit(observation, starts))
+            asked = torch.arange(len(fitted[2])) >= int(stay.sum())
+        return fitted[1], fitted[2]
 
     def _left(self, observation: Observation, fit: Detections, keep: Tensor) -> tuple[Tensor, Tensor]:
         """Return what the fitted emitters leave of the light, and its variance."""
@@ -218,7 +246,8 @@ class VolumeLocalizer:
             torch.from_numpy(nm_to_px(nm, self.fitter.psf.pixel_size_nm)) for nm in (table.x_nm, table.y_nm)
         )
         frame, confidence = torch.from_numpy(table.frame), torch.from_numpy(table.confidence)
-        z_nm, photons = torch.from_numpy(table.z_nm), torch.from_numpy(table.photons)
+        z_nm = torch.from_numpy(table.z_nm)
+        photons = torch.from_numpy(table.photons / self.fitter.seen(table.z_nm))
         found = Detections(frame, x_px, y_px, confidence, z_nm=z_nm, photons=photons)
         return self.fitter.image(found, shape)
 
@@ -251,7 +280,7 @@ class VolumeLocalizer:
             px_to_nm(x_px.clip(0, np.nextafter(width, 0)), pixel_nm),
             px_to_nm(y_px.clip(0, np.nextafter(height, 0)), pixel_nm),
             z_nm=column["z_nm"],
-            photons=column["photons"],
+            photons=column["photons"] * self.fitter.seen(column["z_nm"]),
             background=column["background"],
             background_std=column["background_std"],
             uncertainty_xy_nm=px_to_nm(column["uncertainty_px"], pixel_nm),

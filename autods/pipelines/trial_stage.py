@@ -132,4 +132,5 @@ def with_limits(localizer: VolumeLocalizer, limits: dict[str, Any] | None) -> Vo
     """Return a localizer with the limits that the stage has chosen."""
     if limits is None:
         return localizer
-    return localizer.with_limits(limits["threshold"], limits["significance"], limits["photons"])
+    names = ("threshold", "significance", "photons", "crowding")
+    return localizer.with_limits(*(limits[name] for name in names))

@@ -3,14 +3,19 @@
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 from autods.calibration.bead_calibration import BeadSettings, calibrate_beads
+from autods.calibration.model_error import seen_share
 from autods.calibration.retrieval import RetrievalSettings
-from autods.core import OpticalSystem
-from autods.optics import ScalarPSF
+from autods.core import Camera, OpticalSystem
+from autods.inference.observation import Observation
+from autods.inference.psf_fit import PsfFitter
+from autods.optics import PSF_MODELS, ScalarPSF, tabulate
 from autods.optics.extent import region_size_px
 from autods.optics.phase_masks import zernike_mask
 from autods.optics.pupil import Pupil
+from autods.representation import Detections
 
 OPTICS = OpticalSystem(100, 660, 1.3)
 Z_NM = np.linspace(-600, 600, 25)
@@ -109,3 +114,26 @@ def test_the_model_error_is_what_a_wrong_model_does_to_positions():
     assert np.median(right.lateral_nm) < 3
     assert np.median(right.axial_nm) < 8
     assert np.median(wrong.lateral_nm) > 3 * np.median(right.lateral_nm)
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "reach_nm"),
+    [("astigmatism", 21, 600.0), ("double_helix", 41, 800.0), ("tetrapod", 41, 1500.0)],
+)
+def test_photons_are_those_that_the_cut_out_of_a_bead_shows(name, size, reach_nm):
+    """A molecule that is a bead's cut-out above its border has the photons of the cut-out."""
+    psf = tabulate(PSF_MODELS[name](OPTICS), -reach_nm, reach_nm, size_px=61)
+    z = torch.linspace(-0.9 * reach_nm, 0.9 * reach_nm, 12)
+    images = psf(torch.stack([0 * z, 0 * z, z], 1), size)
+    share = seen_share(images)
+    assert 0.5 < float(share.min()) < float(share.max()) < 1
+    border = torch.ones(size, size, dtype=torch.bool)
+    border[2:-2, 2:-2] = False
+    bead = images - images[:, border].median(1).values[:, None, None]
+    frames = F.pad(2000 * bead / bead.sum((1, 2), keepdim=True), [size // 2] * 4) + 20
+    middle = torch.full((len(z),), frames.shape[-1] / 2)
+    fitter = PsfFitter(psf, size - 2, (-reach_nm, reach_nm), refine=False)
+    found = Detections(torch.arange(len(z)), middle, middle, torch.ones(len(z)), z_nm=z)
+    fit = fitter(Observation.over_level(frames, Camera(), 20.0), found)
+    photons = fit.photons * share
+    assert (photons / 2000 - 1).abs().max() < 0.05

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
+import pytest
 import torch
 
 from autods.core import Camera, LocalizationTable, OpticalSystem
@@ -44,6 +45,7 @@ class _Oracle:
     min_photons: float = 0.0
     false_significance: float = 4.5
     false_photons: float = 1000.0
+    error_nm: float = 0.0
     finder: Any = field(default_factory=lambda: SimpleNamespace(threshold=0.3))
 
     def with_limits(self, threshold: float, min_significance: float, min_photons: float = 0.0) -> _Oracle:
@@ -54,7 +56,7 @@ class _Oracle:
         sure = np.where(np.arange(len(self.truth)) % 2 == 0, 0.9, 0.1)
         return _Confident(sure[sure >= self.threshold])
 
-    def estimates(self, _: object, first: Any) -> tuple[Detections, torch.Tensor]:
+    def estimates(self, _: object, first: Any, *, apart: bool = True) -> tuple[Detections, torch.Tensor]:
         n, rng = len(self.truth), np.random.default_rng(0)
         assert self.truth.z_nm is not None
         kept = np.flatnonzero((np.arange(n) % 2 == 0) | (first.confidence.min() <= 0.1))
@@ -63,8 +65,11 @@ class _Oracle:
         significance = np.r_[np.full(len(kept), 20.0), np.full(n, self.false_significance)]
         photons = np.r_[np.full(len(kept), 1000.0), np.full(n, self.false_photons)]
         frame = np.r_[self.truth.frame[kept], self.truth.frame]
+        off = rng.normal(0, self.error_nm, (3, len(x)))
+        x, y, z = x + off[0] / 100, y + off[1] / 100, z + off[2]
         frame, x, y, z, significance, photons = map(torch.from_numpy, (frame, x, y, z, significance, photons))
         fit = Detections(frame, x, y, torch.ones_like(x), z_nm=z, photons=photons, significance=significance)
+        fit = replace(fit, uncertainty_px=0 * x + 0.1, uncertainty_z_nm=0 * x + 20.0)
         return fit, (photons >= self.min_photons) & (significance >= self.min_significance)
 
 
@@ -90,6 +95,12 @@ def test_significant_parts_of_others_light_are_kept_out_by_their_few_photons() -
     found = _chosen(false_significance=20.0, false_photons=250.0)
     assert found["photons"] >= 300
     assert found["jaccard"] > 0.99
+
+
+def test_errors_beyond_their_bounds_are_told() -> None:
+    lateral, axial = _chosen(error_nm=18.0)["crowding"]
+    assert lateral == pytest.approx(1.8, rel=0.15)
+    assert axial == 1.0
 
 
 def test_what_is_given_stays() -> None:
