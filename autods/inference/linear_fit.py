@@ -59,7 +59,7 @@ class Support:
 
     @classmethod
     def of(cls, pixel: Tensor, corner: Tensor, frame: Tensor, axes: Pair) -> Support:
-        """Find the pairs and the nodes; arguments as the fields."""
+        """Find the pairs and the nodes of N windows; arguments as the fields, (N, W, W) to (N,)."""
         side = pixel.shape[-1]
         rows, columns = (_local(axis, corner[:, k], side) for k, axis in enumerate(axes))
         ny, nx = axes[0].shape[1], axes[1].shape[1]

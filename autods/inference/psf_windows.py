@@ -70,7 +70,7 @@ class PsfWindows:
         self.pixel = start[:, :, None] + column.clamp(0, width - 1)[:, None, :]
 
     def select(self, rows: Tensor) -> PsfWindows:
-        """Return the windows of some emitters."""
+        """Return the windows of some emitters, a mask (N,) or an index array (M,)."""
         other = copy.copy(self)
         for name in ("frame", "xyz", "middle", "corner", "inside", "pixel"):
             setattr(other, name, getattr(self, name)[rows])

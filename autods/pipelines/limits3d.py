@@ -90,10 +90,13 @@ def best_limits(
     scores: dict[tuple[float, float, float], float] = {}
     # The network looks once: surer estimates are a part of those at the lowest threshold.
     first = localizer.with_limits(min(thresholds), min(significances)).first_look(observation)
+
+    def estimates(limits: tuple[float, float, float], *, apart: bool) -> tuple[Detections, torch.Tensor]:
+        surer = first.select(first.confidence >= limits[0])
+        return localizer.with_limits(*limits).estimates(observation, surer, apart=apart)
+
     for level in sorted(thresholds):
-        surer = first.select(first.confidence >= level)
-        limited = localizer.with_limits(level, min(significances))
-        fit, keep = limited.estimates(observation, surer, apart=False)
+        fit, keep = estimates((level, min(significances), 0.0), apart=False)
         assert fit.photons is not None
         assert fit.significance is not None
         for least, dimmest in itertools.product(significances, PHOTONS):
@@ -102,16 +105,14 @@ def best_limits(
             scores[level, least, photons] = _jaccard(truth, fit.select(rows), pixel_nm)
     best = max(scores, key=lambda limits: scores[limits])
     if best[2] > 0:
-        surer = first.select(first.confidence >= best[0])
         for dimmest in PHOTONS_AGAIN:
             limits = (best[0], best[1], dimmest * population.median_photons)
-            fit, keep = localizer.with_limits(*limits).estimates(observation, surer, apart=False)
+            fit, keep = estimates(limits, apart=False)
             scores[limits] = _jaccard(truth, fit.select(keep), pixel_nm)
         best = max(scores, key=lambda limits: scores[limits])
     logger.info("Jaccard index by threshold, significance and photons: %s", scores)
     chosen = usual if scores.get(usual, -1.0) > scores[best] - _BETTER else best
-    surer = first.select(first.confidence >= chosen[0])
-    fit, keep = localizer.with_limits(*chosen).estimates(observation, surer)
+    fit, keep = estimates(chosen, apart=True)
     return {
         "threshold": chosen[0],
         "significance": chosen[1],
