@@ -8,19 +8,18 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from autods.core import Camera, UserError
+from autods.core import Camera
 from autods.inference import pick_device
 from autods.io.result_tables import Cell, Row, Table
 from autods.optics import PSFModel
 from autods.simulation import VolumeConditions
 from benchmarks.style import COLOURS, panels
 from benchmarks.suite import SuiteResult
-from benchmarks.volumes import VARIANTS, Tested, Trained, VolumeComparison, VolumeTraining
+from benchmarks.volumes import Tested, Trained, VolumeComparison, VolumeTraining
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -83,9 +82,6 @@ class Ds3dCompare:
         UserError
             If a variant is not known.
         """
-        unknown = [name for name in self.variants if name not in VARIANTS]
-        if unknown:
-            raise UserError(f"suite.variants: {unknown[0]!r} is not known: use {', '.join(VARIANTS)}")
         comparison = VolumeComparison(
             self.psf,
             self.conditions,
@@ -97,19 +93,16 @@ class Ds3dCompare:
         scores: list[Row] = []
         groups: list[Row] = []
         times: list[Row] = []
-        with TemporaryDirectory(prefix="autods-ds3d-") as temporary:
-            folder = Path(temporary) if self.folder is None else Path(self.folder)
-            for name in self.variants:
-                trained = comparison.train(VARIANTS[name], folder)
-                places = list(itertools.product(self.brightness, self.emitters))
-                tests = {place: self._test(comparison, trained, *place) for place in places}
-                for (snr, n), tested in tests.items():
-                    density = self._density(n)
-                    place: Row = {"network": name, "snr": snr, "emitters": n, "density_per_um2": density}
-                    scores.append({**place, **self._scores(tested, None)})
-                    groups += [{**place, **row} for row in self._group_rows(tested)]
-                times.append({"network": name, **self._times(trained, list(tests.values()))})
-                logger.info("%s: done", name)
+        for name, trained in comparison.train_each(self.variants, self.folder):
+            places = list(itertools.product(self.brightness, self.emitters))
+            tests = {place: self._test(comparison, trained, *place) for place in places}
+            for (snr, n), tested in tests.items():
+                density = self._density(n)
+                place: Row = {"network": name, "snr": snr, "emitters": n, "density_per_um2": density}
+                scores.append({**place, **self._scores(tested, None)})
+                groups += [{**place, **row} for row in self._group_rows(tested)]
+            times.append({"network": name, **self._times(trained, list(tests.values()))})
+            logger.info("%s: done", name)
         low, high = self.conditions.z_min_nm, self.conditions.z_max_nm
         notes = [
             f"All networks: the same PSF, {self.training.steps} steps of {self.training.batch_size} frames of"

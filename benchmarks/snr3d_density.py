@@ -6,16 +6,15 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
-from autods.core import Camera, UserError
+from autods.core import Camera
 from autods.inference import pick_device
 from autods.io.result_tables import Row, Table
 from autods.optics import PSFModel
 from autods.simulation import VolumeConditions
 from benchmarks.density_snr import grid_maps
 from benchmarks.suite import SuiteResult
-from benchmarks.volumes import VARIANTS, Trained, VolumeComparison, VolumeTraining
+from benchmarks.volumes import Trained, VolumeComparison, VolumeTraining
 
 
 @dataclass(frozen=True)
@@ -63,9 +62,6 @@ class Snr3dDensity:
         UserError
             If a variant is not known.
         """
-        unknown = [name for name in self.variants if name not in VARIANTS]
-        if unknown:
-            raise UserError(f"suite.variants: {unknown[0]!r} is not known: use {', '.join(VARIANTS)}")
         comparison = VolumeComparison(
             self.psf,
             self.conditions,
@@ -75,15 +71,12 @@ class Snr3dDensity:
             pick_device(self.device),
         )
         rows: list[Row] = []
-        with TemporaryDirectory(prefix="autods-3d-") as temporary:
-            folder = Path(temporary) if self.folder is None else Path(self.folder)
-            for name in self.variants:
-                trained = comparison.train(VARIANTS[name], folder)
-                rows += [
-                    self._point(comparison, trained, name, n, photons)
-                    for n in self.emitters
-                    for photons in self.photons
-                ]
+        for name, trained in comparison.train_each(self.variants, self.folder):
+            rows += [
+                self._point(comparison, trained, name, n, photons)
+                for n in self.emitters
+                for photons in self.photons
+            ]
         notes = [
             f"{self.training.steps} steps of training over the whole range; {self.test_frames} frames of"
             f" {self.test_size_px} px at each point. SNR: peak of the PSF in focus over the mean noise."

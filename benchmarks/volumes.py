@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 import torch
 
-from autods.core import Camera, LocalizationTable
+from autods.core import Camera, LocalizationTable, UserError
 from autods.core.grid import px_to_nm
 from autods.inference import Localizer
 from autods.io.atomic import atomic_path
@@ -169,6 +171,28 @@ class VolumeComparison:
     radius_nm: float
     axial_radius_nm: float
     device: torch.device
+
+    def train_each(self, names: Sequence[str], folder: Path | str | None) -> Iterator[tuple[str, Trained]]:
+        """Train networks of `VARIANTS` one after the other; yield each with its name.
+
+        Parameters
+        ----------
+        names
+            Of the networks.
+        folder
+            For the checkpoints; None for one that is removed in the end.
+
+        Raises
+        ------
+        UserError
+            If a name is not known.
+        """
+        unknown = [name for name in names if name not in VARIANTS]
+        if unknown:
+            raise UserError(f"suite.variants: {unknown[0]!r} is not known: use {', '.join(VARIANTS)}")
+        with TemporaryDirectory(prefix="autods-3d-") as temporary:
+            for name in names:
+                yield name, self.train(VARIANTS[name], Path(folder or temporary))
 
     def train(self, variant: Variant, folder: Path) -> Trained:
         """Train a network; a training that was interrupted in this folder goes on.
