@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import numpy as np
 import torch
@@ -20,9 +19,8 @@ from autods.inference.psf_fit import PsfFitter
 from autods.io.result_tables import Row, Table
 from autods.optics import PSFModel
 from autods.optics.turned import MIRRORED, TurnedPSF
-from autods.pipelines import first_pass3d, train3d, trial3d
-from autods.pipelines.measure3d import Extent, Population
-from autods.pipelines.population_frames import population_frames
+from autods.pipelines import doubt, first_pass3d, train3d, trial3d
+from autods.pipelines.measure3d import Extent
 from autods.pipelines.psf_source import KnownPsf
 from autods.pipelines.streaming3d import VolumeLocalizer
 from benchmarks.held_out_psfs import HeldOutPsf, bead_psfs, drawn_psfs, foreign_psfs
@@ -109,33 +107,22 @@ class WrongPsf:
         localizer = localizer_of(told.model)
         population = first_pass3d.measure_population(observation, localizer, told, extent, _CAMERA, rounds=1)
         turned = {name: localizer_of(model) for name, model in trial3d.turned_psfs(told).items()}
-        real, _ = trial3d.try_real(localizer, observation, list(range(self.n_frames)), turned)
-        simulated = self._simulated(population, localizer, told, extent, observation)
-        line = trial3d.unexplained(real, simulated)
+        near_px = doubt.near_px(told)
+        real, _ = trial3d.try_real(localizer, observation, list(range(self.n_frames)), turned, near_px)
+        usual = None
+        if population is not None:
+            usual = trial3d.try_population(localizer, told, extent, _CAMERA, population, observation, near_px)
+        line = doubt.unexplained(real, usual)
         return {
             "kind": kind,
             "warns": int(line is not None),
             "why": "" if line is None else line.split(":")[0],
             "explained": real["explained_variance"],
             "in_half": real["explained_in_half"],
-            "in_half_simulated": None if simulated is None else simulated["explained_in_half"],
-            **real["turned"],
+            "in_half_simulated": None if usual is None else usual["explained_in_half"],
+            "doubt": None if usual is None else doubt.difference(real, usual),
+            **{name: doubt.difference(real, other) for name, other in real["turned"].items()},
         }
-
-    @staticmethod
-    def _simulated(
-        population: Population | None,
-        localizer: VolumeLocalizer,
-        told: KnownPsf,
-        extent: Extent,
-        observation: Observation,
-    ) -> dict[str, Any] | None:
-        if population is None:
-            return None
-        noise = observation.variance.mean((1, 2)).sqrt()
-        side = int(observation.light.shape[-1])
-        frames, _ = population_frames(told, extent, _CAMERA, side, noise)(population)
-        return trial3d.explained_of(localizer, frames)
 
 
 def told_psfs(psf: HeldOutPsf, all_psfs: Sequence[HeldOutPsf]) -> dict[str, KnownPsf]:

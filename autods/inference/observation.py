@@ -142,6 +142,11 @@ class Observation:
         expected = torch.maximum(self.variance + self.shot * light, _LEAST_VARIANCE * self.variance)
         return expected.masked_fill(~self.valid, torch.inf)
 
+    def noise_of_frames(self) -> Tensor:
+        """Return (T,) the noise of each frame without emitters: the root of its pixels' mean variance."""
+        variance: Tensor = self.variance.masked_fill(~self.valid, torch.nan).nanmean((1, 2))
+        return variance.sqrt()
+
     def less(self, light: Tensor) -> Observation:
         """Return what is left when emitters' expected light (T, Y, X) is taken away; its noise stays."""
         return Observation(

@@ -25,13 +25,13 @@ from autods.io.movie import CroppedMovie, Movie, check_frames
 from autods.io.tables import read_table
 from autods.optics.extent import peak_per_photon
 from autods.pipelines import (
+    doubt,
     first_pass3d,
     measure3d,
     outputs,
     outputs3d,
     psf_source,
     train3d,
-    trial3d,
 )
 from autods.pipelines.blocks import Block, OnShare, blocks_at_once, each_block, merge
 from autods.pipelines.finish import Finished, drift_digest, finish
@@ -229,7 +229,7 @@ class _Run:
             n_frames = self.part.shape[0]
             found = trial.run(known, extent, measured, n_frames, observe, localizer_of, population_of)
             localizer = with_limits(localizer, found["limits"])
-            line = trial3d.unexplained(found["real"], found.get("simulated"))
+            line = doubt.unexplained(found["real"], found["usual"])
             if line is not None:
                 self.record.warn(f"{line}; look at the figure of the test")
         return (localizer, known, movie.scene) if reaches("localize") else None

@@ -100,7 +100,7 @@ def measure_population(
     seen = _summary(photons, observation.light.numel())
     if seen is None:
         return None
-    noise = observation.variance.masked_fill(~observation.valid, math.nan).nanmean((1, 2)).sqrt()
+    noise = observation.noise_of_frames()
     pixel_um2 = (known.model.pixel_size_nm * 1e-3) ** 2
     state = np.array([math.log(seen.per_px / pixel_um2), seen.log_photons, math.log(seen.log_width)])
     simulate = population_frames(known, extent, camera, side, noise)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, TypeGuard
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,8 +17,9 @@ from autods.metrics.matching import match
 from autods.optics import PSFModel, PupilPSF, crlb
 from autods.optics.turned import MIRRORED, REVERSED_SCAN, TurnedPSF, of_reversed_scan
 from autods.pipelines import figures3d
-from autods.pipelines.measure3d import Extent, photon_simulator
-from autods.pipelines.population_frames import truth_of
+from autods.pipelines.doubt import signs
+from autods.pipelines.measure3d import Extent, Population, photon_simulator
+from autods.pipelines.population_frames import population_frames, truth_of
 from autods.pipelines.psf_source import KnownPsf
 from autods.pipelines.streaming3d import VolumeLocalizer
 from autods.simulation import VolumeConditions
@@ -29,14 +30,6 @@ _SIMULATED, _SIDE_PX, _REAL = 32, 64, 10
 REAL_PX = 160
 _RADIUS_NM, _AXIAL_RADIUS_NM = 250.0, 500.0
 _SEED = 20_001
-#: A turned PSF is the better one when it leaves less than this share of what the PSF itself leaves, and that
-#: is not next to nothing.
-_LEFT, _LITTLE = 0.7, 0.05
-#: A PSF is doubted when it leaves at least this share of the light of half of the frames, and so many times
-#: what it leaves in simulated ones.
-_MUCH, _TIMES = 0.12, 2.5
-#: Squared light of a frame that counts, in standard deviations of what noise alone gives.
-_LIT = 5.0
 
 
 def turned_psfs(known: KnownPsf) -> dict[str, PSFModel]:
@@ -93,7 +86,6 @@ def try_simulated(
         "rmse_axial_nm": scores.rmse_axial_nm,
         "lateral_error_over_bound": lateral,
         "axial_error_over_bound": axial,
-        **_of_block(localizer, observation, found)[0],
     }
     return results, figures3d.SimulatedExample.choose(
         observation.light.cpu().numpy(), truth, found, conditions.pixel_size_nm
@@ -134,12 +126,12 @@ def try_real(
     observation: Observation,
     chosen: list[int],
     turned: Mapping[str, VolumeLocalizer],
+    near_px: float,
 ) -> tuple[dict[str, Any], figures3d.RealExample]:
     """Localize some frames of the movie, render what was found, and tell how much of the light it explains.
 
-    Returns ``results, example``: ``explained_variance``: 1 minus the squared residual over the squared
-    signal, both about the frames' background and less what noise alone gives; ``explained_in_half``: at least
-    that much in half of the frames; ``turned``: the first with the PSFs of ``turned``; and a frame to draw.
+    Returns ``results, example``: `autods.pipelines.doubt.signs`, ``turned``: the same with the PSFs of
+    ``turned``; and a frame to draw.
 
     Parameters
     ----------
@@ -151,10 +143,12 @@ def try_real(
         Their numbers.
     turned
         Localizers with the PSF mirrored or turned, by name.
+    near_px
+        See `autods.pipelines.doubt.near_px`.
     """
     found = localizer(observation)
-    explained, signal, model = _of_block(localizer, observation, found)
-    others = {name: explained_of(other, observation)["explained_variance"] for name, other in turned.items()}
+    explained, signal, model = _of_block(localizer, observation, found, near_px)
+    others = {name: explained_of(other, observation, near_px) for name, other in turned.items()}
     results = {
         "frames": chosen,
         "localizations": len(found),
@@ -164,15 +158,49 @@ def try_real(
     return results, figures3d.RealExample.choose(signal, model, found, chosen)
 
 
-def explained_of(localizer: VolumeLocalizer, observation: Observation) -> dict[str, float]:
-    """Return what a localizer explains of the light above noise in some frames, see `try_real`."""
-    return _of_block(localizer, observation, localizer(observation))[0]
+def explained_of(localizer: VolumeLocalizer, observation: Observation, near_px: float) -> dict[str, float]:
+    """Return `autods.pipelines.doubt.signs` of what a localizer makes of some frames."""
+    return _of_block(localizer, observation, localizer(observation), near_px)[0]
+
+
+def try_population(
+    localizer: VolumeLocalizer,
+    known: KnownPsf,
+    extent: Extent,
+    camera: Camera,
+    population: Population,
+    observation: Observation,
+    near_px: float,
+) -> dict[str, float]:
+    """Return `explained_of` frames like those of an observation, simulated with the PSF.
+
+    There are twice as many of them, for they are what others are held against.
+
+    Parameters
+    ----------
+    localizer
+        With the PSF.
+    known, extent
+        The PSF.
+    camera
+        Of the movie.
+    population
+        What the movie holds.
+    observation
+        Frames of the movie.
+    near_px
+        See `autods.pipelines.doubt.near_px`.
+    """
+    side = min(observation.light.shape[1:])
+    noise = observation.noise_of_frames().repeat(2)
+    frames, _ = population_frames(known, extent, camera, side, noise)(population)
+    return explained_of(localizer, frames, near_px)
 
 
 def _of_block(
-    localizer: VolumeLocalizer, observation: Observation, found: LocalizationTable
+    localizer: VolumeLocalizer, observation: Observation, found: LocalizationTable, near_px: float
 ) -> tuple[dict[str, float], NDArray[np.float32], NDArray[np.float32]]:
-    """Return what is explained of a block of frames, the signal and the model."""
+    """Return the signs of a block of frames, the signal and the model."""
     frames = observation.light
     shape = (int(frames.shape[0]), int(frames.shape[1]), int(frames.shape[2]))
     model = localizer.image(found, shape).to(frames.device).masked_fill(~observation.valid, 0)
@@ -180,60 +208,8 @@ def _of_block(
     signal, rendered = frames.cpu().numpy(), model.cpu().numpy()
     floor = np.median(signal - rendered, axis=(1, 2), keepdims=True)
     signal = signal - floor
-    explained = _explained(signal, signal - rendered, noise)
-    return explained, signal, rendered
-
-
-def unexplained(real: dict[str, Any], simulated: dict[str, Any] | None) -> str | None:
-    """Say why the PSF does not explain the movie's frames; None where it does.
-
-    Parameters
-    ----------
-    real, simulated
-        Results of the two trials. Frames simulated with the PSF tell how much of the light is explained when
-        it is the true one.
-    """
-    own = real["explained_variance"]
-    turned = {name: share for name, share in real["turned"].items() if _is_known(share)}
-    if not _is_known(own):
-        return None  # the frames hold no light above their noise
-    best = max(turned, key=lambda name: turned[name], default=None)
-    if best is not None and 1 - own > _LITTLE and 1 - turned[best] < _LEFT * (1 - own):
-        return (
-            f"the PSF {best} explains more of the movie's light ({100 * turned[best]:.0f} %) than the PSF"
-            f" itself ({100 * own:.0f} %): check the orientation and the order of the bead stack's slices,"
-            " and calibration.scan (objective or stage)"
-        )
-    # A few molecules, out of the beads' depths or very bright, must not decide: half of the frames do.
-    half = real["explained_in_half"]
-    usual = None if simulated is None else simulated["explained_in_half"]
-    if _is_known(usual) and _is_known(half) and 1 - half > max(_MUCH, _TIMES * (1 - usual)):
-        return (
-            f"the PSF explains {100 * half:.0f} % of the movie's light, and {100 * usual:.0f} % of that of"
-            " frames simulated with it: check that beads and movie are of one microscope, the depths and the"
-            " focal plane"
-        )
-    return None
-
-
-def _is_known(share: float | None) -> TypeGuard[float]:
-    """Tell whether a share is a number: in a record that was read again, NaN is None."""
-    return share is not None and math.isfinite(share)
-
-
-def _explained(
-    signal: NDArray[np.float32], residual: NDArray[np.float32], noise: NDArray[np.float32]
-) -> dict[str, float]:
-    """Share of the squared signal above noise that the model takes away, of all frames and of their half."""
-    light, left = ((values**2 - noise).sum((1, 2), dtype=np.float64) for values in (signal, residual))
-    # Frames without molecules hold what noise happens to give.
-    lit = light > _LIT * np.sqrt(2 * (noise**2).sum((1, 2), dtype=np.float64))
-    shares = 1 - left[lit].clip(0) / light[lit]
-    total = float(light.sum())
-    return {
-        "explained_variance": 1 - max(float(left.sum()), 0.0) / total if total > 0 else math.nan,
-        "explained_in_half": float(np.median(shares)) if len(shares) else math.nan,
-    }
+    near_nm = near_px * localizer.fitter.psf.pixel_size_nm
+    return signs(signal, rendered, noise, found, near_nm), signal, rendered
 
 
 def errors_over_bounds(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +11,7 @@ import torch
 
 from autods.core import Camera
 from autods.inference.observation import Observation
-from autods.pipelines import figures3d, measure3d, train3d, trial3d
+from autods.pipelines import doubt, figures3d, measure3d, train3d, trial3d
 from autods.pipelines.limits3d import best_limits
 from autods.pipelines.measure3d import Extent, Population
 from autods.pipelines.psf_source import KnownPsf
@@ -76,7 +75,8 @@ class TrialStage:
             if known.variation is None:  # a part of the frames would be at another place of the field
                 side_px = max(trial3d.REAL_PX, 2 * extent.light_px)
                 observation = trial3d.brightest_window(observation, side_px)
-            limits = self._limits(known, extent, observation, localizer_of(known), measured, population_of)
+            population = _population(measured, population_of)
+            limits = self._limits(known, extent, observation, localizer_of(known), population)
 
             def limited(psf: KnownPsf) -> VolumeLocalizer:
                 return with_limits(localizer_of(psf), limits)
@@ -85,8 +85,14 @@ class TrialStage:
             # A network that was trained for the PSF knows no other.
             others = trial3d.turned_psfs(known) if train3d.is_told(self.folder) else {}
             turned = {name: limited(replace(known, model=model)) for name, model in others.items()}
-            real, real_example = trial3d.try_real(localizer, observation, chosen, turned)
-            results: dict[str, Any] = {"limits": limits, "real": real}
+            near_px = doubt.near_px(known)
+            real, real_example = trial3d.try_real(localizer, observation, chosen, turned, near_px)
+            usual = None
+            if population is not None:
+                usual = trial3d.try_population(
+                    localizer, known, extent, self.camera, population, observation, near_px
+                )
+            results: dict[str, Any] = {"limits": limits, "real": real, "usual": usual}
             simulated_example = None
             if measured is not None:
                 size_px = train3d.frame_size_px(settings.training, extent)
@@ -107,25 +113,26 @@ class TrialStage:
         extent: Extent,
         observation: Observation,
         localizer: VolumeLocalizer,
-        measured: dict[str, Any] | None,
-        population_of: Callable[[], Population | None],
+        population: Population | None,
     ) -> dict[str, Any] | None:
         """Choose the limits that are not given."""
         settings = self.settings
-        if settings.threshold is not None and settings.min_significance is not None:
+        if population is None or None not in (settings.threshold, settings.min_significance):
             return None
-        if measured is None:
-            population = population_of()
-        else:
-            told = measured["population"]
-            population = None if told is None else Population(**told)
-        if population is None:
-            return None
-        noise = observation.variance.masked_fill(~observation.valid, math.nan).nanmean((1, 2)).sqrt()
         return best_limits(
-            localizer, known, extent, self.camera, population, noise,
+            localizer, known, extent, self.camera, population, observation.noise_of_frames(),
             settings.threshold, settings.min_significance,
         )  # fmt: skip
+
+
+def _population(
+    measured: dict[str, Any] | None, population_of: Callable[[], Population | None]
+) -> Population | None:
+    """Return the population that was measured before the training, or measure it."""
+    if measured is None:
+        return population_of()
+    told = measured["population"]
+    return None if told is None else Population(**told)
 
 
 def with_limits(localizer: VolumeLocalizer, limits: dict[str, Any] | None) -> VolumeLocalizer:

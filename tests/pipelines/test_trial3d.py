@@ -1,8 +1,6 @@
-"""When the test stage of the 3D pipeline says that the PSF does not explain the frames."""
+"""Which frames the test stage of the 3D pipeline looks at, and which turned PSFs."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import pytest
 import torch
@@ -11,26 +9,7 @@ from autods.core import Camera, OpticalSystem
 from autods.inference.observation import Observation
 from autods.optics import PSF_MODELS
 from autods.optics.turned import TURNS, TurnedPSF
-from autods.pipelines.trial3d import brightest_window, unexplained
-
-
-def _shares(all_light: float, in_half: float | None = None, **turned: float) -> dict[str, Any]:
-    half = all_light if in_half is None else in_half
-    return {"explained_variance": all_light, "explained_in_half": half, "turned": turned}
-
-
-def test_a_turned_psf_that_explains_more_is_named() -> None:
-    assert "mirrored" in str(unexplained(_shares(0.6, mirrored=0.8), _shares(0.9)))
-
-
-def test_much_less_than_in_simulated_frames_is_said() -> None:
-    assert "one microscope" in str(unexplained(_shares(0.7), _shares(0.95)))
-    assert unexplained(_shares(0.7), _shares(0.85)) is None
-    assert unexplained(_shares(0.7), None) is None
-
-
-def test_a_few_molecules_that_are_not_explained_do_not_decide() -> None:
-    assert unexplained(_shares(0.65, in_half=0.97), _shares(0.99)) is None
+from autods.pipelines.trial3d import brightest_window
 
 
 @pytest.mark.parametrize("turn", TURNS)
