@@ -27,7 +27,7 @@ from autods.metrics.matching import match_arrays
 from autods.pipelines.measure3d import Extent, Population
 from autods.pipelines.population_frames import population_frames
 from autods.pipelines.psf_source import KnownPsf
-from autods.pipelines.streaming3d import VolumeLocalizer
+from autods.pipelines.streaming3d import VolumeLocalizer, is_inside
 from autods.representation import Detections
 
 logger = logging.getLogger(__name__)
@@ -93,7 +93,8 @@ def best_limits(
 
     def estimates(limits: tuple[float, float, float], *, apart: bool) -> tuple[Detections, torch.Tensor]:
         surer = first.select(first.confidence >= limits[0])
-        return localizer.with_limits(*limits).estimates(observation, surer, apart=apart)
+        fit, keep = localizer.with_limits(*limits).estimates(observation, surer, apart=apart)
+        return fit, keep & is_inside(fit, observation)
 
     for level in sorted(thresholds):
         fit, keep = estimates((level, min(significances), 0.0), apart=False)

@@ -126,7 +126,7 @@ class VolumeLocalizer:
         x.
         """
         fit, keep = self.estimates(observation)
-        return self._table(fit, observation.light.shape).select(keep.numpy()).sorted()
+        return self.table(fit.select(keep), observation)
 
     def first_look(self, observation: Observation) -> Detections:
         """Return what the network finds in a block before any fit."""
@@ -136,6 +136,9 @@ class VolumeLocalizer:
         self, observation: Observation, first: Detections | None = None, *, apart: bool = True
     ) -> tuple[Detections, Tensor]:
         """Return what was found in a block as it was fitted, and (N,) which of it is kept.
+
+        Among it are emitters beyond the frame's border, of which part of the light is within: without them,
+        others would have to explain it.
 
         Parameters
         ----------
@@ -270,15 +273,16 @@ class VolumeLocalizer:
         y0, x0, y1, x1 = tile.core
         return (left + 0.5 * (x0 + x1)) * pixel_nm, (top + 0.5 * (y0 + y1)) * pixel_nm
 
-    def _table(self, fit: Detections, shape: torch.Size) -> LocalizationTable:
+    def table(self, fit: Detections, observation: Observation) -> LocalizationTable:
+        """Return the fitted emitters within the frames, ordered by frame, y, x."""
+        fit = fit.select(is_inside(fit, observation))
         pixel_nm = self.fitter.psf.pixel_size_nm
-        _, height, width = shape
         frame, x_px, y_px = fit.places()
         column = {name: values.numpy() for name, values in fit.columns().items()}
         return LocalizationTable.build(
             frame,
-            px_to_nm(x_px.clip(0, np.nextafter(width, 0)), pixel_nm),
-            px_to_nm(y_px.clip(0, np.nextafter(height, 0)), pixel_nm),
+            px_to_nm(x_px, pixel_nm),
+            px_to_nm(y_px, pixel_nm),
             z_nm=column["z_nm"],
             photons=column["photons"] * self.fitter.seen(column["z_nm"]),
             background=column["background"],
@@ -286,7 +290,14 @@ class VolumeLocalizer:
             uncertainty_xy_nm=px_to_nm(column["uncertainty_px"], pixel_nm),
             uncertainty_z_nm=column["uncertainty_z_nm"],
             confidence=column["confidence"],
-        )
+        ).sorted()
+
+
+def is_inside(fit: Detections, observation: Observation) -> Tensor:
+    """Tell (N,) which emitters lie within the frames."""
+    _, height, width = _shape(observation)
+    x_px, y_px = fit.x_px, fit.y_px
+    return (x_px >= 0) & (x_px < width) & (y_px >= 0) & (y_px < height)
 
 
 def _joined(before: _Fitted, stay: Tensor, again: _Fitted) -> _Fitted:

@@ -146,8 +146,7 @@ def try_real(
     near_px
         See `autods.pipelines.doubt.near_px`.
     """
-    found = localizer(observation)
-    explained, signal, model = _of_block(localizer, observation, found, near_px)
+    explained, signal, model, found = _of_block(localizer, observation, near_px)
     others = {name: explained_of(other, observation, near_px) for name, other in turned.items()}
     results = {
         "frames": chosen,
@@ -160,7 +159,7 @@ def try_real(
 
 def explained_of(localizer: VolumeLocalizer, observation: Observation, near_px: float) -> dict[str, float]:
     """Return `autods.pipelines.doubt.signs` of what a localizer makes of some frames."""
-    return _of_block(localizer, observation, localizer(observation), near_px)[0]
+    return _of_block(localizer, observation, near_px)[0]
 
 
 def try_population(
@@ -198,18 +197,22 @@ def try_population(
 
 
 def _of_block(
-    localizer: VolumeLocalizer, observation: Observation, found: LocalizationTable, near_px: float
-) -> tuple[dict[str, float], NDArray[np.float32], NDArray[np.float32]]:
-    """Return the signs of a block of frames, the signal and the model."""
+    localizer: VolumeLocalizer, observation: Observation, near_px: float
+) -> tuple[dict[str, float], NDArray[np.float32], NDArray[np.float32], LocalizationTable]:
+    """Return the signs of a block of frames, the signal, the model and what was found."""
     frames = observation.light
     shape = (int(frames.shape[0]), int(frames.shape[1]), int(frames.shape[2]))
-    model = localizer.image(found, shape).to(frames.device).masked_fill(~observation.valid, 0)
+    # Two emitters in the place of one would explain what a wrong PSF misfits.
+    fit, keep = localizer.estimates(observation, apart=False)
+    fit = fit.select(keep)
+    found = localizer.table(fit, observation)
+    model = localizer.fitter.image(fit, shape).to(frames.device).masked_fill(~observation.valid, 0)
     noise = observation.variance_under(model).masked_fill(~observation.valid, 0).cpu().numpy()
     signal, rendered = frames.cpu().numpy(), model.cpu().numpy()
     floor = np.median(signal - rendered, axis=(1, 2), keepdims=True)
     signal = signal - floor
     near_nm = near_px * localizer.fitter.psf.pixel_size_nm
-    return signs(signal, rendered, noise, found, near_nm), signal, rendered
+    return signs(signal, rendered, noise, found, near_nm), signal, rendered, found
 
 
 def errors_over_bounds(
