@@ -92,8 +92,8 @@ def best_limits(
     first = localizer.with_limits(min(thresholds), min(significances)).first_look(observation)
 
     def estimates(limits: tuple[float, float, float], *, apart: bool) -> tuple[Detections, torch.Tensor]:
-        surer = first.select(first.confidence >= limits[0])
-        fit, keep = localizer.with_limits(*limits).estimates(observation, surer, apart=apart)
+        own, surer = localizer.with_limits(*limits), first.select(first.confidence >= limits[0])
+        fit, keep = own.estimates(observation, surer, apart=apart)
         return fit, keep & is_inside(fit, observation)
 
     for level in sorted(thresholds):
@@ -106,8 +106,7 @@ def best_limits(
             scores[level, least, photons] = _jaccard(truth, fit.select(rows), pixel_nm)
     best = max(scores, key=lambda limits: scores[limits])
     if best[2] > 0:
-        for dimmest in PHOTONS_AGAIN:
-            limits = (best[0], best[1], dimmest * population.median_photons)
+        for limits in [(*best[:2], dimmest * population.median_photons) for dimmest in PHOTONS_AGAIN]:
             fit, keep = estimates(limits, apart=False)
             scores[limits] = _jaccard(truth, fit.select(keep), pixel_nm)
         best = max(scores, key=lambda limits: scores[limits])

@@ -50,7 +50,8 @@ class TrialStage:
         """Try the network, draw, and return the results.
 
         Returns ``limits``, see :func:`~autods.pipelines.limits3d.best_limits`; None where the movie shows too
-        little to choose any; ``real`` and ``simulated``, see :mod:`autods.pipelines.trial3d`.
+        little to choose any; ``real``, ``usual`` (frames that are simulated like them) and ``simulated``, see
+        :mod:`autods.pipelines.trial3d`.
 
         Parameters
         ----------
