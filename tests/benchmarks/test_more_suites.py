@@ -21,6 +21,7 @@ def zoo(tmp_path_factory):
     return write_zoo(tmp_path_factory.mktemp("zoo"))
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_thresholds_are_chosen_in_the_pipeline_and_written_on_demand(zoo, tmp_path):
     own = tmp_path / "own"
     shutil.copytree(zoo, own)
@@ -36,6 +37,7 @@ def test_thresholds_are_chosen_in_the_pipeline_and_written_on_demand(zoo, tmp_pa
     assert {card.name: card.threshold for card in zoo_cards(zoo)} == before
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_selection(zoo, tmp_path):
     words = ["suite.n_cells=1", "suite.image_pixel_nm=100", "suite.resolution_pixel_nm=50"]
     rows, _ = run(zoo, tmp_path, "fast/selection", *words)

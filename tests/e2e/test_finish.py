@@ -35,6 +35,7 @@ def write_slowly(movie: Path, folder: Path, pause_s: float) -> threading.Thread:
     return thread
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_following_gives_the_table_of_the_finished_file(
     movie: Path, zoo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -61,6 +62,7 @@ def test_nothing_to_follow_is_told(tmp_path: Path, capsys: pytest.CaptureFixture
     assert "no frame came" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_filter_drops_and_counts(movie: Path, zoo: Path, tmp_path: Path) -> None:
     kept, all_of_them = tmp_path / "kept", tmp_path / "all"
     assert run("localize", movie, "--out", all_of_them, f"zoo={zoo}") == 0
@@ -71,6 +73,7 @@ def test_a_filter_drops_and_counts(movie: Path, zoo: Path, tmp_path: Path) -> No
     assert results["dropped_by_filter"] == len(whole) - len(table)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_drift_of_a_file_is_subtracted_and_put_back(movie: Path, zoo: Path, tmp_path: Path) -> None:
     plain, corrected, again = (tmp_path / name for name in ("plain", "corrected", "again"))
     n_frames = tifffile.imread(movie).shape[0]

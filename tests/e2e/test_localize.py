@@ -61,6 +61,7 @@ def test_the_run_folder_is_complete(
     np.testing.assert_array_equal(table.x_nm, again.x_nm)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_without_out_the_folder_is_named_after_the_movie(
     movie: Path, zoo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -69,6 +70,7 @@ def test_without_out_the_folder_is_named_after_the_movie(
     assert (tmp_path / "movie_autods" / "localizations.csv").exists()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_an_odd_name_is_harmless(movie: Path, zoo: Path, tmp_path: Path) -> None:
     odd = tmp_path / "laser=5 mW, 2% (a).tif"
     shutil.copy(movie, odd)
@@ -76,6 +78,7 @@ def test_an_odd_name_is_harmless(movie: Path, zoo: Path, tmp_path: Path) -> None
     assert (tmp_path / "run=1" / "localizations.csv").exists()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_region_and_frames_are_in_full_frame_coordinates(movie: Path, zoo: Path, tmp_path: Path) -> None:
     # The PSF's width, measured on different parts, would change the scale a little.
     same = (f"zoo={zoo}", "rescale=false")
@@ -92,6 +95,7 @@ def test_region_and_frames_are_in_full_frame_coordinates(movie: Path, zoo: Path,
         assert np.hypot(part.x_nm[now] - x, part.y_nm[now] - y).min() < 20
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_folder_is_a_batch_and_one_bad_file_does_not_stop_it(
     movie: Path, zoo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -108,6 +112,7 @@ def test_a_folder_is_a_batch_and_one_bad_file_does_not_stop_it(
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a", "c"]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_settings_are_swept(movie: Path, zoo: Path, tmp_path: Path) -> None:
     swept = tmp_path / "sweep"
     assert localize(movie, "-m", f"zoo={zoo}", "frames=:4", "decode.threshold=0.3,0.9", "--out", swept) == 0
@@ -116,6 +121,7 @@ def test_settings_are_swept(movie: Path, zoo: Path, tmp_path: Path) -> None:
     assert (swept / "1" / "localizations.csv").is_file()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_movies_of_one_name_get_folders_of_their_own(movie: Path, zoo: Path, tmp_path: Path) -> None:
     for name in ("x", "y"):
         (tmp_path / name).mkdir()
@@ -125,6 +131,7 @@ def test_movies_of_one_name_get_folders_of_their_own(movie: Path, zoo: Path, tmp
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["x_movie.tif", "y_movie.tif"]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_an_interrupted_run_goes_on(
     zoo: Path, frames: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,7 +8,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -40,8 +39,8 @@ SHORT = ["trainer.max_steps=4", "data.batches_per_epoch=2", "data.validation_bat
 def _few_frames_are_tried() -> Iterator[None]:
     """How good the stages are at finding population and limits, their own tests show, with all frames."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(first_pass3d, "_LOOKED_PX", 30_000)
-        patch.setattr(first_pass3d, "_ENOUGH", 30)
+        patch.setattr(first_pass3d, "_LOOKED_PX", 50_000)
+        patch.setattr(first_pass3d, "_ENOUGH", 60)
         patch.setattr(limits3d, "_ENOUGH", 20)
         patch.setattr(limits3d, "THRESHOLDS", (0.1, 0.35))
         patch.setattr(trial3d, "_SIMULATED", 12)
@@ -75,24 +74,11 @@ def run(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-@pytest.fixture
-def _undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave the figures out, which take half of a short run: the run above draws them all."""
-
-    def save(_: object, target: Any, **__: object) -> None:
-        if hasattr(target, "write"):
-            target.write(b"")
-        else:
-            Path(target).write_bytes(b"")
-
-    monkeypatch.setattr("matplotlib.figure.Figure.savefig", save)
-
-
 def localize(folder: Path, out: Path, *words: str) -> int:
     return main(["localize3d", str(folder / "movie.tif"), "--out", str(out), *KNOWN, *SHORT, *words])
 
 
-@pytest.mark.usefixtures("_undrawn")
+@pytest.mark.usefixtures("undrawn")
 def test_without_training(folder: Path, tmp_path: Path) -> None:
     assert localize(folder, tmp_path / "out", *FORMULA, "preset=instant") == 0
     assert "train" in stages_of(tmp_path / "out")
@@ -142,7 +128,7 @@ def test_noise_and_photons_are_those_of_the_simulation(run: Path) -> None:
     assert found["noise_std_range"][0] == background["noise_1st_percentile"]
 
 
-@pytest.mark.usefixtures("_undrawn")
+@pytest.mark.usefixtures("undrawn")
 def test_repeating_does_nothing_and_a_later_change_keeps_the_training(
     run: Path, folder: Path, tmp_path
 ) -> None:
@@ -158,7 +144,7 @@ def test_repeating_does_nothing_and_a_later_change_keeps_the_training(
     assert "test" in stages_of(out)
 
 
-@pytest.mark.usefixtures("_undrawn")
+@pytest.mark.usefixtures("undrawn")
 def test_until_stops_after_a_stage_and_the_rest_follows_later(
     folder: Path, tmp_path: Path, run: Path
 ) -> None:
@@ -190,7 +176,7 @@ def psf_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.mark.usefixtures("_undrawn")
+@pytest.mark.usefixtures("undrawn")
 def test_an_interrupted_training_goes_on(
     folder: Path, tmp_path: Path, run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -214,7 +200,7 @@ def test_an_interrupted_training_goes_on(
     assert (tmp_path / "localizations.csv").read_bytes() == (run / "localizations.csv").read_bytes()
 
 
-@pytest.mark.usefixtures("_undrawn")
+@pytest.mark.usefixtures("undrawn")
 def test_an_interrupted_localization_goes_on(
     folder: Path, tmp_path: Path, run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -264,7 +250,7 @@ def test_two_processes_give_the_table_of_one(run: Path, tmp_path: Path) -> None:
     assert not (outs[1] / ".partial").exists()
 
 
-@pytest.mark.usefixtures("_undrawn")
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -290,7 +276,7 @@ def test_mistakes_are_one_line_with_exit_code_2(
     assert len(error.strip().splitlines()) == 1
 
 
-@pytest.mark.usefixtures("_undrawn")
+@pytest.mark.usefixtures("undrawn")
 def test_a_psf_of_another_pixel_is_resampled_and_that_is_said(
     folder: Path, tmp_path: Path, psf_file: Path
 ) -> None:

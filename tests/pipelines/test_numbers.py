@@ -70,6 +70,7 @@ def results(name: str, folder: Path) -> dict[str, float]:
     return summary(table)
 
 
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize("name", ["2d", "3d"])
 def test_numbers_change_only_with_their_version(name: str, tmp_path: Path) -> None:
     expected = json.loads(FILE.read_text())

@@ -123,6 +123,7 @@ def test_several_movies_share_limits() -> None:
         joint([part(1, 2, 3), part(1, 2, 3, 160.0)])
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_movie_is_trained_for_and_localized_with_the_run(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
