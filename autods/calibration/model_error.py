@@ -51,8 +51,10 @@ def model_error(
     square = np.square(torch.stack(errors).double().numpy()).mean(0)[order]
     z = np.asarray(depth_nm[order], np.float64)
     lateral, axial = (_averaged(column, z) for column in (square[:, :2].mean(1), square[:, 2]))
-    seen = seen_share(psf(_on_axis(scan), size_px, scan.nfp_nm))[torch.from_numpy(order)]
-    return ModelError(z, np.sqrt(lateral), np.sqrt(axial), seen.double().numpy())
+    depth = torch.from_numpy(z).float()
+    on_axis = torch.stack([torch.zeros_like(depth), torch.zeros_like(depth), depth], 1)
+    seen = _averaged(seen_share(empirical(on_axis, size_px)).double().numpy(), z)
+    return ModelError(z, np.sqrt(lateral), np.sqrt(axial), seen)
 
 
 def seen_share(images: Tensor) -> Tensor:
@@ -61,11 +63,6 @@ def seen_share(images: Tensor) -> Tensor:
     border[_BORDER_PX:-_BORDER_PX, _BORDER_PX:-_BORDER_PX] = False
     level = images[:, border].median(1).values
     return (images - level[:, None, None]).sum((1, 2))
-
-
-def _on_axis(scan: Scan) -> Tensor:
-    zero = torch.zeros_like(scan.depth_nm)
-    return torch.stack([zero, zero, scan.depth_nm], 1)
 
 
 def _displacement(

@@ -42,8 +42,9 @@ _ENOUGH, _FEWEST, _MOST, _SIDE_PX = 200, 4, 32, 64
 _RADIUS_NM, _AXIAL_RADIUS_NM = 250.0, 500.0
 #: Other limits than the usual ones must be better by this much: fewer emitters tell nothing.
 _BETTER = 0.01
-#: Matched emitters from which errors are compared with their bounds, and the largest factor on these.
-_COMPARED, _LARGEST = 50, 3.0
+#: Matched emitters from which errors are compared with their bounds, and the largest factor on these: where
+#: emitters are so dense that the nearest is often another one, pairs tell of errors that nobody makes.
+_COMPARED, _LARGEST = 50, 1.5
 #: Part of the stated variance that is the bound's at least.
 _LEAST_BOUND = 0.1
 

@@ -98,8 +98,8 @@ def test_significant_parts_of_others_light_are_kept_out_by_their_few_photons() -
 
 
 def test_errors_beyond_their_bounds_are_told() -> None:
-    lateral, axial = _chosen(error_nm=18.0)["crowding"]
-    assert lateral == pytest.approx(1.8, rel=0.15)
+    lateral, axial = _chosen(error_nm=12.0)["crowding"]
+    assert lateral == pytest.approx(1.2, rel=0.15)
     assert axial == 1.0
 
 
