@@ -158,11 +158,12 @@ class VolumeLocalizer:
         if self._pursuit is not None:
             more = self._pursuit(*self._left(observation, fit, keep), _PURSUED)
             found, fit, keep = self._with_more(observation, found, fit, keep, more)
-            assert fit.significance is not None
-            judged = fit.confidence != UNJUDGED
-            keep = keep & (judged | (fit.significance >= _PURSUED_AFTER_FIT))
-            fit = replace(fit, confidence=torch.where(judged, fit.confidence, self.finder.threshold))
-        return self._apart(observation, (found, fit, keep)) if apart else (fit, keep)
+            keep = keep & _is_pursued_surely(fit)
+        if apart:
+            fit, keep = self._apart(observation, (found, fit, keep))
+        judged = fit.confidence != UNJUDGED
+        confidence = torch.where(judged, fit.confidence, self.finder.threshold)
+        return replace(fit, confidence=confidence), keep & _is_pursued_surely(fit)
 
     def _apart(self, observation: Observation, fitted: _Fitted) -> tuple[Detections, Tensor]:
         """Put two emitters in the place of one where they explain the light better."""
@@ -174,7 +175,7 @@ class VolumeLocalizer:
             if not len(two):
                 break
             changed = torch.isin(part.frame, two.frame)
-            starts = Detections.concatenate([part.select(changed & ~is_two), two])
+            starts = Detections.concatenate([part.select(changed & ~is_two & keep[asked]), two])
             stay = ~torch.isin(found.frame, two.frame)
             fitted = _joined(fitted, stay, self._fit(observation, starts))
             asked = torch.arange(len(fitted[2])) >= int(stay.sum())
@@ -291,6 +292,12 @@ class VolumeLocalizer:
             uncertainty_z_nm=column["uncertainty_z_nm"],
             confidence=column["confidence"],
         ).sorted()
+
+
+def _is_pursued_surely(fit: Detections) -> Tensor:
+    """Tell (N,) which the network has judged, or stand out far enough without."""
+    assert fit.significance is not None
+    return (fit.confidence != UNJUDGED) | (fit.significance >= _PURSUED_AFTER_FIT)
 
 
 def is_inside(fit: Detections, observation: Observation) -> Tensor:
