@@ -24,12 +24,12 @@ _LIT = 5.0
 #: Pixels in which the misfit of a frame is measured, at least.
 _FEWEST_PX = 10
 #: Share of the light that any calibrated PSF may leave.
-_LITTLE = 0.06
+_LITTLE = 0.05
 #: Weight of the misfit, which is the steadiest of the three signs, and neighbours that tell nothing yet.
 _MISFIT, _FEW = 1.5, 4.0
 #: Sums of the logarithms of the three ratios from which a PSF is doubted, and a turned one is the better.
-#: Of 22 PSFs, of both sparse and dense frames, right ones stay below 0.9.
-_DOUBTED, _TURNED = 1.2, 0.8
+#: Of seven PSFs in sparse and in dense frames (``suite=wrong_psf``), right ones stay below 0.7.
+_DOUBTED, _TURNED = 0.9, 0.8
 
 
 def near_px(known: KnownPsf) -> float:
