@@ -12,8 +12,10 @@ import torch
 from autods.calibration.bead_calibration import calibrate_beads, z_positions
 from autods.core import Camera, OpticalSystem
 from autods.optics import PSFModel, ScalarPSF, SplinePSF, load_psf, save_psf, tabulate
+from autods.optics.model_error import ModelError
 from autods.optics.phase_masks import astigmatism_mask
 from autods.optics.pupil import Pupil
+from autods.optics.storage import load_error
 from autods.simulation.random_psfs import FAMILIES, OVERSAMPLING, draw_tables
 from autods.training.universal_score import HELD_OUT_SEED
 
@@ -40,6 +42,8 @@ class HeldOutPsf:
         What a calibration makes of it; of drawn ones, the same.
     z_range_nm
         Depths of the emitters.
+    error
+        Errors of the calibration; None for drawn ones.
     """
 
     name: str
@@ -47,6 +51,7 @@ class HeldOutPsf:
     truth: PSFModel
     told: PSFModel
     z_range_nm: tuple[float, float]
+    error: ModelError | None = None
 
 
 @dataclass(frozen=True)
@@ -90,14 +95,14 @@ def _bead_psf(name: str, stack: _Stack, data: Path, cache: Path) -> HeldOutPsf:
         z_nm = z_positions(len(values), z_step_nm=stack.step_nm)
         result = calibrate_beads(values[:: stack.stride], z_nm[:: stack.stride], stack.optics)
         cache.mkdir(parents=True, exist_ok=True)
-        save_psf(result.retrieved.psf, told, {"source": stack.file})
+        save_psf(result.retrieved.psf, told, {"source": stack.file}, error=result.error)
         save_psf(result.empirical, true, {"source": stack.file})
     truth = load_psf(true)
     assert isinstance(truth, SplinePSF)
     low, high = truth.z_range_nm
     reach = (max(low, -stack.reach_nm), min(high, stack.reach_nm))
     model = load_psf(told)
-    return HeldOutPsf(name, "beads", truth, tabulate(model, *reach, size_px=61), reach)
+    return HeldOutPsf(name, "beads", truth, tabulate(model, *reach, size_px=61), reach, load_error(told))
 
 
 def drawn_psfs(n: int) -> list[HeldOutPsf]:

@@ -269,7 +269,7 @@ def _fitter(psf: HeldOutPsf, device: torch.device) -> PsfFitter:
     fast = PsfRenderer.fast(psf.told, low, high, size_px=size_px).psf
     if isinstance(fast, torch.nn.Module):
         fast.to(device)
-    return PsfFitter(fast, size_px, (low - 50, high + 50))
+    return PsfFitter(fast, size_px, (low - 50, high + 50), error=psf.error)
 
 
 def _side_px(psf: HeldOutPsf) -> int:

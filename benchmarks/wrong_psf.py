@@ -101,7 +101,7 @@ class WrongPsf:
             if isinstance(fast, nn.Module):
                 fast.to(device)
             low, high = told.z_range_nm
-            fitter = PsfFitter(fast, extent.fit_px, (low - 50, high + 50))
+            fitter = PsfFitter(fast, extent.fit_px, (low - 50, high + 50), error=told.error)
             return VolumeLocalizer(train3d.shipped_finder(known, extent, device), fitter, 3.0, passes=2)
 
         localizer = localizer_of(told.model)
@@ -128,18 +128,18 @@ class WrongPsf:
 def told_psfs(psf: HeldOutPsf, all_psfs: Sequence[HeldOutPsf]) -> dict[str, KnownPsf]:
     """Return what is told of a PSF, by kind: the right one, mirrored, off focus, another family's."""
     low, high = psf.z_range_nm
-    told = {RIGHT: KnownPsf(psf.told, psf.z_range_nm)}
+    told = {RIGHT: KnownPsf(psf.told, psf.z_range_nm, error=psf.error)}
     # Reversed in z, a PSF has the same images at other depths: no frame can tell.
     mirrored = TurnedPSF(psf.told, MIRRORED, psf.z_range_nm)
     if _differ(psf.told, mirrored, psf.z_range_nm):
-        told[MIRRORED] = KnownPsf(mirrored, psf.z_range_nm)
+        told[MIRRORED] = KnownPsf(mirrored, psf.z_range_nm, error=psf.error)
     off = _OFF * (high - low)
-    told["other focus"] = KnownPsf(_Shifted(psf.told, off), (low, high))
+    told["other focus"] = KnownPsf(_Shifted(psf.told, off), (low, high), error=psf.error)
     start = list(all_psfs).index(psf)
     others = [*all_psfs[start + 1 :], *all_psfs[:start]]
     other = next(one for one in others if one.family != psf.family and _kind(one) != _kind(psf))
     model = _Repixelled(other.told, psf.told.pixel_size_nm)
-    told["other family"] = KnownPsf(model, other.z_range_nm)
+    told["other family"] = KnownPsf(model, other.z_range_nm, error=other.error)
     return told
 
 

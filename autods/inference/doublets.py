@@ -27,8 +27,9 @@ _SHORTEST, _LONGEST = 0.5, 2.0
 #: Gain of the logarithm of the likelihood from which there are two (these have four parameters more), and the
 #: least part of the light of each.
 _GAIN, _LEAST_SHARE = 10.0, 0.15
-#: Error of the PSF, in parts of its light, which is no second emitter.
-_MISMATCH = 0.05
+#: Error of the PSF, in parts of its light, which is no second emitter: of one by a formula, and of one
+#: retrieved from beads, whose residual of a bright molecule would otherwise be taken for one.
+_MISMATCH, _MISMATCH_OF_BEADS = 0.05, 0.25
 #: Pixels of all windows that are worked on at once.
 _BLOCK_PX = 1_000_000
 
@@ -55,7 +56,8 @@ def taken_for_one(
     assert one.photons is not None
     some = found.select(asked)
     windows = fitter.windows(before, some, some.frame)
-    weight = 1 / (observation.variance_under(before) + (_MISMATCH * before) ** 2)
+    mismatch = _MISMATCH if fitter.error is None else _MISMATCH_OF_BEADS
+    weight = 1 / (observation.variance_under(before) + (mismatch * before) ** 2)
     left = observation.light - before
     gain, half = _proposals(fitter.psf, windows, one.photons[asked].to(before), weight, left)
     proposed = (gain > _GAIN) & (half != 0).any(1)
