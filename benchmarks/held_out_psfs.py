@@ -16,6 +16,7 @@ from autods.optics.model_error import ModelError
 from autods.optics.phase_masks import astigmatism_mask
 from autods.optics.pupil import Pupil
 from autods.optics.storage import load_error
+from autods.runs.steps import NUMBERS_VERSION
 from autods.simulation.random_psfs import FAMILIES, OVERSAMPLING, draw_tables
 from autods.training.universal_score import HELD_OUT_SEED
 
@@ -87,7 +88,9 @@ def bead_psfs(data: Path, cache: Path) -> list[HeldOutPsf]:
 
 
 def _bead_psf(name: str, stack: _Stack, data: Path, cache: Path) -> HeldOutPsf:
-    told, true = (cache / f"{name.replace(' ', '_')}_{kind}.h5" for kind in ("told", "true"))
+    # What older versions of the program made of the beads is not what is to be tested.
+    stem = f"{name.replace(' ', '_')}_{NUMBERS_VERSION}"
+    told, true = (cache / f"{stem}_{kind}.h5" for kind in ("told", "true"))
     if not (told.exists() and true.exists()):
         values = tifffile.imread(data / stack.file).astype(np.float32)
         if stack.camera is not None:

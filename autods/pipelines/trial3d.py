@@ -150,7 +150,6 @@ def try_real(
     others = {name: explained_of(other, observation, near_px) for name, other in turned.items()}
     results = {
         "frames": chosen,
-        "localizations": len(found),
         **explained,
         "turned": others,
     }

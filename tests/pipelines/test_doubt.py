@@ -24,8 +24,9 @@ CAMERA = Camera(read_noise_e=1.5)
 KNOWN = KnownPsf(PSF_MODELS["astigmatism"](OpticalSystem(100.0, 660.0, 1.4)), (-400.0, 400.0))
 
 
-def shown(half: float, misfit: float = 1.0, crowd: float = 1.0, **turned: Any) -> dict[str, Any]:
+def shown(half: float, misfit: float = 1.0, crowd: float = 1.0, n: int = 50, **turned: Any) -> dict[str, Any]:
     return {
+        "localizations": n,
         "explained_in_half": half,
         "misfit": misfit,
         "neighbours": 20.0 * crowd,
@@ -41,6 +42,7 @@ def test_each_sign_counts_and_what_any_calibration_leaves_does_not() -> None:
     assert "one microscope" in str(doubt.unexplained(shown(0.7), usual))
     assert "one microscope" in str(doubt.unexplained(shown(0.9, 1.5, 2.0), usual))
     assert doubt.unexplained(shown(0.7), None) is None
+    assert doubt.unexplained(shown(0.7, n=8), usual) is None  # too few to tell
 
 
 def test_a_turned_psf_that_explains_more_is_named() -> None:
