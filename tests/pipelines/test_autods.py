@@ -167,7 +167,7 @@ def test_noise_that_nobody_states_is_measured(zoo, tmp_path, quick_report):
 def test_an_interrupted_run_resumes_to_the_same_result(zoo, movie, tmp_path, monkeypatch, quick_report):
     path, _, _ = movie
     small_blocks(monkeypatch)
-    monkeypatch.setattr(pipeline, "_AT_ONCE", 1)  # else blocks behind the interrupted one may be done
+    monkeypatch.setattr("autods.pipelines.blocks._AT_ONCE", 1)  # else blocks behind the interrupted one may be done
     whole = localize(path, wanted(zoo), tmp_path / "whole")
     out = tmp_path / "run"
 
@@ -203,7 +203,7 @@ def test_blocks_side_by_side_give_the_same_table(zoo, movie, monkeypatch, reques
     request.addfinalizer(put_back)
     steps = []
     three = localize(frames, wanted(zoo), progress=lambda stage, done, _: steps.append((stage, done)))
-    monkeypatch.setattr(pipeline, "_AT_ONCE", 1)
+    monkeypatch.setattr("autods.pipelines.blocks._AT_ONCE", 1)
     assert same(localize(frames, wanted(zoo)), three)
     done = [n for stage, n in steps if stage == "localize"]
     assert done == sorted(done)
