@@ -167,7 +167,9 @@ def test_noise_that_nobody_states_is_measured(zoo, tmp_path, quick_report):
 def test_an_interrupted_run_resumes_to_the_same_result(zoo, movie, tmp_path, monkeypatch, quick_report):
     path, _, _ = movie
     small_blocks(monkeypatch)
-    monkeypatch.setattr("autods.pipelines.blocks._AT_ONCE", 1)  # else blocks behind the interrupted one may be done
+    monkeypatch.setattr(
+        "autods.pipelines.blocks._AT_ONCE", 1
+    )  # else blocks behind the interrupted one may be done
     whole = localize(path, wanted(zoo), tmp_path / "whole")
     out = tmp_path / "run"
 
