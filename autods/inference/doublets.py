@@ -14,6 +14,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from autods.inference.linear_fit import pick
 from autods.inference.observation import Observation
 from autods.inference.psf_fit import PsfFitter
 from autods.inference.psf_windows import PsfWindows
@@ -70,7 +71,7 @@ def taken_for_one(
     halves = [_moved(found.select(row), sign * half[proposed]) for sign in (-1, 1)]
     fit, after = fitter.explain(observation, Detections.concatenate([*halves, found.select(single)]))
     gained = 0.5 * weight * (left**2 - (observation.light - after) ** 2)
-    gained = gained.flatten()[windows.pixel[proposed.to(before.device)]].sum((1, 2)).cpu()
+    gained = pick(gained, windows.pixel[proposed.to(before.device)]).sum((1, 2)).cpu()
     assert fit.photons is not None
     pair = torch.arange(2 * len(row)).view(2, -1)
     light = fit.photons[pair]
@@ -104,7 +105,7 @@ def _proposals(
     for rows in torch.split(torch.arange(len(photons)), max(1, _BLOCK_PX // windows.size_px**2)):
         part = windows.select(rows.to(photons.device))
         design = (_design(psf, part) * part.inside[:, None]).flatten(2) * photons[rows, None, None]
-        weight_at, left_at = (image.flatten()[part.pixel].flatten(1) for image in (weight, left))
+        weight_at, left_at = (pick(image, part.pixel).flatten(1) for image in (weight, left))
         gain, half = _score(design, weight_at * part.inside.flatten(1), left_at)
         gains.append(gain)
         halves.append(half)

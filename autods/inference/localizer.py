@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from autods.core import UserError
 from autods.inference.execution import prepare, without_padding
+from autods.inference.linear_fit import pick
 from autods.inference.places import Places
 from autods.inference.rescaling import Rescaling
 from autods.networks import (
@@ -288,7 +289,7 @@ class Localizer:
         inside = (corner[0][:, None, None] + side[:, None]) * width + corner[1][:, None, None] + side
         around = torch.arange(self.context, device=frames.device) - self.context // 2
         seen = (frame[:, None] + around).clamp(0, n_frames - 1)
-        windows = frames.flatten()[seen[:, :, None, None] * (height * width) + inside[:, None]]
+        windows = pick(frames, seen[:, :, None, None] * (height * width) + inside[:, None])
         level, noise = (values.gather(1, seen)[..., None, None] for values in measured)
         normal = normalize(
             windows, self.normalization, noise_floor=1.0, psf_sigma_px=psf_sigma_px, measured=(level, noise)

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from autods.inference.joint_errors import joint_variances
 from autods.inference.joint_step import joint_step
-from autods.inference.linear_fit import Support, scatter, solve, tents
+from autods.inference.linear_fit import Support, pick, scatter, solve, tents
 from autods.inference.observation import Observation
 from autods.inference.psf_windows import PsfWindows
 from autods.optics import PSFModel
@@ -317,7 +317,7 @@ class _Fit:
         linear = self._at_present()
         slopes = torch.cat([linear.slopes, torch.ones_like(linear.slopes[:, :1])], 1).flatten(2)
         variance = self.observation.variance_under(linear.model)
-        weight = (windows.inside / variance.flatten()[windows.pixel]).flatten(1)
+        weight = (windows.inside / pick(variance, windows.pixel)).flatten(1)
         fisher = torch.einsum("nip,np,njp->nij", slopes, weight, slopes).double()
         known = self.photons > 0
         fisher = torch.where(known[:, None, None], fisher, torch.eye(5).to(fisher))
@@ -332,8 +332,8 @@ class _Fit:
         unknown = torch.full_like(error[:, 0], torch.inf)
         lateral = (0.5 * (error[:, 0] ** 2 + error[:, 1] ** 2)).sqrt() / pixel_nm
         centre = windows.pixel[:, self.fitter.size_px // 2, self.fitter.size_px // 2]
-        level = (self.smooth + self.observation.background).flatten()[centre].clamp_min(0)
-        noise = self.observation.variance_under(self.smooth).flatten()[centre]
+        level = pick(self.smooth + self.observation.background, centre).clamp_min(0)
+        noise = pick(self.observation.variance_under(self.smooth), centre)
         rows = [
             *windows.xyz.double().unbind(1),
             self.photons,

@@ -176,14 +176,8 @@ def try_population(
 
     Parameters
     ----------
-    localizer
-        With the PSF.
-    known, extent
-        The PSF.
-    camera
-        Of the movie.
-    population
-        What the movie holds.
+    localizer, known, extent, camera, population
+        See `autods.pipelines.limits3d.best_limits`.
     observation
         Frames of the movie.
     near_px

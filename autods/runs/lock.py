@@ -39,8 +39,8 @@ def own_folder(folder: Path) -> Iterator[None]:
             f"another command is at work in {folder}: wait for it, stop it, or choose another folder"
         ) from None
     except (NotImplementedError, OSError) as error:
-        # Without locks, which filelock also tells by NotImplementedError, nobody can say who else works here.
-        if getattr(error, "errno", errno.ENOSYS) not in _NO_LOCKS:
+        # Where filelock knows no way to lock it raises NotImplementedError.
+        if isinstance(error, OSError) and error.errno not in _NO_LOCKS:
             raise
         logger.info("%s cannot be locked: %s", folder, error)
     try:
