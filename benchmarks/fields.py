@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -175,6 +175,8 @@ class HeterogeneousConditions:
         Photons per pixel.
     psf_sigma_nm, pixel_size_nm
         Standard deviation of the Gaussian PSF in focus and camera pixel, nm.
+    labels
+        Further arguments of the structure, such as how far apart its molecules are.
     """
 
     structure: str
@@ -186,6 +188,7 @@ class HeterogeneousConditions:
     background: float = 20.0
     psf_sigma_nm: float = 110.0
     pixel_size_nm: float = 100.0
+    labels: Mapping[str, float] = field(default_factory=dict)
 
 
 def heterogeneous_field(conditions: HeterogeneousConditions, generator: torch.Generator) -> SimulatedField:
@@ -203,7 +206,7 @@ def heterogeneous_field(conditions: HeterogeneousConditions, generator: torch.Ge
 def heterogeneous_sample(c: HeterogeneousConditions, generator: torch.Generator) -> tuple[Sample, float]:
     """Return the molecules of a field and the mean number of them that shine in a frame."""
     side_nm = c.n_cells * c.cell_um * 1e3
-    sample = STRUCTURES[c.structure](side_nm, side_nm, generator)
+    sample = STRUCTURES[c.structure](side_nm, side_nm, generator, **c.labels)
     density = _spread_over_cells(c.density_per_um2, c.n_cells, generator)
     snr = _spread_over_cells(c.snr, c.n_cells, generator)
     molecules = _count_in_cells(sample.xyz_nm, side_nm, c.n_cells)

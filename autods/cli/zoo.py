@@ -74,7 +74,9 @@ def with_own_zoo(overrides: Sequence[str]) -> DictConfig:
     if unknown:
         raise UserError(f"zoo={path}: unknown key {unknown[0]}: use {', '.join(sorted(_OWN_KEYS))}")
     given = {word.partition("=")[0] for word in overrides}
-    config.entries, config.out = [], f"runs/{path.stem}"
+    config.entries = []
+    if "out" not in given:
+        config.out = f"runs/{path.stem}"
     for key in own:
         if key == "overrides":
             config.overrides = [*config.overrides, *own.overrides]
@@ -99,8 +101,13 @@ def _trainings(config: DictConfig) -> Iterator[tuple[str, DictConfig]]:
             yield name, compose_checked("train", _overrides(config, settings, name))
 
 
-def _words(settings: ListConfig) -> list[str]:
-    """Return settings as overrides, where the null that ``key=${...}`` refers to is no None."""
+def _words(settings: ListConfig | str) -> list[str]:
+    """Return settings as overrides, where the null that ``key=${...}`` refers to is no None.
+
+    Raises `UserError` if they are no list: Hydra reads ``[a=1]`` as one text.
+    """
+    if isinstance(settings, str):
+        raise UserError(f"{settings}: write a list of settings, each in quotes: ['trainer.max_steps=100']")
     return [re.sub("=None$", "=null", str(word)) for word in settings]
 
 

@@ -52,14 +52,18 @@ def filaments(
     width_nm: float,
     height_nm: float,
     generator: torch.Generator,
+    *,
+    per_100_um2: float = PER_100_UM2,
+    spacing_nm: float = SPACING_NM,
+    tube_nm: float = TUBE_NM,
 ) -> Sample:
     """Microtubule-like filaments: persistent random walks across the field, labelled on a thin tube."""
-    path, heading = walks(width_nm, height_nm, generator, PER_100_UM2, SPACING_NM)
+    path, heading = walks(width_nm, height_nm, generator, per_100_um2, spacing_nm)
     n, steps = heading.shape
     around = 2 * math.pi * torch.rand((n, steps), generator=generator)
     normal = torch.stack([-heading.sin(), heading.cos()], -1)
-    xy = path + TUBE_NM / 2 * around.cos().unsqueeze(-1) * normal
-    xyz = torch.cat([xy, (TUBE_NM / 2 * around.sin()).unsqueeze(-1)], -1).view(-1, 3)
+    xy = path + tube_nm / 2 * around.cos().unsqueeze(-1) * normal
+    xyz = torch.cat([xy, (tube_nm / 2 * around.sin()).unsqueeze(-1)], -1).view(-1, 3)
     return Sample.of(inside(xyz, width_nm, height_nm))
 
 
@@ -169,8 +173,8 @@ def vary(sample: Sample, width_nm: float, activity: Tensor, brightness: Tensor) 
     )
 
 
-#: Structures by name, as configurations call them.
-STRUCTURES: Mapping[str, Callable[[float, float, torch.Generator], Sample]] = {
+#: Structures by name: functions of width and height (nm), a generator, and settings of their own.
+STRUCTURES: Mapping[str, Callable[..., Sample]] = {
     "uniform": uniform,
     "filaments": filaments,
     "mitochondria": mitochondria,

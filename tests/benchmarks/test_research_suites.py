@@ -14,7 +14,7 @@ from autods.cli.main import main
 from autods.core import UserError
 from autods.metrics.detection import detection_metrics
 from autods.zoo import SELECTION_RULES
-from benchmarks.dense_sparse import margins, published_image
+from benchmarks.dense_sparse import margins, published_image, verdicts
 from benchmarks.fields import UniformConditions, uniform_field
 from benchmarks.own_rules import own_rules
 from benchmarks.peers import installed_peers
@@ -60,13 +60,35 @@ def test_a_picture_is_clipped_scaled_and_blurred() -> None:
     assert image[0, 0] == 0.0
 
 
-def test_margins_stand_beside_the_papers() -> None:
-    def row(choice: str, psnr: float) -> dict[str, float | str | int | None]:
-        return {"structure": "filaments", "choice": choice, "psnr_db": psnr, "nrmse": 1.0, "ms_ssim": 0.5}
+def test_the_brightness_of_a_picture_does_not_jump_with_whole_counts() -> None:
+    rng = np.random.default_rng(0)
+    rates = np.zeros((300, 300))
+    rates[:, 100:130] = 1.0
+    # The 99th percentile of the counts is 2 of the one and 3 of the other.
+    pictures = [published_image(rng.poisson(factor * rates).astype(float)) for factor in (0.9, 1.1)]
+    middles = [picture[:, 110:120].mean() for picture in pictures]
+    assert middles[1] == pytest.approx(middles[0], rel=0.1)
 
-    found = margins([row("best single Deep-STORM", 12), row("AutoDS, the paper's rule", 15), row("ours", 17)])
-    assert [line["psnr_db"] for line in found] == [3, 5]
+
+def _mean(choice: str, psnr: float) -> dict[str, float | str | int | None]:
+    return {"structure": "filaments", "choice": choice, "psnr_db": psnr, "nrmse": 1.0, "ms_ssim": 0.5}
+
+
+def test_margins_stand_beside_the_papers() -> None:
+    single = [_mean("Deep-STORM, diff_1", 12), _mean("Deep-STORM, diff_2", 8)]
+    found = margins([*single, _mean("AutoDS, the paper's rule", 15), _mean("ours", 17)])
+    gains = {(line["single model"], line["choice"]): line["psnr_db"] for line in found}
+    assert gains["worst (diff_2)", "ours"] == 9
+    assert gains["mean of them", "ours"] == 7
+    assert gains["best (diff_1)", "ours"] == 5
+    assert gains["best (diff_1)", "AutoDS, the paper's rule"] == 3
     assert found[0]["psnr_db, the paper's"] == pytest.approx(3.7)
+
+
+@pytest.mark.parametrize(("psnr", "said"), [(20.0, "decides"), (15.0, "does not decide")])
+def test_a_measure_decides_when_the_truth_is_above_every_method(psnr: float, said: str) -> None:
+    (line,) = verdicts([_mean("ours", 17), _mean("wavelet + MLE", 18), _mean("true positions", psnr)])
+    assert line.endswith(f"the measure {said}.")
 
 
 def test_peers_that_are_not_there_are_left_out_by_name() -> None:

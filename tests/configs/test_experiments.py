@@ -154,3 +154,11 @@ def test_a_file_of_a_zoo_that_cannot_be_meant_is_refused(text, said, tmp_path):
     (tmp_path / "zoo.yaml").write_text(text)
     with pytest.raises(UserError, match=said):
         with_own_zoo([f"zoo={tmp_path / 'zoo.yaml'}"])
+
+
+def test_what_is_given_beside_the_file_of_a_zoo_wins(tmp_path):
+    (tmp_path / "mine.yaml").write_text("models: mine\nentries: []\n")
+    usual = with_own_zoo([f"zoo={tmp_path / 'mine.yaml'}"])
+    assert (usual.models, usual.out) == ("mine", "runs/mine")
+    given = with_own_zoo([f"zoo={tmp_path / 'mine.yaml'}", "models=other", "out=elsewhere"])
+    assert (given.models, given.out) == ("other", "elsewhere")
