@@ -19,6 +19,7 @@ from autods.io.tables import read_table
 from autods.metrics.detection import detection_metrics
 from benchmarks.fields import SimulatedField
 from benchmarks.picasso import run_picasso
+from benchmarks.trained_peers import MARKS
 
 _SCRIPTS = Path(__file__).parent / "peer_scripts"
 
@@ -110,11 +111,9 @@ def run_script(script: str, field: SimulatedField, python: str, setting: float) 
         return read_table(table, field.optics.pixel_size_nm)
 
 
-#: Why DECODE is left out: its tables can be compared with suite=external.
-_DECODE = (
-    "decode is left out: it needs a network trained for each microscope, on a GPU; compare its tables with"
-    " suite=external."
-)
+#: Peers that need a training for each microscope, and the name of their interpreter.
+_TRAINED = (*MARKS, "python")
+_LEFT_TO_OTHERS = "decode and liteloc are left out: suite=peers3d trains them."
 
 #: Peers by the names of their settings ``peers.NAME=PYTHON``.
 PROGRAMS: Mapping[str, Program] = {
@@ -136,10 +135,10 @@ def installed_peers(pythons: Mapping[str, str | None]) -> tuple[list[Peer], list
     UserError
         If a name is unknown.
     """
-    unknown = sorted(set(pythons) - set(PROGRAMS))
+    unknown = sorted(set(pythons) - set(PROGRAMS) - set(_TRAINED))
     if unknown:
         raise UserError(f"peers.{unknown[0]} is no peer: use {', '.join(PROGRAMS)}")
-    found, notes = [], [_DECODE]
+    found, notes = [], [_LEFT_TO_OTHERS]
     for name, program in PROGRAMS.items():
         python = pythons.get(name)
         if python is None:

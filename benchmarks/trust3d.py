@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import torch
@@ -33,7 +34,7 @@ _FORMULA = OpticalSystem(100.0, 670.0, 1.4)
 _CHALLENGE_Z = "-750:750:151"
 #: Limits of photons between which recall is told.
 _BRIGHTNESS = (500.0, 1500.0, 4000.0)
-_CAMERAS = {"EMCCD": EMCCD, "sCMOS": SCMOS}
+CAMERAS = {"EMCCD": EMCCD, "sCMOS": SCMOS}
 
 
 @dataclass(frozen=True)
@@ -122,57 +123,23 @@ class Trust3D:
 
     def _official(self, data: Path, folder: Path) -> Row:
         movie = data / "smlm2016/mt0_n1_ld_as_first64.tif"
-        settings = self._bead_settings(data / "smlm2016/beads_as.tif", EMCCD)
+        settings = self._settings(*known_source(Line("beads_as", 0.03), data), EMCCD)
         truth = read_table(movie.with_suffix(".csv"))
         return {"line": "official MT0.N1.LD", **self._scored(movie, truth, settings, folder, 6.4**2)}
 
     def _one(self, name: str, line: Line, folder: Path) -> Row:
-        camera = _CAMERAS[line.camera]
-        psf, region_px, settings = self._psf(line, camera)
-        crowd = Crowd(line.density_per_um2, line.photons, background=line.background)
-        movie, truth = write_movie(
-            folder / "movie",
-            psf,
-            (-line.reach_nm, line.reach_nm),
-            region_px,
-            crowd,
-            camera,
-            self.n_frames,
-            self.size_px,
-            self.seed,
-        )
-        area = (self.size_px * psf.pixel_size_nm * 1e-3) ** 2
+        data = None if self.data is None else Path(self.data)
+        movie, truth = write_line(line, data, folder / "movie", self.n_frames, self.size_px, self.seed)
+        source, optics = known_source(line, data)
+        settings = self._settings(source, optics, CAMERAS[line.camera])
+        area = (self.size_px * optics.pixel_size_nm * 1e-3) ** 2
         return {"line": name, **self._scored(movie, read_table(truth), settings, folder / "run", area)}
 
-    def _psf(self, line: Line, camera: Camera) -> tuple[PSFModel, int, Localize3DSettings]:
-        if line.psf.startswith("beads_"):
-            assert self.data is not None
-            stack = Path(self.data) / f"smlm2016/{line.psf}.tif"
-            psf = bead_psf(stack, EMCCD, _CHALLENGE.pixel_size_nm, np.linspace(-750, 750, 151))
-            return psf, psf.coefficients.shape[-1] - 4, self._bead_settings(stack, camera)
-        exact = PSF_MODELS[line.psf](_FORMULA)
-        with torch.no_grad():
-            psf = tabulate(exact, -line.reach_nm, line.reach_nm, size_px=61, oversampling=2)
-        source = PsfSettings(
-            formula=PSF_MODELS[line.psf],
-            formula_text=line.psf,
-            z_min_nm=-line.reach_nm,
-            z_max_nm=line.reach_nm,
-        )
-        return psf, 61, self._settings(source, _FORMULA, camera)
-
-    def _bead_settings(self, stack: Path, camera: Camera) -> Localize3DSettings:
-        source = PsfSettings(
-            beads=stack, z_nm=_CHALLENGE_Z, origin="given", calibration=BeadSettings(scan="emitter")
-        )
-        return self._settings(source, _CHALLENGE, camera)
-
     def _settings(self, source: PsfSettings, optics: OpticalSystem, camera: Camera) -> Localize3DSettings:
-        known = {k: v for k, v in asdict(camera).items() if k in CameraSettings.__dataclass_fields__}
-        return Localize3DSettings(
+        return localize_settings(
             source,
-            OpticsSettings(**asdict(optics)),
-            CameraSettings(**known),
+            optics,
+            camera,
             training=self.training,
             passes=2 if self.training.family == "universal" else 1,
             until=self.until,
@@ -204,6 +171,54 @@ class Trust3D:
         return {**row, "minutes": cost.seconds / 60}
 
 
+def write_line(
+    line: Line, data: Path | None, folder: Path, n_frames: int, size_px: int, seed: int
+) -> tuple[Path, Path]:
+    """Write the movie of a line and its truth, and return both; see `write_movie`."""
+    psf, region_px = _drawn_through(line, data)
+    crowd = Crowd(line.density_per_um2, line.photons, background=line.background)
+    reach = (-line.reach_nm, line.reach_nm)
+    return write_movie(folder, psf, reach, region_px, crowd, CAMERAS[line.camera], n_frames, size_px, seed)
+
+
+def _drawn_through(line: Line, data: Path | None) -> tuple[PSFModel, int]:
+    """Return the PSF of a line's frames, and the side of what is drawn of an emitter, px."""
+    if line.psf.startswith("beads_"):
+        assert data is not None
+        stack = data / f"smlm2016/{line.psf}.tif"
+        psf = bead_psf(stack, EMCCD, _CHALLENGE.pixel_size_nm, np.linspace(-750, 750, 151))
+        return psf, psf.coefficients.shape[-1] - 4
+    exact = PSF_MODELS[line.psf](_FORMULA)
+    with torch.no_grad():
+        return tabulate(exact, -line.reach_nm, line.reach_nm, size_px=61, oversampling=2), 61
+
+
+def known_source(line: Line, data: Path | None) -> tuple[PsfSettings, OpticalSystem]:
+    """Return what a user knows of a line's PSF: bead stack or formula, and the microscope."""
+    if line.psf.startswith("beads_"):
+        assert data is not None
+        stack = data / f"smlm2016/{line.psf}.tif"
+        beads = PsfSettings(
+            beads=stack, z_nm=_CHALLENGE_Z, origin="given", calibration=BeadSettings(scan="emitter")
+        )
+        return beads, _CHALLENGE
+    formula = PsfSettings(
+        formula=PSF_MODELS[line.psf],
+        formula_text=line.psf,
+        z_min_nm=-line.reach_nm,
+        z_max_nm=line.reach_nm,
+    )
+    return formula, _FORMULA
+
+
+def localize_settings(
+    source: PsfSettings, optics: OpticalSystem, camera: Camera, **more: Any
+) -> Localize3DSettings:
+    """Return settings of a run for which microscope and camera are known; ``more`` are further ones."""
+    known = {k: v for k, v in asdict(camera).items() if k in CameraSettings.__dataclass_fields__}
+    return Localize3DSettings(source, OpticsSettings(**asdict(optics)), CameraSettings(**known), **more)
+
+
 def scores(truth: LocalizationTable, found: LocalizationTable) -> dict[str, float]:
     """Compare localizations with the truth in all that they state."""
     detected = detection_metrics(
@@ -227,8 +242,14 @@ def scores(truth: LocalizationTable, found: LocalizationTable) -> dict[str, floa
     row["pull_y"] = _pull(seen.y_nm - true.y_nm, seen.uncertainty_xy_nm)
     row["pull_z"] = _pull(seen.z_nm - true.z_nm, seen.uncertainty_z_nm)
     row["photons_found"] = float(np.median(seen.photons / true.photons))
+    return {**row, **recalls(truth, pairs.truth_index)}
+
+
+def recalls(truth: LocalizationTable, found_rows: NDArray[np.int64]) -> dict[str, float]:
+    """Return the share that was found of molecules from dim to bright."""
     was_found = np.zeros(len(truth), bool)
-    was_found[pairs.truth_index] = True
+    was_found[found_rows] = True
+    row = {}
     for low, high in zip(_BRIGHTNESS, (*_BRIGHTNESS[1:], np.inf), strict=True):
         group = (truth.photons >= low) & (truth.photons < high)
         row[f"recall_from_{low:.0f}"] = float(was_found[group].mean()) if group.any() else float("nan")

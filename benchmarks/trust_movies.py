@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import tifffile
 import torch
+from numpy.typing import NDArray
 
 from autods.calibration.beads import collect_beads
 from autods.core import Camera, EmitterBatch
@@ -15,6 +16,7 @@ from autods.io.movie import open_movie
 from autods.io.truth import write_truth
 from autods.optics import PSFModel, SplinePSF
 from autods.simulation import PsfRenderer, Scenes, Simulator
+from autods.simulation.simulator import Exposure
 
 EMCCD = Camera(offset_adu=100.0, e_per_adu=45.0, em_gain=300.0, qe=0.9, read_noise_e=74.4)
 SCMOS = Camera(offset_adu=100.0, e_per_adu=0.5, qe=0.9, read_noise_e=1.5)
@@ -68,14 +70,36 @@ def write_movie(
     size_px: int,
     seed: int,
 ) -> tuple[Path, Path]:
-    """Write ``movie.tif`` and ``truth.csv``, and return both.
+    """Write ``movie.tif`` and ``truth.csv`` of `draw_movie` to a folder, made when absent; return both."""
+    drawn, emitters = draw_movie(psf, z_range_nm, region_px, crowd, camera, n_frames, size_px, seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    movie, truth = folder / "movie.tif", folder / "truth.csv"
+    tifffile.imwrite(movie, in_counts(drawn))
+    write_truth(emitters, truth, is_3d=True)
+    return movie, truth
+
+
+def in_counts(exposure: Exposure) -> NDArray[np.uint16]:
+    """Return the frames (T, Y, X) as a camera of 16 bits writes them."""
+    return exposure.frames.round().clamp(0, 65535).numpy().astype(np.uint16)
+
+
+def draw_movie(
+    psf: PSFModel,
+    z_range_nm: tuple[float, float],
+    region_px: int,
+    crowd: Crowd,
+    camera: Camera,
+    n_frames: int,
+    size_px: int,
+    seed: int,
+) -> tuple[Exposure, EmitterBatch]:
+    """Draw a movie, and the emitters whose centres lie within its field.
 
     Molecules appear at any time for an exponential time, so that many are on for a part of a frame.
 
     Parameters
     ----------
-    folder
-        Made when absent.
     psf, z_range_nm, region_px
         PSF, depths of the molecules and side of what is drawn of each.
     crowd, camera
@@ -111,13 +135,9 @@ def write_movie(
     generator = torch.Generator().manual_seed(seed)
     shape = (size_px, size_px)
     background = simulator.background(torch.tensor([crowd.background]), shape, generator)
-    counts_adu = simulator(scenes, shape, generator, background.expand(n_frames, *shape))
-    folder.mkdir(parents=True, exist_ok=True)
-    movie, truth = folder / "movie.tif", folder / "truth.csv"
-    tifffile.imwrite(movie, counts_adu.round().clamp(0, 65535).numpy().astype(np.uint16))
+    drawn = simulator.exposure(scenes, shape, generator, background.expand(n_frames, *shape))
     inside = ((xyz[..., :2] >= 0) & (xyz[..., :2] < size_px * pixel_nm)).all(-1)
-    write_truth(EmitterBatch(xyz, light, mask & inside), truth, is_3d=True)
-    return movie, truth
+    return drawn, EmitterBatch(xyz, light, mask & inside)
 
 
 def _appearances(

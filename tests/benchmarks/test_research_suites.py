@@ -96,7 +96,7 @@ def test_peers_that_are_not_there_are_left_out_by_name() -> None:
     assert not found
     assert any(note.startswith("picasso is left out: /nowhere/python cannot import") for note in notes)
     assert any(note.endswith("cannot import smappy.") for note in notes)
-    assert any(note.startswith("decode is left out") for note in notes)
+    assert any(note.startswith("decode and liteloc are left out") for note in notes)
     assert any("smappy is left out: give peers.smappy=PYTHON" in note for note in installed_peers({})[1])
     with pytest.raises(UserError, match=r"peers.storm is no peer: use picasso"):
         installed_peers({"storm": None})
