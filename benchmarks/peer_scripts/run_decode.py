@@ -47,7 +47,7 @@ def parts(told):
         "input": mean / 50,
         "phot_max": mean + 8 * deviation,
         "z_max": 1.2 * max(abs(depth) for depth in told["z_range_nm"]) or 1.0,
-        "bg_max": 1.2 * told["background"],
+        "bg_max": told["background_most"],
     }
     return network, scales
 
