@@ -83,14 +83,14 @@ class TrainedPeer:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / SETTINGS_FILE).write_text(json.dumps(told, indent=1), encoding="utf-8")
         script = self.script or SCRIPTS / f"run_{self.name}.py"
-        command = [self.python, str(script), action, str(self.repository.resolve()), str(folder.resolve())]
+        command = [self.python, str(script), action, str(folder.resolve())]
         ended = subprocess.run(
             command,
             capture_output=True,
             text=True,
             stdin=subprocess.DEVNULL,
             check=False,
-            env={**os.environ, **_KEEPING_MEMORY},
+            env={**os.environ, **_KEEPING_MEMORY, "PYTHONPATH": str(self.repository.resolve())},
         )
         if ended.returncode:
             last = (ended.stderr.strip() or ended.stdout.strip() or "no message").splitlines()[-1]

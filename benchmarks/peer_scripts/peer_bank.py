@@ -149,13 +149,12 @@ def write_tables(folder, told, tables, shape):
 
 
 def run(train, localize):
-    """Carry out ``SCRIPT train REPOSITORY FOLDER`` or ``SCRIPT localize REPOSITORY FOLDER``.
+    """Carry out ``SCRIPT train FOLDER`` or ``SCRIPT localize FOLDER``, with the repository in PYTHONPATH.
 
     FOLDER holds ``settings.json``; training leaves ``model.pt`` and ``done.json`` there, localizing
     ``table_N.csv`` of each threshold and ``done.json``.
     """
-    action, repository, folder = sys.argv[1], sys.argv[2], Path(sys.argv[3])
-    sys.path.insert(0, repository)
+    action, folder = sys.argv[1], Path(sys.argv[2])
     told = json.loads((folder / "settings.json").read_text())
     torch.manual_seed(told["seed"])
     if action == "train":
