@@ -86,22 +86,29 @@ def write_bank(
         background=np.stack(background),
         truth=np.concatenate(truth).astype(np.float64),
     )
-    mean = crowd.photons * math.exp(0.5 * crowd.log_width**2)
     told = {
         **_told_of(camera, psf.pixel_size_nm),
+        **_photons_of(crowd),
         "context": context,
         "is_3d": z_range_nm[1] > z_range_nm[0],
         "z_range_nm": list(z_range_nm),
         "background": float(np.mean(background)),
         "background_most": float(np.max(background)),
-        "photons_mean": mean,
-        "photons_std": mean * math.sqrt(math.expm1(crowd.log_width**2)),
-        "photons_most": crowd.photons * math.exp(_BRIGHTEST * crowd.log_width),
         "seed": seed,
         "bank": str((folder / BANK_FILE).resolve()),
     }
     with atomic_path(folder / SETTINGS_FILE) as part:
         part.write_text(json.dumps(told, indent=1), encoding="utf-8")
+
+
+def _photons_of(crowd: Crowd) -> dict[str, float]:
+    """Return mean and deviation of the photons, and what few emitters exceed."""
+    mean = crowd.photons * math.exp(0.5 * crowd.log_width**2)
+    return {
+        "photons_mean": mean,
+        "photons_std": mean * math.sqrt(math.expm1(crowd.log_width**2)),
+        "photons_most": crowd.photons * math.exp(_BRIGHTEST * crowd.log_width),
+    }
 
 
 def _told_of(camera: Camera, pixel_size_nm: float) -> dict[str, object]:
