@@ -48,7 +48,7 @@ class WrongPsf:
     crowds
         Conditions of :mod:`benchmarks.instant3d`.
     n_frames, size_px
-        Frames of each condition, and their side.
+        Frames of each condition, and their side; the test stage chooses some of them.
     folder
         Keeps calibrations; None keeps nothing.
     device
@@ -58,7 +58,7 @@ class WrongPsf:
     n_drawn: int = 17
     data: Path | str | None = None
     crowds: Sequence[str] = ("sparse, bright", "dense, bright")
-    n_frames: int = 20
+    n_frames: int = 60
     size_px: int = 64
     folder: Path | str | None = None
     device: str = "auto"
@@ -79,10 +79,10 @@ class WrongPsf:
                         )
                         logger.info("%s", rows[-1])
         notes = [
-            f"{self.n_frames} frames of {self.size_px} px. Mirrored PSFs that are the PSF itself (images that"
-            " differ by less than 10 % of their norm) are left out; a focus that is off moves all depths by"
-            f" {100 * _OFF:g} % of their range; another family is that of the next PSF of another one, with"
-            " its pixels taken for the movie's.",
+            f"Movies of {self.n_frames} frames of {self.size_px} px. Mirrored PSFs that are the PSF itself"
+            " (images that differ by less than 10 % of their norm) are left out; a focus that is off moves"
+            f" all depths by {100 * _OFF:g} % of their range; another family is that of the next PSF of"
+            " another one, with its pixels taken for the movie's.",
         ]
         tables = [Table("summary", "Warnings", _counts(rows)), Table("results", "Each trial", rows)]
         return SuiteResult("A wrong PSF", tables, {}, notes)
@@ -106,9 +106,12 @@ class WrongPsf:
 
         localizer = localizer_of(told.model)
         population = first_pass3d.measure_population(observation, localizer, told, extent, _CAMERA, rounds=1)
+        per_px = 0.0 if population is None else population.per_px(told.model.pixel_size_nm)
+        chosen = trial3d.chosen_frames(self.n_frames, self.size_px, per_px)
+        observation = observation[torch.tensor(chosen, device=device)]
         turned = {name: localizer_of(model) for name, model in trial3d.turned_psfs(told).items()}
         near_px = doubt.near_px(told)
-        real, _ = trial3d.try_real(localizer, observation, list(range(self.n_frames)), turned, near_px)
+        real, _ = trial3d.try_real(localizer, observation, chosen, turned, near_px)
         usual = None
         if population is not None:
             usual = trial3d.try_population(localizer, told, extent, _CAMERA, population, observation, near_px)

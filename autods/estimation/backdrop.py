@@ -68,12 +68,23 @@ def quantile(
     share
         (Y, X) or one number, 0 to 1.
     """
+    if isinstance(share, float) and count.size and count.min() == count.max():
+        return _same_quantile(ordered, int(count.flat[0]), share)
     position = np.clip(np.asarray(share) * count - 0.5, 0, np.maximum(count - 1, 0))
     low = np.floor(position).astype(np.int64)
     high = np.minimum(low + 1, np.maximum(count - 1, 0))
     part = (position - low).astype(np.float32)
     first, second = (np.take_along_axis(ordered, index[None], 0)[0] for index in (low, high))
     return np.asarray((1 - part) * first + part * second, np.float32)
+
+
+def _same_quantile(ordered: NDArray[np.float32], count: int, share: float) -> NDArray[np.float32]:
+    """Read the quantile of pixels that all have as many values: two images tell it."""
+    last = max(count - 1, 0)
+    position = min(max(share * count - 0.5, 0.0), float(last))
+    low = int(position)
+    part = np.float32(position - low)
+    return np.asarray((1 - part) * ordered[low] + part * ordered[min(low + 1, last)], np.float32)
 
 
 @lru_cache(maxsize=8)
@@ -176,9 +187,8 @@ def combine(pixels: PixelLevels, valid: NDArray[np.bool_], psf_sigma_px: float) 
     region = _REGION_SIGMAS * psf_sigma_px
     # Single extreme pixels are real too, but say nothing about others.
     bounded = np.minimum(detail**2, 25 * np.median(detail[valid] ** 2) if valid.any() else 0)
-    excess = smooth_level(bounded - pixels.error**2, quiet, region)
-    # Beyond what chance makes of pure noise in a region.
-    significant = np.maximum(excess - 0.1 * smooth_level(pixels.error**2, quiet, region), 0)
+    # What is beyond the error, and beyond what chance makes of pure noise in a region.
+    significant = np.maximum(smooth_level(bounded - 1.1 * pixels.error**2, quiet, region), 0)
     gain = significant / np.maximum(significant + pixels.error**2, 1e-12)
     outlier = np.abs(detail) > 6 * pixels.error + 3 * np.sqrt(significant)
     gain = np.where(outlier & (pixels.share < 0.3), 1.0, gain)

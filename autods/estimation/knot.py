@@ -6,7 +6,7 @@ import dataclasses
 import itertools
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,7 +83,8 @@ def measure_knot(
     valid = validity.of_values(frames, typical) & ~_filled(frames, typical, validity)
     dead = valid.sum(0) < max(0.1 * len(frames), 1)
     if len(frames) > 1:
-        dead |= frames.min(0, where=valid, initial=np.inf) >= frames.max(0, where=valid, initial=-np.inf)
+        counted: dict[str, Any] = {} if valid.all() else {"where": valid}
+        dead |= frames.min(0, initial=np.inf, **counted) >= frames.max(0, initial=-np.inf, **counted)
     if validity.floor_adu is not None:
         # Pixels at the floor throughout are background.
         dead &= ~(frames == validity.floor_adu).all(0)
@@ -107,11 +108,13 @@ def measure_knot(
             return variance_by_level(background, measured, share, usable)
         return model.variance(background)
 
-    for _ in range(2):  # the noise follows from the background, and the background needs the noise
+    for is_last in (False, True):  # the noise follows from the background, and the background needs the noise
         noise = np.sqrt(variance_now())
         pixels = backdrop.pixel_levels(ordered, count, noise, psf_sigma_px, clipped)
         share = pixels.share
-        background = _chosen(pixels, frames, valid, noise, psf_sigma_px, method)
+        # Over many frames a pixel's own level tells its noise well enough.
+        rough = not is_last and len(frames) >= backdrop.MIN_FRAMES
+        background = pixels.level if rough else _chosen(pixels, frames, valid, noise, psf_sigma_px, method)
     variance = variance_now()
     well_known = (count > 0.5 * len(frames)) & (len(frames) >= backdrop.MIN_FRAMES)
     variance *= noisy_pixels(measured, variance, well_known)

@@ -81,11 +81,14 @@ def measured_variance(
         return np.full(frames.shape[1:], float(np.median(pixel_noise(frames))) ** 2 or 1.0, np.float32)
     difference, added = dithered(frames[pairs + 1] - frames[pairs])
     ordered = np.abs(difference, out=difference)
-    bad = ~(valid[pairs + 1] & valid[pairs])
-    ordered[bad] = np.inf
-    count = len(pairs) - bad.sum(0)
-    ordered.sort(axis=0)
-    if bad.any():
+    count = np.full(ordered.shape[1:], len(pairs))
+    if valid.all():
+        ordered.sort(axis=0)
+    else:
+        bad = ~(valid[pairs + 1] & valid[pairs])
+        count -= bad.sum(0)
+        ordered[bad] = np.inf
+        ordered.sort(axis=0)
         ordered[~np.isfinite(ordered)] = 0
     spread = backdrop.quantile(ordered, count, _DIFFERENCE_QUANTILE) / _NORMAL_QUANTILE
     return np.asarray(np.maximum(0.5 * (spread**2 - added), 1e-12), np.float32)

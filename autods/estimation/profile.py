@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 #: Frames read at once, and such chunks measured at once.
 _CHUNK, _AT_ONCE = 8, 4
 #: Pixels looked at in all, about, and frames at least: a patch of 10 um holds as many as it needs either way.
-_MEASURED_PX, _MIN_FRAMES = 16_000_000, 40
+_MEASURED_PX, _MIN_FRAMES = 10_000_000, 40
 #: Frames, and side of the central region, from which PSF width and camera are measured.
 _WIDTH_FRAMES = 40
 _WIDTH_SIDE_PX = 384

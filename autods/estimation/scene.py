@@ -1,9 +1,10 @@
 """The scene under the emitters: background, noise and valid pixels of every pixel and frame of a movie.
 
-The background is measured at knots, about a hundred frames apart, from frames on both sides. In between it is
-linear in time, but for what the level of the whole movie does meanwhile. Its noise follows from the camera
-where that is known, else from the differences between consecutive frames. Both are maps, so that an uneven
-background, vignetting, a fixed pattern or noisy pixels are neither taken for emitters nor hide them.
+The background is measured at knots, about two hundred frames apart, from a hundred of the frames on both
+sides. In between it is linear in time, but for what the level of the whole movie does meanwhile. Its noise
+follows from the camera where that is known, else from the differences between consecutive frames. Both are
+maps, so that an uneven background, vignetting, a fixed pattern or noisy pixels are neither taken for emitters
+nor hide them.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from autods.io.base import Movie
 __all__ = ["METHODS", "Backdrop", "Method", "NoiseModel", "Scene", "WhiteMovie"]
 
 #: Frames between knots, about, and frames a knot looks at, as pairs of consecutive ones.
-KNOT_FRAMES, SAMPLED_FRAMES = 100, 100
+KNOT_FRAMES, SAMPLED_FRAMES = 200, 100
 #: Values that are sorted at once: bounds the memory to some 100 MB.
 _SORTED_VALUES = 12_000_000
 #: Strips of a frame that are measured at once.

@@ -226,8 +226,7 @@ class _Run:
             observe = functools.partial(self._observe, movie.scene)
             localizer_of = functools.partial(self._localizer, extent=extent)
             population_of = functools.partial(self._first_pass, movie, known, extent)
-            n_frames = self.part.shape[0]
-            found = trial.run(known, extent, measured, n_frames, observe, localizer_of, population_of)
+            found = trial.run(known, extent, measured, self.part.shape, observe, localizer_of, population_of)
             localizer = with_limits(localizer, found["limits"])
             line = doubt.unexplained(found["real"], found["usual"])
             if line is not None:

@@ -85,6 +85,10 @@ class Population:
         """Return the photons of an emitter so many standard deviations above the median."""
         return self.median_photons * math.exp(deviations * self.log_width)
 
+    def per_px(self, pixel_size_nm: float) -> float:
+        """Return the emitters in a pixel of a frame."""
+        return self.density_per_um2 * (pixel_size_nm * 1e-3) ** 2
+
 
 def measure_background(movie: LightMovie, figure: Path) -> dict[str, Any]:
     """Summarize background and noise of a movie in photons, and draw them."""

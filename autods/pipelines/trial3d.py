@@ -24,8 +24,10 @@ from autods.pipelines.psf_source import KnownPsf
 from autods.pipelines.streaming3d import VolumeLocalizer
 from autods.simulation import VolumeConditions
 
-#: Simulated frames, their side, and frames of the movie that are looked at.
-_SIMULATED, _SIDE_PX, _REAL = 32, 64, 10
+#: Simulated frames, and their side.
+_SIMULATED, _SIDE_PX = 32, 64
+#: Frames of the movie that are looked at, at least; pixels at most beyond these; molecules that are enough.
+_FEWEST, _MOST_PX, _ENOUGH = 10, 250_000, 60
 #: Side of the part of the movie's frames that is looked at, px.
 REAL_PX = 160
 _RADIUS_NM, _AXIAL_RADIUS_NM = 250.0, 500.0
@@ -92,9 +94,21 @@ def try_simulated(
     )
 
 
-def chosen_frames(n_frames: int) -> list[int]:
-    """Return the frames of a movie on which a localizer is tried."""
-    chosen = np.linspace(0, n_frames - 1, min(_REAL, n_frames)).round().astype(int)
+def chosen_frames(n_frames: int, side_px: int, per_px: float) -> list[int]:
+    """Return the frames of a movie on which a localizer is tried, more of them where each holds little.
+
+    Parameters
+    ----------
+    n_frames
+        Of the movie.
+    side_px
+        Side of the part of a frame that is looked at, px.
+    per_px
+        Molecules that are expected in a pixel of a frame; 0 where that is not known.
+    """
+    affordable = max(_MOST_PX // side_px**2, _FEWEST)
+    wanted = min(_ENOUGH / (max(per_px, 1e-9) * side_px**2), affordable)
+    chosen = np.linspace(0, n_frames - 1, min(max(math.ceil(wanted), _FEWEST), n_frames)).round().astype(int)
     return [int(t) for t in np.unique(chosen)]
 
 

@@ -42,7 +42,7 @@ class TrialStage:
         known: KnownPsf,
         extent: Extent,
         measured: dict[str, Any] | None,
-        n_frames: int,
+        shape: tuple[int, int, int],
         observe: Callable[[int, int], Observation],
         localizer_of: Callable[[KnownPsf], VolumeLocalizer],
         population_of: Callable[[], Population | None],
@@ -59,8 +59,8 @@ class TrialStage:
             The PSF.
         measured
             From `measure3d.measure_snr`; None with an earlier run.
-        n_frames
-            Of the movie.
+        shape
+            (T, Y, X) of the movie.
         observe
             Returns frames of the movie from one to before another.
         localizer_of
@@ -71,12 +71,14 @@ class TrialStage:
         settings = self.settings
 
         def compute(_: Stage) -> dict[str, Any]:
-            chosen = trial3d.chosen_frames(n_frames)
+            population = _population(measured, population_of)
+            n_frames, height, width = shape
+            side_px = min(max(trial3d.REAL_PX, 2 * extent.light_px), height, width)
+            per_px = 0.0 if population is None else population.per_px(known.model.pixel_size_nm)
+            chosen = trial3d.chosen_frames(n_frames, side_px, per_px)
             observation = Observation.concatenate([observe(t, t + 1) for t in chosen])
             if known.variation is None:  # a part of the frames would be at another place of the field
-                side_px = max(trial3d.REAL_PX, 2 * extent.light_px)
                 observation = trial3d.brightest_window(observation, side_px)
-            population = _population(measured, population_of)
             limits = self._limits(known, extent, observation, localizer_of(known), population)
 
             def limited(psf: KnownPsf) -> VolumeLocalizer:

@@ -9,7 +9,7 @@ from autods.core import Camera, OpticalSystem
 from autods.inference.observation import Observation
 from autods.optics import PSF_MODELS
 from autods.optics.turned import TURNS, TurnedPSF
-from autods.pipelines.trial3d import brightest_window
+from autods.pipelines.trial3d import brightest_window, chosen_frames
 
 
 @pytest.mark.parametrize("turn", TURNS)
@@ -34,3 +34,21 @@ def test_large_frames_are_tried_where_most_light_is() -> None:
     assert brightest_window(frames, 600) is frames
     narrow = Observation.of_light(light[:, :64], torch.ones(3), Camera())
     assert brightest_window(narrow, 160).light.shape == (3, 64, 64)
+
+
+@pytest.mark.parametrize(
+    ("n_frames", "side_px", "per_frame", "n_chosen"),
+    [
+        (1000, 64, 6.0, 10),  # enough molecules in a few frames
+        (1000, 64, 1.5, 40),
+        (1000, 64, 0.0, 61),  # as much as a few frames of a larger field
+        (1000, 160, 0.5, 10),
+        (7, 64, 0.5, 7),
+    ],
+)
+def test_more_frames_are_tried_of_a_sparse_movie(
+    n_frames: int, side_px: int, per_frame: float, n_chosen: int
+) -> None:
+    chosen = chosen_frames(n_frames, side_px, per_frame / side_px**2)
+    assert len(chosen) == n_chosen
+    assert (chosen[0], chosen[-1]) == (0, n_frames - 1)
