@@ -113,7 +113,8 @@ def run_script(script: str, field: SimulatedField, python: str, setting: float) 
 
 #: Peers that need a training for each microscope, and the name of their interpreter.
 _TRAINED = (*MARKS, "python")
-_LEFT_TO_OTHERS = "decode and liteloc are left out: suite=peers3d trains them."
+#: Said by suites that train none.
+TRAINED_ELSEWHERE = "decode and liteloc are left out: suite=peers3d trains them."
 
 #: Peers by the names of their settings ``peers.NAME=PYTHON``.
 PROGRAMS: Mapping[str, Program] = {
@@ -138,7 +139,7 @@ def installed_peers(pythons: Mapping[str, str | None]) -> tuple[list[Peer], list
     unknown = sorted(set(pythons) - set(PROGRAMS) - set(_TRAINED))
     if unknown:
         raise UserError(f"peers.{unknown[0]} is no peer: use {', '.join(PROGRAMS)}")
-    found, notes = [], [_LEFT_TO_OTHERS]
+    found, notes = [], [TRAINED_ELSEWHERE]
     for name, program in PROGRAMS.items():
         python = pythons.get(name)
         if python is None:

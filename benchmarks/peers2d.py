@@ -6,23 +6,31 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from dataclasses import field as dataclass_field
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import torch
 
 from autods.core import LocalizationTable, OpticalSystem, UserError
+from autods.io.images import write_movie_tiff
 from autods.io.movie import open_movie
 from autods.io.result_tables import Row, Table, mean_rows
 from autods.io.tables import read_table
 from autods.metrics.detection import detection_metrics
+from autods.optics.gaussian import GaussianPSF
 from benchmarks.contenders import Contender, settings_for, timed_localize
-from benchmarks.fields import SimulatedField, UniformConditions, uniform_field
+from benchmarks.fields import IDEAL_CAMERA, SimulatedField, UniformConditions, uniform_field
 from benchmarks.movies2d import movie_specs
-from benchmarks.peers import installed_peers
+from benchmarks.peers import TRAINED_ELSEWHERE, installed_peers
 from benchmarks.spot_fits import SpotFits
 from benchmarks.style import jaccard_and_error
 from benchmarks.suite import SuiteResult
+from benchmarks.trained_peers import TrainedPeer, trainable_peers
+from benchmarks.training_bank import BankSize, write_bank
+from benchmarks.trust_movies import Crowd
 
 if TYPE_CHECKING:
     pass
@@ -32,6 +40,8 @@ logger = logging.getLogger(__name__)
 _SCORES = ("jaccard", "rmse_nm", "precision", "recall", "efficiency", "seconds")
 #: Thresholds of the wavelet fits that are tried.
 _THRESHOLDS = (1.0, 1.5, 2.0, 3.0)
+#: Density and spread of the photons' logarithm, side of a drawn PSF: of what trained peers learn from.
+_BANK_DENSITY, _LOG_WIDTH, _REGION_PX = 0.7, 0.3, 13
 
 
 @dataclass(frozen=True)
@@ -47,7 +57,10 @@ class Peers2d:
     n_frames
         Most frames of each movie that count.
     peers
-        Interpreters of other programs by their names, see :mod:`benchmarks.peers`.
+        Interpreters of other programs by their names, see :mod:`benchmarks.peers`; ``decode`` is the
+        repository of DECODE, which is trained for the simulated movies and takes part in these.
+    minutes, bank
+        Of its training, and what is simulated for it.
     radius_nm
         Largest distance of a match.
     zoo
@@ -60,6 +73,8 @@ class Peers2d:
     densities_per_um2: Sequence[float | None] = (None, 0.5, 1.5)
     n_frames: int = 100
     peers: dict[str, str | None] | None = None
+    minutes: float = 10.0
+    bank: BankSize = dataclass_field(default_factory=BankSize)
     radius_nm: float = 200.0
     zoo: Path | str | None = None
     device: str = "auto"
@@ -67,7 +82,15 @@ class Peers2d:
 
     def run(self) -> SuiteResult:
         """Localize each movie with each program and score it."""
-        peers, notes = installed_peers(self.peers or {})
+        with TemporaryDirectory(prefix="autods-peers2d-") as scratch:
+            return self._run(Path(scratch))
+
+    def _run(self, scratch: Path) -> SuiteResult:
+        given = self.peers or {}
+        peers, notes = installed_peers(given)
+        notes.remove(TRAINED_ELSEWHERE)
+        trained, left_out = trainable_peers({"decode": given.get("decode")}, given.get("python"))
+        notes += [note for note in left_out if note.startswith("decode")]
         programs: dict[str, Callable[[SimulatedField], LocalizationTable]] = {
             "autods, defaults": self._ours,
             "wavelet + MLE, tuned": self._wavelets,
@@ -75,7 +98,13 @@ class Peers2d:
         }
         rows: list[Row] = []
         for movie, field in self._fields(notes):
-            for program, localize in programs.items():
+            taking_part = dict(programs)
+            if field.camera is IDEAL_CAMERA:
+                taking_part |= {
+                    f"{peer.name}, trained {self.minutes:g} min, tuned": partial(self._trained, peer, scratch)
+                    for peer in trained
+                }
+            for program, localize in taking_part.items():
                 start = time.perf_counter()
                 try:
                     table = localize(field)
@@ -124,6 +153,21 @@ class Peers2d:
         usual = Contender("mixture", "auto", "mle")
         settings = settings_for(usual, field.optics.pixel_size_nm, field.camera, zoo, self.device)
         return timed_localize(field.frames, settings)[0]
+
+    def _trained(self, peer: TrainedPeer, scratch: Path, field: SimulatedField) -> LocalizationTable:
+        """Localize a simulated movie, with a training before the first; the best threshold counts."""
+        bank, folder = scratch / "bank", scratch / peer.name
+        if not bank.exists():
+            usual = UniformConditions(_BANK_DENSITY)
+            psf = GaussianPSF(usual.pixel_size_nm, usual.psf_sigma_nm)
+            crowd = Crowd(_BANK_DENSITY, usual.photons, _LOG_WIDTH, usual.background)
+            # The frames of the movies are independent: a network that sees their neighbours would be misled.
+            write_bank(bank, psf, (0.0, 0.0), _REGION_PX, crowd, IDEAL_CAMERA, self.bank, context=1)
+        peer.train(bank, self.minutes, folder)
+        movie = scratch / "movie.tif"
+        write_movie_tiff(field.frames, movie, field.optics.pixel_size_nm)
+        tables = peer.localize(movie, folder).tables
+        return max(tables, key=lambda table: detection_metrics(field.truth, table, self.radius_nm).jaccard)
 
     def _wavelets(self, field: SimulatedField) -> LocalizationTable:
         tables = [

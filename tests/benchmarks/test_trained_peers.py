@@ -17,6 +17,7 @@ from autods.core import OpticalSystem, UserError
 from autods.io.tables import read_table
 from autods.metrics.detection import detection_metrics
 from autods.optics import PSF_MODELS, tabulate
+from benchmarks.peers2d import Peers2d
 from benchmarks.trained_peers import MARKS, THRESHOLDS, TrainedPeer, trainable_peers, trained_as
 from benchmarks.training_bank import BankSize, write_bank
 from benchmarks.trust_movies import SCMOS, Crowd, write_movie
@@ -206,6 +207,23 @@ def test_frames_and_truth_reach_a_peer_and_its_positions_come_back(
         assert np.allclose(at[0.5].z_nm, 0.1 * reach_nm * (1.2 if name == "decode" else 1.0), atol=0.1)
     else:
         assert at[0.5].z_nm is None
+
+
+@pytest.mark.slow
+def test_in_two_dimensions_it_is_trained_once_for_the_simulated_movies(tmp_path: Path) -> None:
+    suite = Peers2d(
+        data=tmp_path / "nowhere",
+        densities_per_um2=[None, 0.2],
+        n_frames=6,
+        peers={"decode": str(stand_in("decode", tmp_path))},
+        minutes=0.02,
+        bank=BankSize(4, 30, 32),
+    )
+    result = suite.run()
+    rows = [row for row in result.tables[0].rows if str(row["program"]).startswith("decode, trained")]
+    assert len(rows) == 2
+    assert float(rows[0]["precision"] or 0) > 0.9
+    assert not [note for note in result.notes if note.startswith("decode")]
 
 
 def test_a_peer_that_cannot_be_run_is_named(tmp_path: Path) -> None:
