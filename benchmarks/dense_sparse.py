@@ -163,7 +163,7 @@ class DenseSparse:
             f"Pictures: averaged shifted histograms of {self.pixel_nm:g} nm pixels, without the outer"
             f" {_EDGE_NM:g} nm, clipped to the 0th-99th percentile, scaled to 0-1, blurred by 2 pixels.",
             f"Root mean square of the reference's picture: {levels}; of the paper's, by its PSNR and NRMSE:"
-            " filaments 0.15, mitochondria 0.18-0.21.",
+            " filaments 0.14-0.16, mitochondria 0.18.",
             "A single Deep-STORM model is each of the four, for all of the field; worst and best by the mean"
             " PSNR over the fields, mean over the four.",
             "Scaled down from the paper: the fields; and the heatmap zoo has the fast network of the same"
