@@ -28,8 +28,8 @@ _LITTLE = 0.05
 #: Weight of the misfit, which is the steadiest of the three signs, and neighbours that tell nothing yet.
 _MISFIT, _FEW = 1.5, 4.0
 #: Sums of the logarithms of the three ratios from which a PSF is doubted, and a turned one is the better.
-#: Right PSFs stay below 0.9 in the frames of ``suite=wrong_psf`` where enough is found.
-_DOUBTED, _TURNED = 1.2, 0.8
+#: Right PSFs stay below 0.6 in the frames of ``suite=wrong_psf``, and none is beaten by one turned by 0.1.
+_DOUBTED, _TURNED = 0.7, 0.5
 #: Localizations from which a movie's frames are compared with simulated ones.
 _ENOUGH = 20
 
