@@ -11,6 +11,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
+import numpy as np
+
 from autods.core import LocalizationTable, OpticalSystem, UserError
 from autods.io.result_tables import Row, Table, mean_rows
 from autods.io.tables import read_table
@@ -34,6 +36,8 @@ logger = logging.getLogger(__name__)
 _RADIUS_NM, _AXIAL_RADIUS_NM = 250.0, 500.0
 _SCORES = ("jaccard", "precision", "recall", "rmse_lateral_nm", "rmse_axial_nm", "efficiency")
 _COSTS = ("ms_per_frame", "minutes_trained")
+#: Photons of the molecules whose errors are told apart, and the fewest of them.
+_BRIGHT_PHOTONS, _FEWEST = 1500.0, 5
 #: A table, the seconds that localizing took, and the minutes of the training.
 Localized = tuple[LocalizationTable, float, float]
 
@@ -107,7 +111,8 @@ class Peers3D:
             " calibrated PSF, with the measured photons, background and camera, at 0.2 to 4 times the"
             " measured density, and with blinking molecules (they see three frames at once).",
             "The others take the best of nine thresholds by the truth's Jaccard index; ours choose for"
-            " themselves.",
+            " themselves. bright: root mean squares of the molecules of at least"
+            f" {_BRIGHT_PHOTONS:g} photons that were found.",
         ]
         tables = [
             Table("results", "Results", rows),
@@ -167,6 +172,7 @@ class _Microscope:
         row |= {column: getattr(scores, column) for column in _SCORES}
         pairs = match(truth, table, _RADIUS_NM, _AXIAL_RADIUS_NM)
         row |= {"ms_per_frame": 1e3 * seconds / self.suite.n_frames, "minutes_trained": minutes}
+        row |= _bright_errors(truth.select(pairs.truth_index), table.select(pairs.found_index))
         return [{**row, **recalls(truth, pairs.truth_index)}]
 
     @cached_property
@@ -252,6 +258,18 @@ def _metrics(truth: LocalizationTable, found: LocalizationTable) -> DetectionMet
     return detection_metrics(
         truth, found, _RADIUS_NM, _AXIAL_RADIUS_NM, remove_axial_offset=True, remove_lateral_offset=True
     )
+
+
+def _bright_errors(true: LocalizationTable, seen: LocalizationTable) -> dict[str, float]:
+    """Return the errors of bright molecules, which all programs find; true and found rows are pairs."""
+    assert true.z_nm is not None
+    assert seen.z_nm is not None
+    error = np.stack([seen.x_nm - true.x_nm, seen.y_nm - true.y_nm, seen.z_nm - true.z_nm])
+    error = error[:, true.photons >= _BRIGHT_PHOTONS]
+    if error.shape[1] < _FEWEST:
+        return {"bright_lateral_nm": float("nan"), "bright_axial_nm": float("nan")}
+    x, y, z = np.square(error - np.median(error, 1, keepdims=True)).mean(1)
+    return {"bright_lateral_nm": float(np.sqrt(x + y)), "bright_axial_nm": float(np.sqrt(z))}
 
 
 def _stage(folder: Path, name: str) -> dict[str, Any]:
