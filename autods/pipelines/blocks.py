@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -36,6 +36,8 @@ class Block(NamedTuple):
         return Block(replace(self.table, frame=self.table.frame + frames), self.used)
 
 
+Result = TypeVar("Result")
+
 #: Called with the share of a block that is done, 0 to 1.
 OnShare = Callable[[float], None]
 #: Blocks computed at once at most: each takes some 500 MB.
@@ -48,6 +50,23 @@ def blocks_at_once(device: torch.device) -> int:
     Blocks side by side use the cores of a CPU better than single operations do; a GPU is full with one.
     """
     return min(torch.get_num_threads(), _AT_ONCE) if device.type == "cpu" else 1
+
+
+def side_by_side(calls: Sequence[Callable[[], Result]], at_once: int) -> list[Result]:
+    """Return what some calls give, made in threads that share the cores between them."""
+    if at_once < 2 or len(calls) < 2:
+        return [call() for call in calls]
+    cores = torch.get_num_threads()
+
+    def alone(call: Callable[[], Result]) -> Result:
+        torch.set_num_threads(max(1, cores // at_once))
+        return call()
+
+    try:
+        with ThreadPoolExecutor(at_once) as pool:
+            return list(pool.map(alone, calls))
+    finally:
+        torch.set_num_threads(cores)
 
 
 def each_block(

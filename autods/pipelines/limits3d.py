@@ -12,6 +12,7 @@ alone.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import logging
 import math
@@ -23,7 +24,9 @@ from numpy.typing import NDArray
 
 from autods.core import Camera, LocalizationTable
 from autods.core.grid import px_to_nm
+from autods.inference.observation import Observation
 from autods.metrics.matching import match_arrays
+from autods.pipelines.blocks import blocks_at_once, side_by_side
 from autods.pipelines.measure3d import Extent, Population
 from autods.pipelines.population_frames import population_frames
 from autods.pipelines.psf_source import KnownPsf
@@ -47,6 +50,9 @@ _BETTER = 0.01
 _COMPARED, _LARGEST = 50, 1.5
 #: Part of the stated variance that is the bound's at least.
 _LEAST_BOUND = 0.1
+
+#: Least confidence, significance and photons.
+Limits = tuple[float, float, float]
 
 
 def best_limits(
@@ -79,36 +85,35 @@ def best_limits(
         Limits that are given and not to be changed; None for the best.
     """
     usual = (localizer.finder.threshold, localizer.min_significance, 0.0)
-    side = max(_SIDE_PX, 2 * extent.light_px)
-    pixel_nm = known.model.pixel_size_nm
-    per_frame = population.density_per_um2 * (side * pixel_nm * 1e-3) ** 2
-    n_frames = int(np.clip(math.ceil(_ENOUGH / per_frame), _FEWEST, _MOST))
-    noise = noise_std[torch.arange(n_frames, device=noise_std.device) % len(noise_std)]
-    observation, truth = population_frames(known, extent, camera, side, noise)(population)
+    pixel_nm, device = known.model.pixel_size_nm, noise_std.device
+    observation, truth = _frames_like_the_movie(known, extent, camera, population, noise_std)
     thresholds = {usual[0], *THRESHOLDS} if threshold is None else {threshold}
     significances = {usual[1], *SIGNIFICANCES} if significance is None else {significance}
 
-    scores: dict[tuple[float, float, float], float] = {}
+    scores: dict[Limits, float] = {}
     # The network looks once: surer estimates are a part of those at the lowest threshold.
     first = localizer.with_limits(min(thresholds), min(significances)).first_look(observation)
 
-    def estimates(limits: tuple[float, float, float], *, apart: bool) -> tuple[Detections, torch.Tensor]:
+    def estimates(limits: Limits, *, apart: bool = False) -> tuple[Detections, torch.Tensor]:
         own, surer = localizer.with_limits(*limits), first.select(first.confidence >= limits[0])
         fit, keep = own.estimates(observation, surer, apart=apart)
         return fit, keep & is_inside(fit, observation)
 
-    for level in sorted(thresholds):
-        fit, keep = estimates((level, min(significances), 0.0), apart=False)
-        assert fit.photons is not None
-        assert fit.significance is not None
+    def all_estimates(tried: list[Limits]) -> list[tuple[Detections, torch.Tensor]]:
+        calls = [functools.partial(estimates, limits) for limits in tried]
+        return side_by_side(calls, blocks_at_once(device))
+
+    levels = sorted(thresholds)
+    fits = all_estimates([(level, min(significances), 0.0) for level in levels])
+    for level, (fit, keep) in zip(levels, fits, strict=True):
         for least, dimmest in itertools.product(significances, PHOTONS):
             photons = dimmest * population.median_photons
-            rows = keep & (fit.significance >= least) & (fit.photons >= photons)
+            rows = keep & _is_beyond(fit, least, photons)
             scores[level, least, photons] = _jaccard(truth, fit.select(rows), pixel_nm)
     best = max(scores, key=lambda limits: scores[limits])
     if best[2] > 0:
-        for limits in [(*best[:2], dimmest * population.median_photons) for dimmest in PHOTONS_AGAIN]:
-            fit, keep = estimates(limits, apart=False)
+        tried = [(*best[:2], dimmest * population.median_photons) for dimmest in PHOTONS_AGAIN]
+        for limits, (fit, keep) in zip(tried, all_estimates(tried), strict=True):
             scores[limits] = _jaccard(truth, fit.select(keep), pixel_nm)
         best = max(scores, key=lambda limits: scores[limits])
     logger.info("Jaccard index by threshold, significance and photons: %s", scores)
@@ -122,6 +127,24 @@ def best_limits(
         "jaccard_usual": scores.get(usual),
         "crowding": _crowding(truth, fit.select(keep), known),
     }
+
+
+def _frames_like_the_movie(
+    known: KnownPsf, extent: Extent, camera: Camera, population: Population, noise_std: torch.Tensor
+) -> tuple[Observation, LocalizationTable]:
+    """Return frames that hold enough emitters of the population, and the truth within them."""
+    side = max(_SIDE_PX, 2 * extent.light_px)
+    per_frame = population.per_px(known.model.pixel_size_nm) * side**2
+    n_frames = int(np.clip(math.ceil(_ENOUGH / per_frame), _FEWEST, _MOST))
+    noise = noise_std[torch.arange(n_frames, device=noise_std.device) % len(noise_std)]
+    return population_frames(known, extent, camera, side, noise)(population)
+
+
+def _is_beyond(fit: Detections, significance: float, photons: float) -> torch.Tensor:
+    """Tell (N,) which have at least such a significance and so many photons."""
+    assert fit.photons is not None
+    assert fit.significance is not None
+    return (fit.significance >= significance) & (fit.photons >= photons)
 
 
 def _jaccard(truth: LocalizationTable, found: Detections, pixel_size_nm: float) -> float:
