@@ -70,7 +70,7 @@ class Trust3D:
     Parameters
     ----------
     lines
-        Movies by name.
+        Movies by name; None leaves one out.
     data
         Folder of the challenge's data; lines that need it are left out without.
     official
@@ -87,7 +87,7 @@ class Trust3D:
         Where to compute.
     """
 
-    lines: Mapping[str, Line] = field(default_factory=dict)
+    lines: Mapping[str, Line | None] = field(default_factory=dict)
     data: Path | str | None = None
     official: bool = True
     training: TrainingSettings = field(default_factory=lambda: TrainingSettings(family="universal"))
@@ -107,7 +107,7 @@ class Trust3D:
             if self.official and self.data is not None:
                 rows.append(self._official(Path(self.data), root / "official"))
             for name, line in self.lines.items():
-                if line.psf.startswith("beads_") and self.data is None:
+                if line is None or (line.psf.startswith("beads_") and self.data is None):
                     continue
                 rows.append(self._one(name, line, root / name.replace(" ", "_")))
         notes = [
