@@ -123,6 +123,22 @@ class BlockLocalizer:
         tell
             Told what share of the block is done, 0 to 1, after each patch.
         """
+        observation, found, used = self.find(frames, first_frame, before, after, tell)
+        return Block(self.table(observation, found), used)
+
+    def find(
+        self,
+        frames: NDArray[Any],
+        first_frame: int,
+        before: int = 0,
+        after: int = 0,
+        tell: OnShare = ignore_share,
+    ) -> tuple[Observation, Detections, NDArray[np.int64]]:
+        """Run the networks over a block (before + T + after, Y, X); arguments as of a call.
+
+        Returns what the fits see of the block, and what `Search` does: detections of all patches, and
+        (patches, models) frames that each got.
+        """
         start = first_frame - before
         backdrop = self.scene(start, start + len(frames), frames)
         around = backdrop.whiten(frames, start)
@@ -142,16 +158,15 @@ class BlockLocalizer:
         # Positions that the networks alone are to tell are not fitted.
         fitted = None if self._refine == "none" else observation
         found, used = self._search(seen, values, before, lambda share: tell(_NETWORK_SHARE * share), fitted)
-        shape = (values.shape[1], values.shape[2])
-        del around, seen, values
-        found = stitch(found, self._plan.tiles, shape)
-        found = found.select(observation.is_clear(*found.places()))
-        return Block(self._table(observation, found), used)
+        return observation, found, used
 
     def _photons(self, values: NDArray[Any]) -> torch.Tensor:
         return self._camera.to_photons(torch.from_numpy(np.asarray(values, np.float32)).to(self.device))
 
-    def _table(self, observation: Observation, found: Detections) -> LocalizationTable:
+    def table(self, observation: Observation, found: Detections) -> LocalizationTable:
+        """Fit what all patches found in a block, see `find`; what is doubled or not significant goes."""
+        found = stitch(found, self._plan.tiles, (observation.light.shape[1], observation.light.shape[2]))
+        found = found.select(observation.is_clear(*found.places()))
         sigma_px, pixel_nm = self._plan.psf_sigma_px, self._plan.optics.pixel_size_nm
         kept, x_px, y_px = merge_splits(observation, *found.places(), sigma_px)
         found = dataclasses.replace(

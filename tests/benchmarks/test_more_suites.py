@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 from autods.cli.main import main
-from autods.core import LocalizationTable
+from autods.core import LocalizationTable, UserError
 from autods.io.tables import write_thunderstorm
 from benchmarks.contenders import zoo_cards
 from benchmarks.density_snr import best_rows, everyone
 from benchmarks.known_resolution import band_limited, frc_of_molecules
+from benchmarks.one_plane import OnePlaneBeside
 from tests.benchmarks.test_suites import rows_of, run
 from tests.pipelines.models import write_zoo
 
@@ -46,6 +47,18 @@ def test_selection(zoo, tmp_path):
     sharp = {row["choice"]: row for row in rows_of(tmp_path / "resolution.csv")}
     assert set(sharp) == {"truth", *(row["choice"] for row in rows)}
     assert float(sharp["heatmap, average"]["decorrelation_nm"] or 100) >= 100
+
+
+def test_one_plane_finds_emitters_in_pixels_of_any_size():
+    lines = ["width: 233 nm, sigma 2.5 px", "density: 0.5 per um2"]
+    rows = OnePlaneBeside(lines, n_frames=8, device="cpu").run().tables[0].rows
+    assert len(rows) == 8
+    for row in rows:
+        assert row["precision"] > 0.9
+        assert row["recall"] > 0.9
+    assert {row["rescaled"] != "" for row in rows if row["line"] == lines[0]} == {True, False}
+    with pytest.raises(UserError, match="no line of the suite conditions"):
+        OnePlaneBeside(["width: 7 nm"]).run()
 
 
 def test_density_and_snr(zoo, tmp_path):
