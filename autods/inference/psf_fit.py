@@ -21,7 +21,7 @@ from autods.inference.joint_step import joint_step
 from autods.inference.linear_fit import Support, pick, scatter, solve, tents
 from autods.inference.observation import Observation
 from autods.inference.psf_windows import PsfWindows
-from autods.optics import PSFModel
+from autods.optics import PSFModel, SplinePSF
 from autods.optics.model_error import ModelError
 from autods.representation import Detections
 
@@ -34,6 +34,8 @@ _STEPS, _SETTLED_NM = 8, 1.0
 _DAMPING = 0.01
 #: Largest step per axis, and largest distance from the network's position, in x and y (px) and z (nm).
 _MAX_STEP, _MAX_SHIFT = (0.4, 100.0), (1.5, 400.0)
+#: An emitter stays this near to the middle of its window, px: what of the PSF lies farther out is not read.
+_ROOM_PX = 3
 
 
 class PsfFitter:
@@ -66,6 +68,8 @@ class PsfFitter:
         error: ModelError | None = None,
     ) -> None:
         self.origin_px, self.error = origin_px, error
+        if isinstance(psf, SplinePSF):
+            psf = psf.cropped(size_px + 2 * _ROOM_PX)
         self.psf, self.size_px, self.z_range_nm = psf, size_px, z_range_nm
         self.refine, self.crowding = refine, (1.0, 1.0)
 

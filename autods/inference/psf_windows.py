@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from autods.optics import PSFModel
+from autods.optics import PSFModel, SplinePSF
 from autods.optics.field import FieldPSF
 
 #: Distance over which slopes are taken, nm: far below any PSF's structure, far above rounding.
@@ -83,6 +83,8 @@ class PsfWindows:
     def images_and_slopes(self, psf: PSFModel) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return (N, S, S) unit PSFs and their slopes by x, y and z, per nm."""
         local = self._local_nm()
+        if isinstance(psf, SplinePSF):
+            return psf.with_slopes(local, self.size_px)
         shifts = _DELTA_NM * torch.eye(3, device=local.device)
         placed = self._placed(psf)
         image = placed(local, self.size_px)

@@ -27,6 +27,12 @@ def cubic_bspline(t: Tensor) -> Tensor:
     return outer**3 / 6 - inner**3 * (2 / 3)
 
 
+def _bspline_slope(t: Tensor) -> Tensor:
+    """Derivative of the cubic B-spline at t (any shape)."""
+    outer, inner = (2 - t.abs()).clamp(min=0), (1 - t.abs()).clamp(min=0)
+    return t.sign() * (2 * inner**2 - outer**2 / 2)
+
+
 class SplinePSF(nn.Module):
     """PSF interpolated between the samples of a volume, cubic in x, y and z.
 
@@ -98,38 +104,84 @@ class SplinePSF(nn.Module):
         slices = self.coefficients.shape[0] - 2
         return self.z_start_nm, self.z_start_nm + (slices - 1) * self.z_step_nm
 
+    def cropped(self, size_px: int) -> SplinePSF:
+        """Return a copy that renders the same in regions, and with shifts, within that side, and faster."""
+        kept = self.oversampling * size_px + 4
+        rows, columns = (
+            slice((count - kept) // 2, count - (count - kept) // 2) if count > kept else slice(None)
+            for count in self.coefficients.shape[1:]
+        )
+        part = self.coefficients[:, rows, columns]
+        return self.from_coefficients(
+            part, self.z_start_nm, self.z_step_nm, self.pixel_size_nm, self.oversampling
+        ).to(part.device)
+
     def forward(self, xyz_nm: Tensor, size_px: int) -> Tensor:
         """Render emitters; see `PSFModel`."""
         xyz_nm = xyz_nm.to(self.coefficients.dtype)
-        slices = self._interpolate_z(xyz_nm[:, 2])
-        across = self._shift_matrix(xyz_nm[:, 0], size_px, slices.shape[2])
-        down = self._shift_matrix(xyz_nm[:, 1], size_px, slices.shape[1])
-        images: Tensor = down @ slices @ across.transpose(1, 2)
-        return images
+        taps, away, _ = self._nodes(xyz_nm[:, 2])
+        slices = self._mixed(taps, cubic_bspline(away))
+        across, down = (
+            cubic_bspline(self._lags(xyz_nm[:, axis], size_px, slices.shape[2 - axis])) for axis in (0, 1)
+        )
+        images: Tensor = self._sliding(down, slices.shape[1]) @ slices
+        return images @ self._sliding(across, slices.shape[2]).transpose(1, 2)
 
-    def _interpolate_z(self, z_nm: Tensor) -> Tensor:
-        """Coefficients (N, H, W) of the lateral splines at z (N,)."""
+    def with_slopes(self, xyz_nm: Tensor, size_px: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Render emitters, and return their images (N, S, S) and the slopes of these by x, y and z, per nm.
+
+        Arguments as of `PSFModel`.
+        """
+        xyz_nm = xyz_nm.to(self.coefficients.dtype)
+        taps, away, inside = self._nodes(xyz_nm[:, 2])
+        by_z = _bspline_slope(away) * (inside / self.z_step_nm)[:, None]
+        slices = self._mixed(torch.cat([taps, taps]), torch.cat([cubic_bspline(away), by_z]))
+        middle, axial = slices.chunk(2)
+
+        def shifts(axis: int) -> Tensor:
+            """Return (N, 2 S, count): the images', and their slopes'."""
+            count = slices.shape[2 - axis]
+            lags = self._lags(xyz_nm[:, axis], size_px, count)
+            slope = _bspline_slope(lags) * (-self.oversampling / self.pixel_size_nm)
+            return torch.cat([self._sliding(part, count) for part in (cubic_bspline(lags), slope)], 1)
+
+        across, down = shifts(0).transpose(1, 2), shifts(1)
+        rows = down @ middle
+        image, x = (rows[:, :size_px] @ across).chunk(2, 2)
+        rows = torch.cat([rows[:, size_px:], down[:, :size_px] @ axial], 1)
+        y, z = (rows @ across[:, :, :size_px]).chunk(2, 1)
+        return image, x, y, z
+
+    def _nodes(self, z_nm: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Slices (N, 4) of coefficients that count at z (N,), their distance, and 1 within the table."""
         depth = self.coefficients.shape[0]
         # Coefficient k sits at slice k - 1.
-        node = ((z_nm - self.z_start_nm) / self.z_step_nm).clamp(0, depth - 3) + 1
+        place = (z_nm - self.z_start_nm) / self.z_step_nm
+        node = place.clamp(0, depth - 3) + 1
         first = node.detach().floor().clamp(1, depth - 3).long() - 1
         taps = first[:, None] + torch.arange(4, device=z_nm.device)
-        weights = cubic_bspline(node[:, None] - taps)
+        return taps, node[:, None] - taps, ((place >= 0) & (place <= depth - 3)).to(z_nm.dtype)
+
+    def _mixed(self, taps: Tensor, weights: Tensor) -> Tensor:
+        """Sum of coefficients (N, H, W) with weights (N, 4)."""
         flat = self.coefficients.flatten(1)
-        if z_nm.requires_grad or torch._C._functorch.maybe_current_level() is not None:
+        if weights.requires_grad or torch._C._functorch.maybe_current_level() is not None:
             mixed = (weights[:, :, None] * flat[taps]).sum(1)
         else:
             mixed = torch.nn.functional.embedding_bag(taps, flat, per_sample_weights=weights, mode="sum")
         return mixed.reshape(-1, *self.coefficients.shape[1:])
 
-    def _shift_matrix(self, centre_nm: Tensor, size_px: int, count: int) -> Tensor:
-        """Spline weights (N, size_px, count) from table samples to pixels, emitters at `centre_nm` (N,)."""
+    def _lags(self, centre_nm: Tensor, size_px: int, count: int) -> Tensor:
+        """Distances (N, L) in samples between pixels and table samples, emitters at `centre_nm` (N,)."""
         os = self.oversampling
         # Pixel j lies os * (j - (S - 1) / 2) samples off the centre, mirrored sample k (count - 1) / 2 - k.
         lags = torch.arange(os * (size_px - 1) + count, device=centre_nm.device)
         offset = lags - ((count - 1) + os * (size_px - 1)) / 2
-        weights = cubic_bspline(offset - centre_nm[:, None] * (os / self.pixel_size_nm))
-        return weights.unfold(1, count, os).contiguous()
+        return offset - centre_nm[:, None] * (os / self.pixel_size_nm)
+
+    def _sliding(self, weights: Tensor, count: int) -> Tensor:
+        """Weights (N, S, count) from table samples to pixels, of those of lags (N, L)."""
+        return weights.unfold(1, count, self.oversampling).contiguous()
 
 
 def tabulate(

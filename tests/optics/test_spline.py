@@ -92,3 +92,21 @@ def test_bsplines_sum_to_one():
 def test_bad_volumes_are_refused(volume):
     with pytest.raises(UserError, match="do not make a spline PSF"):
         SplinePSF(volume, 0.0, 10.0, 100.0)
+
+
+@pytest.mark.parametrize("oversampling", [1, 2])
+def test_a_cropped_table_renders_the_same_and_slopes_are_derivatives(oversampling):
+    psf = astigmatism_psf(OpticalSystem(110, 670, 1.2))
+    wide = tabulate(psf, -300, 300, 50.0, 41, oversampling)
+    fast = wide.cropped(15 + 4)
+    assert fast.coefficients.numel() < 0.4 * wide.coefficients.numel()
+    generator = torch.Generator().manual_seed(0)
+    xyz = (torch.rand(20, 3, generator=generator) - 0.5) * torch.tensor([420.0, 420.0, 500.0])
+    assert torch.equal(fast(xyz, 15), wide(xyz, 15))
+    image, *slopes = fast.with_slopes(xyz, 15)
+    torch.testing.assert_close(image, fast(xyz, 15))
+    for slope, step in zip(slopes, torch.diag(torch.tensor([2.0, 2.0, 5.0])), strict=True):
+        expected = (fast(xyz + step, 15) - fast(xyz - step, 15)) / (2 * step.sum())
+        assert float((slope - expected).abs().max()) < 1e-3 * float(expected.abs().max())
+    beyond = torch.tensor([[0.0, 0.0, fast.z_range_nm[1] + 100]])
+    assert not fast.with_slopes(beyond, 15)[3].any()
