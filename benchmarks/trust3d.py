@@ -22,6 +22,7 @@ from autods.metrics.detection import detection_metrics
 from autods.metrics.matching import match
 from autods.optics import PSF_MODELS, PSFModel, tabulate
 from autods.pipelines.autods3d import localize3d
+from autods.pipelines.population import Population
 from autods.pipelines.settings import CameraSettings, OpticsSettings
 from autods.pipelines.settings3d import Localize3DSettings, PsfSettings, TrainingSettings
 from benchmarks.measure import measured
@@ -164,8 +165,9 @@ class Trust3D:
             "photons": float(np.median(truth.photons)),
         }
         row["density_measured"] = told["density_per_um2"] / row["per_um2"]
-        population = told["population"] or {"median_photons": 0.4 * told["photons"]}
-        row["photons_measured"] = population["median_photons"] / row["photons"]
+        population = told["population"]
+        median = 0.4 * told["photons"] if population is None else Population(**population).photons(0.0)
+        row["photons_measured"] = median / row["photons"]
         if found is not None:
             row.update(scores(truth, found))
         return {**row, "minutes": cost.seconds / 60}

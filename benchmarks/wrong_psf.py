@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from autods.core import Camera
+from autods.estimation.on_times import USUAL_FRAMES
 from autods.inference import pick_device
 from autods.inference.observation import Observation
 from autods.inference.psf_fit import PsfFitter
@@ -105,7 +106,9 @@ class WrongPsf:
             return VolumeLocalizer(train3d.shipped_finder(known, extent, device), fitter, 3.0, passes=2)
 
         localizer = localizer_of(told.model)
-        population = first_pass3d.measure_population(observation, localizer, told, extent, _CAMERA, rounds=1)
+        population = first_pass3d.measure_population(
+            observation, localizer, told, extent, _CAMERA, on_frames=USUAL_FRAMES, rounds=1
+        )
         per_px = 0.0 if population is None else population.per_px(told.model.pixel_size_nm)
         chosen = trial3d.chosen_frames(self.n_frames, self.size_px, per_px)
         observation = observation[torch.tensor(chosen, device=device)]

@@ -16,6 +16,7 @@ import torch
 
 from autods.core import LocalizationTable, UserError
 from autods.estimation.light import LightMovie
+from autods.estimation.on_times import mean_on_frames
 from autods.estimation.profile import measure_scene
 from autods.estimation.scene import NoiseModel, Scene
 from autods.inference import pick_device
@@ -45,8 +46,9 @@ from autods.pipelines.inputs import (
     with_measured,
     with_read_noise,
 )
-from autods.pipelines.measure3d import Extent, Population
+from autods.pipelines.measure3d import Extent
 from autods.pipelines.model_stage import ModelStage
+from autods.pipelines.population import Population
 from autods.pipelines.psf_source import KnownPsf
 from autods.pipelines.settings import FinishSettings, camera_inputs, rows_to_plan
 from autods.pipelines.settings3d import Localize3DSettings
@@ -293,7 +295,10 @@ class _Run:
         looked = [self._observe(movie.scene, t, t + 1).window(y, x, side) for t, y, x, side in windows]
         seen = Observation.concatenate(looked)
         rounds = first_pass3d.ROUNDS if self.settings.needs_population else _QUICK_ROUNDS
-        return first_pass3d.measure_population(seen, localizer, known, extent, self.camera, rounds=rounds)
+        on_frames = mean_on_frames(movie)
+        return first_pass3d.measure_population(
+            seen, localizer, known, extent, self.camera, on_frames=on_frames, rounds=rounds
+        )
 
     def _measure_snr(
         self, movie: LightMovie, known: KnownPsf, extent: Extent, background: dict[str, Any]

@@ -1,23 +1,23 @@
 """Photons and density of a movie's emitters, read off a first pass of the shipped network and the joint fit.
 
 What such a pass finds is not what is there: dim emitters are missed, near ones merged. Frames are therefore
-simulated with a log-normal population through the same PSF and noise, and the population is changed until the
-same pass finds in them what it finds in the movie (indirect inference: Gourieroux et al., J. Applied
-Econometrics 8, S85 (1993)).
+simulated with a population through the same PSF and noise, and the population is changed until the same pass
+finds in them what it finds in the movie (indirect inference: Gourieroux et al., J. Applied Econometrics 8,
+S85 (1993)).
 """
 
 from __future__ import annotations
 
+import dataclasses
 import logging
-import math
-from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from autods.core import Camera
 from autods.inference.observation import Observation
-from autods.pipelines.measure3d import Extent, Population
+from autods.pipelines.measure3d import Extent
+from autods.pipelines.population import Population
+from autods.pipelines.population_fit import Tried, fit_population
 from autods.pipelines.population_frames import population_frames
 from autods.pipelines.psf_source import KnownPsf
 from autods.pipelines.streaming3d import VolumeLocalizer
@@ -26,22 +26,18 @@ logger = logging.getLogger(__name__)
 
 #: Pixels that are looked at of sparse and of dense movies, and side of the largest windows.
 _MOST_PX, _LOOKED_PX, _SIDE_PX = 250_000, 100_000, 96
-#: Emitters that are enough.
-_ENOUGH = 150
-#: Rounds of simulation, factor on the density in one round at most, and the range of log-normal widths.
-ROUNDS, _MOST_CHANGE, _WIDTHS = 3, 4.0, (0.1, 1.5)
+#: Emitters that are enough, and for a quick look.
+_ENOUGH, _ENOUGH_QUICK = 150, 30
+#: Rounds of simulation. Where so many emitters were found in the later ones, the first is left out if its
+#: density is off by more than this factor: crowds are found otherwise.
+ROUNDS, _POOLED, _CROWDED = 3, 200, 1.5
+#: Emitters that are simulated where the movie holds fewer, at a density of so many times its own at most.
+_SIMULATED, _DENSER = 150, 2.0
 _LEAST_FOUND = 10
+#: Width of the photons' distribution to begin with, and the least that is simulated: what is not simulated
+#: cannot become likely.
+_FIRST_WIDTH, _LEAST_WIDTH = 0.5, 0.3
 _SEED = 30_001
-
-
-@dataclass(frozen=True)
-class _Seen:
-    """What a pass finds: emitters and their light per pixel, and the logarithm of their photons."""
-
-    per_px: float
-    light_per_px: float
-    log_photons: float
-    log_width: float
 
 
 def windows(shape: tuple[int, int, int], least_px: int) -> list[tuple[int, int, int, int]]:
@@ -73,6 +69,7 @@ def measure_population(
     extent: Extent,
     camera: Camera,
     *,
+    on_frames: float,
     rounds: int = ROUNDS,
 ) -> Population | None:
     """Find the population that explains what a pass finds in some windows; None where it finds too little.
@@ -87,53 +84,43 @@ def measure_population(
         The PSF.
     camera
         Of the movie.
+    on_frames
+        Frames for which an emitter is on, on average; whether emitters are on for parts of frames at all,
+        what is found tells.
     rounds
-        Simulations that make up for what the pass misses and merges. Below `ROUNDS` only the first windows
-        are looked at, in a fraction of the time.
+        Simulations that make up for what the pass misses and merges. Below `ROUNDS` fewer emitters are
+        enough, in a fraction of the time.
     """
     side, few = observation.light.shape[-1], max(_LOOKED_PX // observation.light[0].numel(), 4)
     photons = localizer(observation[:few]).photons
-    if len(photons) >= _ENOUGH or rounds < ROUNDS:
+    if len(photons) >= (_ENOUGH_QUICK if rounds < ROUNDS else _ENOUGH):
         observation = observation[:few]
     elif len(observation.light) > few:
         photons = np.concatenate([photons, localizer(observation[few:]).photons])
-    seen = _summary(photons, observation.light.numel())
-    if seen is None:
-        return None
-    noise = observation.noise_of_frames()
-    pixel_um2 = (known.model.pixel_size_nm * 1e-3) ** 2
-    state = np.array([math.log(seen.per_px / pixel_um2), seen.log_photons, math.log(seen.log_width)])
-    simulate = population_frames(known, extent, camera, side, noise)
-    for turn in range(rounds):
-        found = localizer(simulate(_population(state))[0]).photons
-        simulated = _summary(found, observation.light.numel())
-        if simulated is None:
-            break
-        change = np.array(
-            [
-                math.log(seen.per_px / simulated.per_px),
-                seen.log_photons - simulated.log_photons,
-                0.0,
-            ]
-        )
-        # Where emitters merge their number hardly changes any more, but their light does.
-        light = math.log(seen.light_per_px / simulated.light_per_px) - change[1]
-        change[0] = 0.5 * (change[0] + light)
-        state += np.clip(change, -math.log(_MOST_CHANGE), math.log(_MOST_CHANGE))
-        # The errors of the fit widen what is seen in both alike: squares of widths add.
-        wide = math.exp(2 * state[2]) + seen.log_width**2 - simulated.log_width**2
-        state[2] = math.log(min(max(math.sqrt(max(wide, 0.0)), _WIDTHS[0]), _WIDTHS[1]))
-        logger.info("first pass, round %d: %s", turn + 1, _population(state))
-    return _population(state)
-
-
-def _population(state: np.ndarray) -> Population:
-    return Population(float(np.exp(state[0])), float(np.exp(state[1])), float(np.exp(state[2])))
-
-
-def _summary(photons: NDArray[np.float64], n_px: int) -> _Seen | None:
     if len(photons) < _LEAST_FOUND:
         return None
-    low, middle, high = np.quantile(np.log(photons), [0.1, 0.5, 0.9])
-    width = max((high - low) / 2.563, _WIDTHS[0])
-    return _Seen(len(photons) / n_px, float(photons.sum()) / n_px, float(middle), float(width))
+    pixel_um2 = (known.model.pixel_size_nm * 1e-3) ** 2
+    area_um2 = observation.light.numel() * pixel_um2
+    times = (on_frames, None)
+    population = Population(len(photons) / area_um2, float(np.median(photons)), _FIRST_WIDTH, times[0])
+    simulate = population_frames(known, extent, camera, side, observation.noise_of_frames())
+    tried: list[Tried] = []
+    for turn in range(rounds):
+        density = population.density_per_um2
+        simulated = dataclasses.replace(
+            population,
+            density_per_um2=max(density, min(_SIMULATED / area_um2, _DENSER * density)),
+            log_width=max(population.log_width, _LEAST_WIDTH),
+        )
+        frames, truth = simulate(simulated, turn)
+        tried.append(Tried.of(simulated, truth, localizer(frames)))
+        while sum(len(one.log_found) for one in tried[1:]) >= _POOLED and _is_off(tried[0], density):
+            tried.pop(0)
+        population = fit_population(np.log(photons), tried, area_um2, population, times)
+        logger.info("first pass, round %d: %s", turn + 1, population)
+    return population
+
+
+def _is_off(tried: Tried, density_per_um2: float) -> bool:
+    ratio = tried.population.density_per_um2 / density_per_um2
+    return max(ratio, 1 / ratio) > _CROWDED

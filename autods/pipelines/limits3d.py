@@ -27,7 +27,8 @@ from autods.core.grid import px_to_nm
 from autods.inference.observation import Observation
 from autods.metrics.matching import match_arrays
 from autods.pipelines.blocks import blocks_at_once, side_by_side
-from autods.pipelines.measure3d import Extent, Population
+from autods.pipelines.measure3d import Extent
+from autods.pipelines.population import Population
 from autods.pipelines.population_frames import population_frames
 from autods.pipelines.psf_source import KnownPsf
 from autods.pipelines.streaming3d import VolumeLocalizer, is_inside
@@ -90,6 +91,7 @@ def best_limits(
     thresholds = {usual[0], *THRESHOLDS} if threshold is None else {threshold}
     significances = {usual[1], *SIGNIFICANCES} if significance is None else {significance}
 
+    median = population.photons(0.0)
     scores: dict[Limits, float] = {}
     # The network looks once: surer estimates are a part of those at the lowest threshold.
     first = localizer.with_limits(min(thresholds), min(significances)).first_look(observation)
@@ -107,12 +109,12 @@ def best_limits(
     fits = all_estimates([(level, min(significances), 0.0) for level in levels])
     for level, (fit, keep) in zip(levels, fits, strict=True):
         for least, dimmest in itertools.product(significances, PHOTONS):
-            photons = dimmest * population.median_photons
+            photons = dimmest * median
             rows = keep & _is_beyond(fit, least, photons)
             scores[level, least, photons] = _jaccard(truth, fit.select(rows), pixel_nm)
     best = max(scores, key=lambda limits: scores[limits])
     if best[2] > 0:
-        tried = [(*best[:2], dimmest * population.median_photons) for dimmest in PHOTONS_AGAIN]
+        tried = [(*best[:2], dimmest * median) for dimmest in PHOTONS_AGAIN]
         for limits, (fit, keep) in zip(tried, all_estimates(tried), strict=True):
             scores[limits] = _jaccard(truth, fit.select(keep), pixel_nm)
         best = max(scores, key=lambda limits: scores[limits])
@@ -137,7 +139,7 @@ def _frames_like_the_movie(
     per_frame = population.per_px(known.model.pixel_size_nm) * side**2
     n_frames = int(np.clip(math.ceil(_ENOUGH / per_frame), _FEWEST, _MOST))
     noise = noise_std[torch.arange(n_frames, device=noise_std.device) % len(noise_std)]
-    return population_frames(known, extent, camera, side, noise)(population)
+    return population_frames(known, extent, camera, side, noise)(population, 0)
 
 
 def _is_beyond(fit: Detections, significance: float, photons: float) -> torch.Tensor:

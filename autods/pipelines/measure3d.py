@@ -24,6 +24,7 @@ from autods.estimation.snr3d import (
 from autods.optics import PSFModel
 from autods.optics.extent import informative_size_px, peak_per_photon, power_sums, region_size_px
 from autods.pipelines import figures3d
+from autods.pipelines.population import Population
 from autods.pipelines.psf_source import KnownPsf
 from autods.pipelines.settings3d import SnrSettings
 from autods.simulation import PsfRenderer, Simulator, VolumeConditions
@@ -69,25 +70,6 @@ class Extent:
         )
         fit = informative_size_px(known.model, low, high, largest_px=_MAX_RENDER_PX)
         return cls(max(min(fit, light), 9), max(light, 9), max(nearly_all, 11))
-
-
-@dataclass(frozen=True)
-class Population:
-    """Emitters of a movie in a frame: their density, and a log-normal distribution of their photons."""
-
-    #: Emitters per um^2.
-    density_per_um2: float
-    #: Median and standard deviation of the logarithm.
-    median_photons: float
-    log_width: float
-
-    def photons(self, deviations: float) -> float:
-        """Return the photons of an emitter so many standard deviations above the median."""
-        return self.median_photons * math.exp(deviations * self.log_width)
-
-    def per_px(self, pixel_size_nm: float) -> float:
-        """Return the emitters in a pixel of a frame."""
-        return self.density_per_um2 * (pixel_size_nm * 1e-3) ** 2
 
 
 def measure_background(movie: LightMovie, figure: Path) -> dict[str, Any]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 
 import torch
 
 from autods.core import Camera, EmitterBatch, LocalizationTable
 from autods.inference.observation import Observation
-from autods.pipelines.measure3d import Extent, Population, photon_simulator
+from autods.pipelines.measure3d import Extent, photon_simulator
+from autods.pipelines.population import Population, draw_shares
 from autods.pipelines.psf_source import KnownPsf
 from autods.simulation import Scenes
 from autods.simulation.positions import uniform_positions
@@ -18,8 +20,8 @@ _SEED = 30_001
 
 def population_frames(
     known: KnownPsf, extent: Extent, camera: Camera, side: int, noise_std: torch.Tensor
-) -> Callable[[Population], tuple[Observation, LocalizationTable]]:
-    """Return what makes frames of a population, the same ones each time, and the truth within them.
+) -> Callable[[Population, int], tuple[Observation, LocalizationTable]]:
+    """Return what makes frames of a population, the same ones for the same number, and the truth within them.
 
     Parameters
     ----------
@@ -39,8 +41,9 @@ def population_frames(
     low_nm, high_nm = -margin * pixel_nm, (side + margin) * pixel_nm
     low, high = known.z_range_nm
 
-    def simulate(population: Population) -> tuple[Observation, LocalizationTable]:
-        generator = torch.Generator().manual_seed(_SEED)
+    def simulate(population: Population, number: int) -> tuple[Observation, LocalizationTable]:
+        seed = _SEED + number
+        generator = torch.Generator().manual_seed(seed)
         mean = population.density_per_um2 * ((high_nm - low_nm) * 1e-3) ** 2
         counts = torch.poisson(torch.full((n,), mean), generator=generator)
         slots = max(int(counts.max()), 1)
@@ -49,14 +52,22 @@ def population_frames(
         z = low + (high - low) * torch.rand((n, slots, 1), generator=generator)
         spread = torch.randn((n, slots), generator=generator)
         photons = population.median_photons * torch.exp(population.log_width * spread) * mask
+        if population.on_frames is not None:
+            photons = photons * draw_shares((n, slots), population.on_frames, generator)
         emitters = EmitterBatch(torch.cat([xy, z], -1) * mask[..., None], photons, mask)
         zero = torch.zeros(n)
-        scenes = Scenes(emitters, zero, zero + 100.0, noise_std.cpu()).to(device)
-        counts_e = simulator(scenes, (side, side), torch.Generator(device).manual_seed(_SEED))
+        whole = dataclasses.replace(emitters, photons=photons / _seen(known, z[..., 0]))
+        scenes = Scenes(whole, zero, zero + 100.0, noise_std.cpu()).to(device)
+        counts_e = simulator(scenes, (side, side), torch.Generator(device).manual_seed(seed))
         light = Observation.of_light(counts_e / camera.qe, noise_std, camera)
         return light, truth_of(emitters, side * pixel_nm)
 
     return simulate
+
+
+def _seen(known: KnownPsf, z_nm: torch.Tensor) -> torch.Tensor | float:
+    """Return the share of an emitter's light at depths (T, N) that the calibration has seen."""
+    return 1.0 if known.error is None else torch.from_numpy(known.error.seen_at(z_nm.numpy())).float()
 
 
 def truth_of(emitters: EmitterBatch, side_nm: float) -> LocalizationTable:

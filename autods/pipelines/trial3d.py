@@ -18,7 +18,8 @@ from autods.optics import PSFModel, PupilPSF, crlb
 from autods.optics.turned import MIRRORED, REVERSED_SCAN, TurnedPSF, of_reversed_scan
 from autods.pipelines import figures3d
 from autods.pipelines.doubt import signs
-from autods.pipelines.measure3d import Extent, Population, photon_simulator
+from autods.pipelines.measure3d import Extent, photon_simulator
+from autods.pipelines.population import Population
 from autods.pipelines.population_frames import population_frames, truth_of
 from autods.pipelines.psf_source import KnownPsf
 from autods.pipelines.streaming3d import VolumeLocalizer
@@ -199,7 +200,7 @@ def try_population(
     """
     side = min(observation.light.shape[1:])
     noise = observation.noise_of_frames().repeat(2)
-    frames, _ = population_frames(known, extent, camera, side, noise)(population)
+    frames, _ = population_frames(known, extent, camera, side, noise)(population, 0)
     return explained_of(localizer, frames, near_px)
 
 

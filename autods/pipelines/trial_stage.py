@@ -13,7 +13,8 @@ from autods.core import Camera
 from autods.inference.observation import Observation
 from autods.pipelines import doubt, figures3d, measure3d, train3d, trial3d
 from autods.pipelines.limits3d import best_limits
-from autods.pipelines.measure3d import Extent, Population
+from autods.pipelines.measure3d import Extent
+from autods.pipelines.population import Population
 from autods.pipelines.psf_source import KnownPsf
 from autods.pipelines.settings3d import Localize3DSettings
 from autods.pipelines.streaming3d import VolumeLocalizer

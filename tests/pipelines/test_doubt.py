@@ -15,7 +15,8 @@ from autods.inference.observation import Observation
 from autods.inference.psf_fit import PsfFitter
 from autods.optics import PSF_MODELS, PSFModel
 from autods.pipelines import doubt, train3d, trial3d
-from autods.pipelines.measure3d import Extent, Population
+from autods.pipelines.measure3d import Extent
+from autods.pipelines.population import Population
 from autods.pipelines.population_frames import population_frames
 from autods.pipelines.psf_source import KnownPsf
 from autods.pipelines.streaming3d import VolumeLocalizer
@@ -85,7 +86,7 @@ class _Deeper(nn.Module):
 @pytest.mark.parametrize("density", [0.2, 0.4])
 def test_another_focus_is_noticed_and_the_right_one_not_doubted(density: float) -> None:
     noise, population = torch.full((12,), 4.7), Population(density, 2500.0, 0.3)
-    frames, _ = population_frames(KNOWN, Extent.of(KNOWN), CAMERA, 64, noise)(population)
+    frames, _ = population_frames(KNOWN, Extent.of(KNOWN), CAMERA, 64, noise)(population, 0)
     assert _line(KNOWN.model, frames, population) is None
     assert "one microscope" in str(_line(_Deeper(), frames, population))
 

@@ -15,7 +15,8 @@ from autods.inference.psf_fit import PsfFitter
 from autods.optics import PSF_MODELS
 from autods.pipelines import limits3d
 from autods.pipelines.limits3d import best_limits
-from autods.pipelines.measure3d import Extent, Population
+from autods.pipelines.measure3d import Extent
+from autods.pipelines.population import Population
 from autods.pipelines.population_frames import population_frames
 from autods.pipelines.psf_source import KnownPsf
 from autods.pipelines.streaming3d import VolumeLocalizer
@@ -77,7 +78,7 @@ def _chosen(
     threshold: float | None = None, significance: float | None = None, **false: float
 ) -> dict[str, Any]:
     noise = _NOISE[torch.arange(10) % 2]
-    truth = population_frames(_KNOWN, _EXTENT, _CAMERA, limits3d._SIDE_PX, noise)(_POPULATION)[1]
+    truth = population_frames(_KNOWN, _EXTENT, _CAMERA, limits3d._SIDE_PX, noise)(_POPULATION, 0)[1]
     oracle = cast(VolumeLocalizer, _Oracle(truth, **false))
     return best_limits(
         oracle, _KNOWN, _EXTENT, _CAMERA, _POPULATION, _NOISE, threshold=threshold, significance=significance
@@ -110,7 +111,7 @@ def test_what_is_given_stays() -> None:
 
 def test_one_look_serves_every_threshold() -> None:
     noise = _NOISE[torch.arange(4) % 2]
-    observation, _ = population_frames(_KNOWN, _EXTENT, _CAMERA, 48, noise)(_POPULATION)
+    observation, _ = population_frames(_KNOWN, _EXTENT, _CAMERA, 48, noise)(_POPULATION, 0)
     finder = shipped_finder(_KNOWN, _EXTENT, torch.device("cpu"))
     fast = _KNOWN.over_field(_EXTENT.fit_px)
     localizer = VolumeLocalizer(finder, PsfFitter(fast, _EXTENT.fit_px, (-350.0, 350.0)), 3.0, passes=2)

@@ -9,7 +9,8 @@ from autods.core import Camera, OpticalSystem
 from autods.inference.psf_fit import PsfFitter
 from autods.optics import PSF_MODELS
 from autods.pipelines import train3d
-from autods.pipelines.measure3d import Extent, Population
+from autods.pipelines.measure3d import Extent
+from autods.pipelines.population import Population
 from autods.pipelines.population_frames import population_frames
 from autods.pipelines.psf_source import KnownPsf
 from autods.pipelines.streaming3d import VolumeLocalizer
@@ -23,7 +24,7 @@ def test_emitters_beyond_the_border_explain_light_and_are_not_told() -> None:
     fitter = PsfFitter(KNOWN.over_field(EXTENT.fit_px), EXTENT.fit_px, (-450.0, 450.0))
     localizer = VolumeLocalizer(finder, fitter, 3.0, passes=2)
     noise, population = torch.full((6,), 4.7), Population(0.3, 4000.0, 0.3)
-    frames, truth = population_frames(KNOWN, EXTENT, Camera(read_noise_e=1.5), SIDE_PX, noise)(population)
+    frames, truth = population_frames(KNOWN, EXTENT, Camera(read_noise_e=1.5), SIDE_PX, noise)(population, 0)
     fit, keep = localizer.estimates(frames)
     fit = fit.select(keep)
     beyond = (fit.x_px < 0) | (fit.x_px >= SIDE_PX) | (fit.y_px < 0) | (fit.y_px >= SIDE_PX)
