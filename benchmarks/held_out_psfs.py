@@ -12,7 +12,7 @@ import torch
 from autods.calibration.bead_calibration import calibrate_beads, z_positions
 from autods.core import Camera, OpticalSystem
 from autods.optics import PSFModel, ScalarPSF, SplinePSF, load_psf, save_psf, tabulate
-from autods.optics.model_error import ModelError
+from autods.optics.model_error import CorrectedPSF, ModelError
 from autods.optics.phase_masks import astigmatism_mask
 from autods.optics.pupil import Pupil
 from autods.optics.storage import load_error
@@ -104,8 +104,10 @@ def _bead_psf(name: str, stack: _Stack, data: Path, cache: Path) -> HeldOutPsf:
     assert isinstance(truth, SplinePSF)
     low, high = truth.z_range_nm
     reach = (max(low, -stack.reach_nm), min(high, stack.reach_nm))
-    model = load_psf(told)
-    return HeldOutPsf(name, "beads", truth, tabulate(model, *reach, size_px=61), reach, load_error(told))
+    error = load_error(told)
+    assert error is not None
+    model = CorrectedPSF(load_psf(told), error)
+    return HeldOutPsf(name, "beads", truth, tabulate(model, *reach, size_px=61), reach, error)
 
 
 def drawn_psfs(n: int) -> list[HeldOutPsf]:

@@ -19,6 +19,8 @@ from autods.io.tables import read_table
 from autods.metrics.detection import DetectionMetrics, detection_metrics
 from autods.metrics.matching import match
 from autods.optics import load_psf
+from autods.optics.model_error import CorrectedPSF
+from autods.optics.storage import load_error
 from autods.pipelines.autods3d import localize3d
 from autods.pipelines.measure3d import Extent
 from autods.pipelines.psf_source import PSF_FILE, KnownPsf
@@ -193,7 +195,10 @@ class _Microscope:
     def known(self) -> KnownPsf:
         """The calibrated PSF."""
         low, high = _stage(self.measured, "calibrate")["z_range_nm"]
-        return KnownPsf(load_psf(self.measured / PSF_FILE), (low, high))
+        file = self.measured / PSF_FILE
+        error = load_error(file)
+        assert error is not None
+        return KnownPsf(CorrectedPSF(load_psf(file), error), (low, high), error=error)
 
     def _ours(self, family: Family, refine: Literal["mle", "none"], name: str) -> Localized:
         """Localize by the network that is told the PSF, or by one that is trained for the densest movie."""

@@ -7,20 +7,20 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from autods.calibration.retrieval import Scan
+from autods.calibration.quality import light_above_border
+from autods.calibration.retrieval import USUAL_BACKGROUND, Scan
 from autods.optics.model_error import ModelError
 from autods.optics.pupil_psf import PupilPSF
 from autods.optics.spline import SplinePSF
 
 #: Places of a bead within a pixel, in pixels, along each axis.
 _WITHIN_PX = (-0.35, 0.0, 0.35)
-#: Background per pixel over an emitter's photons for which errors are weighted: that of usual movies.
-_BACKGROUND = 0.005
 _DELTA_NM = 3.0
-#: Width of the border of a cut-out, px.
-_BORDER_PX = 2
-#: Depths over which errors are averaged, nm: what beads and molecules have in common is no finer.
-_WINDOW_NM = 75.0
+#: Displacements are smoothed over depths so near, nm, or so many slices: what beads and molecules have in
+#: common is no finer.
+_WINDOW_NM, _WINDOW_SLICES = 75.0, 2
+#: Residuals of a smoothed curve are corrected for having been fitted, to this leverage at most.
+_LEVERAGE = 0.8
 
 
 @torch.no_grad()
@@ -31,7 +31,8 @@ def model_error(
 
     The bead's image minus the model's is light that a fit explains by moving the emitter: to first order by
     ``(J^T W J)^-1 J^T W r`` with the slopes J by x, y, z, photons and background, and the weights W of the
-    noise. The root mean square over places within a pixel and neighbouring depths is the error.
+    noise. What neighbouring depths have in common of it is the displacement, which `CorrectedPSF` undoes; the
+    root mean square of the rest over places within a pixel and neighbouring depths is the error.
 
     Parameters
     ----------
@@ -44,25 +45,22 @@ def model_error(
     size_px
         Side of the window that is fitted, odd, px.
     """
-    errors = [
+    order = np.argsort(depth_nm)
+    z = np.asarray(depth_nm[order], np.float64)
+    places = [
         _displacement(psf, empirical, scan, depth_nm, (x, y), size_px) for x in _WITHIN_PX for y in _WITHIN_PX
     ]
-    order = np.argsort(depth_nm)
-    square = np.square(torch.stack(errors).double().numpy()).mean(0)[order]
-    z = np.asarray(depth_nm[order], np.float64)
-    lateral, axial = (_averaged(column, z) for column in (square[:, :2].mean(1), square[:, 2]))
+    moved = torch.stack(places).double().numpy()[:, order]
+    smooth = _local_lines(z)
+    displacement = smooth @ moved.mean(0)
+    left = 1 - np.minimum(smooth.diagonal(), _LEVERAGE)
+    square = ((moved - displacement) / left[:, None]) ** 2
+    near = np.abs(z[:, None] - z) <= _half_width_nm(z)
+    mean = near @ square.mean(0) / near.sum(1)[:, None]
     depth = torch.from_numpy(z).float()
     on_axis = torch.stack([torch.zeros_like(depth), torch.zeros_like(depth), depth], 1)
-    seen = _averaged(seen_share(empirical(on_axis, size_px)).double().numpy(), z)
-    return ModelError(z, np.sqrt(lateral), np.sqrt(axial), seen)
-
-
-def seen_share(images: Tensor) -> Tensor:
-    """Return (Z,) the light of images (Z, S, S) above that at their border, which looks like background."""
-    border = torch.ones(images.shape[1:], dtype=torch.bool)
-    border[_BORDER_PX:-_BORDER_PX, _BORDER_PX:-_BORDER_PX] = False
-    level = images[:, border].median(1).values
-    return (images - level[:, None, None]).sum((1, 2))
+    seen = smooth @ light_above_border(empirical(on_axis, size_px)).double().numpy()
+    return ModelError(z, np.sqrt(mean[:, :2].mean(1)), np.sqrt(mean[:, 2]), seen, displacement)
 
 
 def _displacement(
@@ -87,7 +85,7 @@ def _displacement(
         (render(xyz + shift) - render(xyz - shift)) / (2 * _DELTA_NM) for shift in _DELTA_NM * torch.eye(3)
     ]
     design = torch.stack([*slopes, model, torch.ones_like(model)], 1).flatten(2)
-    weight = 1 / (model.clamp_min(0) + _BACKGROUND).flatten(1)
+    weight = 1 / (model.clamp_min(0) + USUAL_BACKGROUND).flatten(1)
     weighted = design * weight[:, None]
     normal, moment = weighted @ design.transpose(1, 2), weighted @ (bead - model).flatten(1)[..., None]
     scale = normal.diagonal(dim1=1, dim2=2).clamp_min(1e-30).sqrt()
@@ -96,8 +94,14 @@ def _displacement(
     return moved
 
 
-def _averaged(values: NDArray[np.float64], z_nm: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Mean (K,) of values over the depths within the window."""
-    near = np.abs(z_nm[:, None] - z_nm) <= _WINDOW_NM
-    mean: NDArray[np.float64] = (near * values).sum(1) / near.sum(1)
-    return mean
+def _half_width_nm(z_nm: NDArray[np.float64]) -> float:
+    return max(_WINDOW_NM, _WINDOW_SLICES * 1.01 * float(np.median(np.diff(z_nm))))
+
+
+def _local_lines(z_nm: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the matrix (K, K) that smooths values at the depths by a line through those near each."""
+    distance = z_nm - z_nm[:, None]
+    weight = np.maximum(1 - (distance / (1.5 * _half_width_nm(z_nm))) ** 2, 0)
+    zeroth, first, second = (np.sum(weight * distance**k, axis=1, keepdims=True) for k in range(3))
+    matrix: NDArray[np.float64] = weight * (second - first * distance) / (zeroth * second - first**2)
+    return matrix

@@ -15,6 +15,9 @@ from autods.optics.unwrap import unwrap_phase
 
 Volume = NDArray[np.floating]
 
+#: Width of the border of a cut-out, px.
+_BORDER_PX = 2
+
 
 def slice_correlation(model: Volume, data: Volume) -> NDArray[np.float64]:
     """Pearson correlation (Z,) of two stacks (Z, Y, X), slice by slice; 0 for a constant slice."""
@@ -31,6 +34,14 @@ def corner_statistics(stack: Volume) -> tuple[Volume, Volume]:
     blocks = [stack[:, rows, columns] for rows in _ends(width) for columns in _ends(width)]
     corners = np.concatenate([block.reshape(len(stack), -1) for block in blocks], 1)
     return corners.mean(1), corners.std(1)
+
+
+def light_above_border(images: Tensor) -> Tensor:
+    """Return (Z,) the light of images (Z, S, S) above that at their border, which looks like background."""
+    border = torch.ones(images.shape[1:], dtype=torch.bool)
+    border[_BORDER_PX:-_BORDER_PX, _BORDER_PX:-_BORDER_PX] = False
+    level = images[:, border].median(1).values
+    return (images - level[:, None, None]).sum((1, 2))
 
 
 def _ends(width: int) -> tuple[slice, slice]:

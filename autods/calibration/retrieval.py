@@ -12,13 +12,16 @@ import torch
 from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
-from autods.calibration.quality import remove_focus
+from autods.calibration.quality import light_above_border, remove_focus
 from autods.core import OpticalSystem
 from autods.optics.pupil_psf import PupilPSF, ScalarPSF, VectorialPSF
 from autods.optics.unwrap import unwrap_phase
 from autods.optics.zernike import zernike_basis
 
 _log = logging.getLogger(__name__)
+
+#: Background per pixel over an emitter's photons that a PSF is weighted for: that of usual movies.
+USUAL_BACKGROUND = 0.005
 
 #: Blur sigma at the start, nm.
 _START_BLUR_NM = 80.0
@@ -299,9 +302,10 @@ def _roughness(phase: Tensor) -> Tensor:
 def noise_weights(data: Tensor, noise_std: Tensor, loss: str, model: Tensor | None = None) -> Tensor:
     """Inverse variances (Z, S, S), scaled so that an unexplained stack has a loss of 1.
 
-    The variance is the corners' noise squared plus a share of the signal; the gain that turns signal into
-    variance is measured from the residuals of a first `model`, or guessed so that noise at the stack's
-    peak is a twentieth of it. With loss "mse" all pixels weigh the same.
+    The variance is the corners' noise squared plus a share of the signal and of the background that lies
+    under molecules: a PSF is for movies, where its faint wings tell less than they do of beads. The gain that
+    turns signal into variance is measured from the residuals of a first `model`, or guessed so that noise at
+    the stack's peak is a twentieth of it. With loss "mse" all pixels weigh the same.
     """
     spread = data.var()
     if loss == "mse":
@@ -312,6 +316,8 @@ def noise_weights(data: Tensor, noise_std: Tensor, loss: str, model: Tensor | No
     if model is not None:
         excess = ((data - model).square() - floor).sum()
         gain = float((excess / signal.sum()).clamp(min=0.1 * gain, max=10 * gain))
-    weight = 1 / (floor + gain * signal.clamp(min=0))
+    signal = signal.clamp(min=0)
+    under = USUAL_BACKGROUND * float(light_above_border(data).median())
+    weight = 1 / (floor + gain * (signal + under))
     unexplained = (weight * (data - data.mean((1, 2), keepdim=True)).square()).mean()
     return weight / unexplained

@@ -30,6 +30,9 @@ from autods.representation import Detections
 _BLOCK_PX, _CPU_BLOCK_PX = 3_000_000, 500_000
 #: Gauss-Newton steps at most, and the movement (nm) below which all emitters count as settled.
 _STEPS, _SETTLED_NM = 8, 1.0
+#: Weight of the network's position as a prior, by x, y and z. It has seen the same light; where that tells
+#: little of the depth, the network's tends to the middle of the range, and the scale of z would shrink.
+_PRIOR = (1.0, 1.0, 0.05)
 #: Levenberg's damping at least.
 _DAMPING = 0.01
 #: Largest step per axis, and largest distance from the network's position, in x and y (px) and z (nm).
@@ -212,6 +215,8 @@ class _Fit:
         std_nm = np.stack([std_px * fitter.psf.pixel_size_nm] * 2 + [std_z_nm], 1)
         precision = torch.from_numpy(std_nm**-2.0).to(device, torch.float32)
         self.precision = torch.nan_to_num(precision, nan=0.0, posinf=0.0)
+        #: Of the prior that holds positions where the network saw them.
+        self.prior_precision = self.precision * self.precision.new_tensor(_PRIOR)
         node_px = max(float(fitter.size_px), 10.0)
         light = observation.light
         height, width = light.shape[1:]
@@ -258,10 +263,10 @@ class _Fit:
         damping = torch.full((len(observation),), _DAMPING, device=prior.device)
         best = self._at_present()
         best_loss = self._loss(best, prior, to_nm)
-        curvature = torch.cat([self.precision, torch.zeros_like(self.precision[:, :1])], 1)
+        curvature = torch.cat([self.prior_precision, torch.zeros_like(self.prior_precision[:, :1])], 1)
         for _ in range(_STEPS):
             pull = torch.zeros_like(curvature)
-            pull[:, :3] = self.precision * (prior - best.xyz) * to_nm
+            pull[:, :3] = self.prior_precision * (prior - best.xyz) * to_nm
             step, nodes = joint_step(
                 best.slopes,
                 pull,
@@ -313,7 +318,7 @@ class _Fit:
         dark = observation.variance / observation.shot
         value = (linear.model - (observation.light + dark) * variance.log()) / observation.shot
         loss = torch.where(observation.valid, value, 0.0).double().sum((1, 2))
-        away = 0.5 * (self.precision * ((linear.xyz - prior) * to_nm) ** 2).sum(1).double()
+        away = 0.5 * (self.prior_precision * ((linear.xyz - prior) * to_nm) ** 2).sum(1).double()
         return loss.index_add(0, self.windows.frame, away)
 
     def _columns(self, refine: bool) -> tuple[NDArray[np.float64], Tensor]:

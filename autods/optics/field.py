@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from autods.optics.model_error import CorrectedPSF, ModelError
 from autods.optics.phase_masks import zernike_mask
 from autods.optics.pupil_psf import PupilPSF
 from autods.optics.spline import SplinePSF, tabulate
@@ -82,6 +83,8 @@ class FieldPSF(nn.Module):
         Places along each side of the field.
     z_range_nm, size_px
         Depths and side of the tables, nm and px.
+    error
+        Where the PSF sees beads, which is corrected; None where that is not known.
     """
 
     def __init__(
@@ -91,6 +94,7 @@ class FieldPSF(nn.Module):
         nodes: int,
         z_range_nm: tuple[float, float],
         size_px: int,
+        error: ModelError | None = None,
     ) -> None:
         super().__init__()
         self.pixel_size_nm, self._nodes = psf.pixel_size_nm, nodes
@@ -98,7 +102,8 @@ class FieldPSF(nn.Module):
         self._step = [2 * h / nodes for h in variation.half_nm]
 
         def table(model: PupilPSF) -> SplinePSF:
-            return tabulate(model, *z_range_nm, _Z_STEP_NM, size_px, model.oversampling)
+            seen = model if error is None else CorrectedPSF(model, error)
+            return tabulate(seen, *z_range_nm, _Z_STEP_NM, size_px, model.oversampling)
 
         self.mean = table(psf)
         self.tables = nn.ModuleList(

@@ -26,6 +26,8 @@ from autods.optics.zernike import zernike_basis
 _FORMAT = "autods-psf"
 _KINDS: dict[str, type[PupilPSF]] = {"scalar": ScalarPSF, "vectorial": VectorialPSF}
 _ZERNIKE_MODES = 36
+#: Column of the share of the light that was seen in the table of the errors.
+_SHARE = 3
 
 
 def zernike_table(psf: PupilPSF, modes: int = _ZERNIKE_MODES) -> np.ndarray:
@@ -79,9 +81,13 @@ def save_psf(
             if variation is not None:
                 _write_variation(file, variation)
         if error is not None:
-            columns = np.stack([error.depth_nm, error.lateral_nm, error.axial_nm, error.seen], 1)
+            columns = np.column_stack(
+                [error.depth_nm, error.lateral_nm, error.axial_nm, error.seen, error.displacement_nm]
+            )
             written = file.create_dataset("model_error", data=columns)
-            written.attrs["columns"] = "depth, lateral, axial, nm; share of the light that was seen"
+            written.attrs["columns"] = (
+                "depth, lateral, axial, nm; share of the light that was seen; displacement by x, y, z, nm"
+            )
         group = file.create_group("provenance")
         for key, text in provenance.items():
             group.attrs[key] = text
@@ -127,9 +133,12 @@ def load_error(path: str | Path) -> ModelError | None:
     with read_by_library(f"{path}: is damaged, calibrate again"), h5py.File(path, "r") as file:
         if "model_error" not in file or file.attrs.get("format") != _FORMAT:
             return None
-        depth, lateral, axial, *seen = np.asarray(file["model_error"][:], np.float64).T
-        # Files of before state no share.
-        return ModelError(depth, lateral, axial, seen[0] if seen else np.ones_like(depth))
+        columns = np.asarray(file["model_error"][:], np.float64)
+        depth, lateral, axial = columns[:, :3].T
+        # Files of before state no share of the light, and no displacement.
+        seen = columns[:, 3] if columns.shape[1] > _SHARE else np.ones_like(depth)
+        moved = columns[:, 4:] if columns.shape[1] > _SHARE + 1 else np.zeros((len(depth), 3))
+        return ModelError(depth, lateral, axial, seen, moved)
 
 
 def load_psf(path: str | Path, nfp_nm: float | None = None, pixel_size_nm: float | None = None) -> PSFModel:

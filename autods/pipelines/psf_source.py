@@ -25,7 +25,7 @@ from autods.core import OpticalSystem, UserError
 from autods.io.movie import open_movie
 from autods.optics import PSFModel, PupilPSF, SplinePSF, load_psf, save_psf, tabulate
 from autods.optics.field import FieldPSF, FieldVariation
-from autods.optics.model_error import ModelError
+from autods.optics.model_error import CorrectedPSF, ModelError
 from autods.optics.storage import load_error, load_variation
 from autods.pipelines.inputs import Instrument
 from autods.pipelines.settings3d import PsfSettings
@@ -50,7 +50,7 @@ Range = tuple[float, float]
 class KnownPsf:
     """A PSF and the depths in which it is used."""
 
-    #: The PSF.
+    #: The PSF; a calibrated one shows emitters where the beads were.
     model: PSFModel
     #: Lowest and highest depth, nm from the coverslip.
     z_range_nm: Range
@@ -59,11 +59,17 @@ class KnownPsf:
     #: What its misfit does to positions; None where no calibration measured it.
     error: ModelError | None = None
 
+    @property
+    def pupil(self) -> PupilPSF | None:
+        """The diffraction PSF that a calibration retrieved; None for another."""
+        psf = self.model.psf if isinstance(self.model, CorrectedPSF) else self.model
+        return psf if isinstance(psf, PupilPSF) else None
+
     def over_field(self, size_px: int) -> PSFModel:
         """Return a fast PSF that follows the aberrations over the field, in a region of that side."""
-        if self.variation is None or not isinstance(self.model, PupilPSF):
+        if self.variation is None or self.pupil is None:
             return PsfRenderer.fast(self.model, *self.z_range_nm, size_px=size_px).psf
-        return FieldPSF(self.model, self.variation, _NODES, self.z_range_nm, size_px)
+        return FieldPSF(self.pupil, self.variation, _NODES, self.z_range_nm, size_px, self.error)
 
 
 def identify(settings: PsfSettings) -> object:
@@ -139,7 +145,8 @@ def known_psf(
         model = load_psf(folder / PSF_FILE)
     z_range = depth_range(settings, results, instrument.optics)
     variation = load_variation(folder / PSF_FILE) if isinstance(model, PupilPSF) else None
-    return KnownPsf(model, z_range, variation, load_error(folder / PSF_FILE))
+    error = load_error(folder / PSF_FILE)
+    return KnownPsf(model if error is None else CorrectedPSF(model, error), z_range, variation, error)
 
 
 def depth_range(settings: PsfSettings, results: dict[str, Any], optics: OpticalSystem) -> Range:

@@ -14,7 +14,7 @@ from autods.core import Camera, LocalizationTable
 from autods.inference.observation import Observation
 from autods.metrics.detection import detection_metrics
 from autods.metrics.matching import match
-from autods.optics import PSFModel, PupilPSF, crlb
+from autods.optics import PSFModel, crlb
 from autods.optics.turned import MIRRORED, REVERSED_SCAN, TurnedPSF, of_reversed_scan
 from autods.pipelines import figures3d
 from autods.pipelines.doubt import signs
@@ -42,8 +42,8 @@ def turned_psfs(known: KnownPsf) -> dict[str, PSFModel]:
     medium than the beads', it has not.
     """
     turned: dict[str, PSFModel] = {MIRRORED: TurnedPSF(known.model, MIRRORED, known.z_range_nm)}
-    if isinstance(known.model, PupilPSF) and float(known.model.nfp_nm) != 0:
-        turned[REVERSED_SCAN] = of_reversed_scan(known.model)
+    if known.pupil is not None and float(known.pupil.nfp_nm) != 0:
+        turned[REVERSED_SCAN] = of_reversed_scan(known.pupil)
     return turned
 
 

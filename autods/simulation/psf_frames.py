@@ -11,6 +11,7 @@ from autods.core import UserError
 from autods.core.grid import nm_to_px
 from autods.optics import PSFModel, PupilPSF, tabulate
 from autods.optics.extent import region_size_px
+from autods.optics.model_error import CorrectedPSF
 from autods.optics.storage import load_psf
 from autods.simulation.regions import add_regions
 from autods.simulation.scenes import Scenes
@@ -55,8 +56,9 @@ class PsfRenderer:
             Side of the regions, px; None takes what :func:`~autods.optics.extent.region_size_px` says.
         """
         size = region_size_px(psf, z_min_nm, z_max_nm) if size_px is None else size_px
-        if isinstance(psf, PupilPSF):
-            psf = tabulate(psf, z_min_nm, z_max_nm, size_px=size + 2, oversampling=psf.oversampling)
+        exact = psf.psf if isinstance(psf, CorrectedPSF) else psf
+        if isinstance(exact, PupilPSF):
+            psf = tabulate(psf, z_min_nm, z_max_nm, size_px=size + 2, oversampling=exact.oversampling)
         else:
             psf = copy.deepcopy(psf)  # rendering moves it to the scenes' device
         return cls(psf, size)

@@ -6,13 +6,14 @@ import torch
 import torch.nn.functional as F
 
 from autods.calibration.bead_calibration import BeadSettings, calibrate_beads
-from autods.calibration.model_error import seen_share
+from autods.calibration.quality import light_above_border
 from autods.calibration.retrieval import RetrievalSettings
 from autods.core import Camera, OpticalSystem
 from autods.inference.observation import Observation
 from autods.inference.psf_fit import PsfFitter
 from autods.optics import PSF_MODELS, ScalarPSF, tabulate
 from autods.optics.extent import region_size_px
+from autods.optics.model_error import CorrectedPSF
 from autods.optics.phase_masks import zernike_mask
 from autods.optics.pupil import Pupil
 from autods.representation import Detections
@@ -104,16 +105,34 @@ def test_a_gaussian_bead_gives_a_compact_psf(sigma_px, size, most):
     assert region_size_px(result.retrieved.psf, low, high, 0.85, 81) <= most
 
 
-def test_the_model_error_is_what_a_wrong_model_does_to_positions():
+def displaced(psf, beads, z_nm):
+    """Errors (N, 3) of a fit of frames without noise that show the mean bead at depths, nm."""
+    images = beads(torch.stack([0 * z_nm, 0 * z_nm, z_nm], 1), 21)
+    size = images.shape[-1]
+    frames, middle = F.pad(2000 * images, [size // 2] * 4) + 10, torch.full((len(z_nm),), 20.5)
+    fast = tabulate(psf, -700.0, 700.0, size_px=23)
+    found = Detections(torch.arange(len(z_nm)), middle, middle, torch.ones(len(z_nm)), z_nm=z_nm)
+    fit = PsfFitter(fast, 19, (-700.0, 700.0))(Observation.over_level(frames, Camera(), 10.0), found)
+    return np.stack([100 * (fit.x_px - 20.5), 100 * (fit.y_px - 20.5), fit.z_nm - z_nm], 1)
+
+
+def test_what_a_misfit_does_to_positions_is_corrected():
     images = of_depths()
     settings = BeadSettings(scan="emitter", retrieval=RetrievalSettings(method="zernike", steps=200))
     right = calibrate_beads(stack_of(images, 1e6), Z_NM, OPTICS, settings).error
     # A tail on one side that no pupil phase explains.
     tail = images + 0.25 * np.roll(images, 2, 2) * (Z_NM > 0)[:, None, None]
-    wrong = calibrate_beads(stack_of(tail, 1e6), Z_NM, OPTICS, settings).error
+    wrong = calibrate_beads(stack_of(tail, 1e6), Z_NM, OPTICS, settings)
     assert np.median(right.lateral_nm) < 3
     assert np.median(right.axial_nm) < 8
-    assert np.median(wrong.lateral_nm) > 3 * np.median(right.lateral_nm)
+    assert np.abs(right.displacement_nm).max() < 25
+    assert np.abs(wrong.error.displacement_nm).max() > 2 * np.abs(right.displacement_nm).max()
+    z = torch.linspace(-450.0, 450.0, 19)
+    before = displaced(wrong.retrieved.psf, wrong.empirical, z)
+    after = displaced(CorrectedPSF(wrong.retrieved.psf, wrong.error), wrong.empirical, z)
+    for axis in (0, 2):
+        assert np.median(np.abs(after[:, axis])) < 0.5 * np.median(np.abs(before[:, axis]))
+    assert np.median(np.abs(after)) < 4
 
 
 @pytest.mark.parametrize(
@@ -125,7 +144,7 @@ def test_photons_are_those_that_the_cut_out_of_a_bead_shows(name, size, reach_nm
     psf = tabulate(PSF_MODELS[name](OPTICS), -reach_nm, reach_nm, size_px=61)
     z = torch.linspace(-0.9 * reach_nm, 0.9 * reach_nm, 12)
     images = psf(torch.stack([0 * z, 0 * z, z], 1), size)
-    share = seen_share(images)
+    share = light_above_border(images)
     assert 0.5 < float(share.min()) < float(share.max()) < 1
     border = torch.ones(size, size, dtype=torch.bool)
     border[2:-2, 2:-2] = False
