@@ -2,9 +2,9 @@
 
 The network's own best threshold is that of all it was trained for, and without the fit, which sorts out in
 its turn. Frames are simulated with the photons and the density of the movie, and localized with several
-thresholds, no emitter of them taken for two; the limits of the highest Jaccard index are taken. Where
-molecules overlap, what is none is a part of another's light: it may be significant, but where all have much
-the same photons it has too few.
+thresholds, no emitter of them taken for two; the limits of the highest Jaccard index are taken, that of the
+neighbouring limits weighing too, for some hundred emitters scatter. Where molecules overlap, what is none is
+a part of another's light: it may be significant, but where all have much the same photons it has too few.
 
 The same frames tell how much larger errors are than their bounds, which know of the neighbours that are found
 alone.
@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
 
 from autods.core import Camera, LocalizationTable
 from autods.core.grid import px_to_nm
@@ -37,13 +38,15 @@ from autods.representation import Detections
 logger = logging.getLogger(__name__)
 
 #: Confidences and significances that are tried beside the usual ones.
-THRESHOLDS, SIGNIFICANCES = (0.05, 0.1, 0.15, 0.2, 0.35), (3.0, 4.0, 5.0, 6.0, 8.0)
+THRESHOLDS, SIGNIFICANCES = (0.1, 0.15, 0.22), (3.0, 4.0, 5.0, 6.0, 8.0)
 #: Least photons, in parts of the population's median; and those that are tried again as they will be used:
 #: what is too weak is left out of the fit.
 PHOTONS, PHOTONS_AGAIN = (0.0, 0.2, 0.3, 0.4, 0.5), (0.3, 0.4, 0.5, 0.6)
 #: Emitters that are simulated, in so many frames at least and at most, and the frames' side.
-_ENOUGH, _FEWEST, _MOST, _SIDE_PX = 200, 4, 32, 64
+_ENOUGH, _FEWEST, _MOST, _SIDE_PX = 400, 8, 64, 64
 _RADIUS_NM, _AXIAL_RADIUS_NM = 250.0, 500.0
+#: Over how many steps of significance and photons the Jaccard index is smoothed.
+_SMOOTHED = 0.8
 #: Other limits than the usual ones must be better by this much: fewer emitters tell nothing.
 _BETTER = 0.01
 #: Matched emitters from which errors are compared with their bounds, and the largest factor on these: where
@@ -86,49 +89,89 @@ def best_limits(
         Limits that are given and not to be changed; None for the best.
     """
     usual = (localizer.finder.threshold, localizer.min_significance, 0.0)
-    pixel_nm, device = known.model.pixel_size_nm, noise_std.device
-    observation, truth = _frames_like_the_movie(known, extent, camera, population, noise_std)
-    thresholds = {usual[0], *THRESHOLDS} if threshold is None else {threshold}
-    significances = {usual[1], *SIGNIFICANCES} if significance is None else {significance}
-
+    levels = sorted({usual[0], *THRESHOLDS} if threshold is None else {threshold})
+    least = sorted({usual[1], *SIGNIFICANCES} if significance is None else {significance})
+    frames = _frames_like_the_movie(known, extent, camera, population, noise_std)
+    trial = _Trial(localizer, *frames, levels[0], least[0], known.model.pixel_size_nm)
     median = population.photons(0.0)
-    scores: dict[Limits, float] = {}
-    # The network looks once: surer estimates are a part of those at the lowest threshold.
-    first = localizer.with_limits(min(thresholds), min(significances)).first_look(observation)
-
-    def estimates(limits: Limits, *, apart: bool = False) -> tuple[Detections, torch.Tensor]:
-        own, surer = localizer.with_limits(*limits), first.select(first.confidence >= limits[0])
-        fit, keep = own.estimates(observation, surer, apart=apart)
-        return fit, keep & is_inside(fit, observation)
-
-    def all_estimates(tried: list[Limits]) -> list[tuple[Detections, torch.Tensor]]:
-        calls = [functools.partial(estimates, limits) for limits in tried]
-        return side_by_side(calls, blocks_at_once(device))
-
-    levels = sorted(thresholds)
-    fits = all_estimates([(level, min(significances), 0.0) for level in levels])
-    for level, (fit, keep) in zip(levels, fits, strict=True):
-        for least, dimmest in itertools.product(significances, PHOTONS):
-            photons = dimmest * median
-            rows = keep & _is_beyond(fit, least, photons)
-            scores[level, least, photons] = _jaccard(truth, fit.select(rows), pixel_nm)
-    best = max(scores, key=lambda limits: scores[limits])
-    if best[2] > 0:
-        tried = [(*best[:2], dimmest * median) for dimmest in PHOTONS_AGAIN]
-        for limits, (fit, keep) in zip(tried, all_estimates(tried), strict=True):
-            scores[limits] = _jaccard(truth, fit.select(keep), pixel_nm)
-        best = max(scores, key=lambda limits: scores[limits])
-    logger.info("Jaccard index by threshold, significance and photons: %s", scores)
-    chosen = usual if scores.get(usual, -1.0) > scores[best] - _BETTER else best
-    fit, keep = estimates(chosen, apart=True)
+    photons = [share * median for share in PHOTONS]
+    scores = trial.beyond(levels, least, photons)
+    logger.info("Jaccard index by threshold %s, significance and photons: %s", levels, scores.round(3))
+    i, j, k = _highest(scores, (0.0, _SMOOTHED, _SMOOTHED))
+    chosen, score = (levels[i], least[j], photons[k]), float(scores[i, j, k])
+    if k > 0:
+        tried = [(*chosen[:2], share * median) for share in PHOTONS_AGAIN]
+        again = np.array([trial.jaccard(*fit) for fit in trial.all_estimates(tried)])
+        logger.info("Jaccard index by photons, without the weakest in the fit: %s", again.round(3))
+        (k,) = _highest(again, (_SMOOTHED,))
+        chosen, score = tried[k], float(again[k])
+    score_usual = None
+    if usual[0] in levels and usual[1] in least:
+        score_usual = float(scores[levels.index(usual[0]), least.index(usual[1]), 0])
+        if score_usual > score - _BETTER:
+            chosen, score = usual, score_usual
+    fit, keep = trial.estimates(chosen, apart=True)
     return {
         "threshold": chosen[0],
         "significance": chosen[1],
         "photons": chosen[2],
-        "jaccard": scores[chosen],
-        "jaccard_usual": scores.get(usual),
-        "crowding": _crowding(truth, fit.select(keep), known),
+        "jaccard": score,
+        "jaccard_usual": score_usual,
+        "crowding": _crowding(trial.truth, fit.select(keep), known),
     }
+
+
+class _Trial:
+    """Simulated frames that are localized with several limits, none below the lowest."""
+
+    def __init__(
+        self,
+        localizer: VolumeLocalizer,
+        observation: Observation,
+        truth: LocalizationTable,
+        lowest_threshold: float,
+        lowest_significance: float,
+        pixel_size_nm: float,
+    ) -> None:
+        self.localizer, self.observation, self.truth = localizer, observation, truth
+        self.pixel_size_nm = pixel_size_nm
+        # The network looks once: surer estimates are a part of those at the lowest threshold.
+        self._first = localizer.with_limits(lowest_threshold, lowest_significance).first_look(observation)
+
+    def estimates(self, limits: Limits, *, apart: bool = False) -> tuple[Detections, torch.Tensor]:
+        """Return the fits with some limits, and which of them are kept."""
+        own, surer = (
+            self.localizer.with_limits(*limits),
+            self._first.select(self._first.confidence >= limits[0]),
+        )
+        fit, keep = own.estimates(self.observation, surer, apart=apart)
+        return fit, keep & is_inside(fit, self.observation)
+
+    def all_estimates(self, tried: list[Limits]) -> list[tuple[Detections, torch.Tensor]]:
+        """Return `estimates` of several limits, made side by side."""
+        calls = [functools.partial(self.estimates, limits) for limits in tried]
+        return side_by_side(calls, blocks_at_once(self.observation.light.device))
+
+    def jaccard(self, fit: Detections, keep: torch.Tensor) -> float:
+        """Return the Jaccard index of those fits that are kept."""
+        return _jaccard(self.truth, fit.select(keep), self.pixel_size_nm)
+
+    def beyond(
+        self, thresholds: list[float], significances: list[float], photons: list[float]
+    ) -> NDArray[np.float64]:
+        """Return the Jaccard indices (T, S, P) with each of the limits applied after the fit."""
+        fits = self.all_estimates([(level, significances[0], 0.0) for level in thresholds])
+        scores = [
+            self.jaccard(fit, keep & _is_beyond(fit, weakest, dimmest))
+            for (fit, keep), weakest, dimmest in itertools.product(fits, significances, photons)
+        ]
+        return np.reshape(scores, (len(thresholds), len(significances), len(photons)))
+
+
+def _highest(scores: NDArray[np.float64], smoothed: tuple[float, ...]) -> tuple[int, ...]:
+    """Return where scores are highest, smoothed by so many steps along each axis."""
+    smooth = gaussian_filter(scores, smoothed, mode="nearest")
+    return tuple(int(index) for index in np.unravel_index(smooth.argmax(), smooth.shape))
 
 
 def _frames_like_the_movie(
