@@ -22,6 +22,7 @@ from autods.calibration.retrieval import PupilFit, RetrievalSettings, Retrieved,
 from autods.calibration.slices import recorded_slices, warn_about_positions
 from autods.core import OpticalSystem, UserError
 from autods.core.quantities import require_plausible
+from autods.optics.extent import fitted_size_px
 from autods.optics.model_error import ModelError
 from autods.optics.phase_masks import astigmatism_mask, double_helix_mask, tetrapod_mask
 from autods.optics.pupil import Pupil
@@ -187,6 +188,7 @@ def calibrate_beads(
     depth = scan.depth_nm.double().numpy() - scale * focal_planes
     volume = np.asarray(beads.volume, np.float32)
     empirical = empirical_psf(volume, depth, retrieved, optics.pixel_size_nm)
+    fitted_px = fitted_size_px(retrieved.psf, depth.min(), depth.max(), volume.shape[-1])
     return BeadCalibration(
         beads=beads,
         z_nm=z_nm,
@@ -197,7 +199,7 @@ def calibrate_beads(
         axial_scale=scale,
         retrieved=retrieved,
         empirical=empirical,
-        error=model_error(retrieved.psf, empirical, scan, depth, volume.shape[-1]),
+        error=model_error(retrieved.psf, empirical, scan, depth, fitted_px),
         correlation=slice_correlation(retrieved.model, volume),
         correlation_masked=masked_correlation(retrieved.model, volume),
         start=found.start,

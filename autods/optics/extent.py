@@ -10,6 +10,8 @@ from autods.optics.protocol import PSFModel
 
 #: Step over which slopes are taken, nm, and light at the peak over that of the background.
 _STEP_NM, _PEAK = 3.0, 10.0
+#: Share of an emitter's light within the widest window of a fit, and its least side, px.
+LIGHT_SHARE, _LEAST_FITTED_PX = 0.85, 9
 
 
 @torch.no_grad()
@@ -50,6 +52,17 @@ _LOSS = 0.05
 
 
 @torch.no_grad()
+def fitted_size_px(psf: PSFModel, z_min_nm: float, z_max_nm: float, largest_px: int = 81) -> int:
+    """Return the side (odd, px) of the windows in which emitters are fitted: what tells their position.
+
+    No wider than what holds most of the light, where neighbours would be in it; parameters as in
+    `informative_size_px`.
+    """
+    light = region_size_px(psf, z_min_nm, z_max_nm, LIGHT_SHARE, largest_px)
+    informative = informative_size_px(psf, z_min_nm, z_max_nm, largest_px)
+    return min(max(min(informative, light), _LEAST_FITTED_PX), largest_px)
+
+
 def informative_size_px(psf: PSFModel, z_min_nm: float, z_max_nm: float, largest_px: int = 81) -> int:
     """Return the side (odd) of the smallest window that tells nearly all there is to know of a position.
 

@@ -22,15 +22,15 @@ from autods.estimation.snr3d import (
     light_density_per_um2,
 )
 from autods.optics import PSFModel
-from autods.optics.extent import informative_size_px, peak_per_photon, power_sums, region_size_px
+from autods.optics.extent import LIGHT_SHARE, fitted_size_px, peak_per_photon, power_sums, region_size_px
 from autods.pipelines import figures3d
 from autods.pipelines.population import Population
 from autods.pipelines.psf_source import KnownPsf
 from autods.pipelines.settings3d import SnrSettings
 from autods.simulation import PsfRenderer, Simulator, VolumeConditions
 
-#: Share of an emitter's light within a window that shows it, and within that of simulations; largest side.
-LIGHT_SHARE, RENDER_SHARE = 0.85, 0.95
+#: Share of an emitter's light within the window of simulations, and its largest side, px.
+RENDER_SHARE = 0.95
 _MAX_RENDER_PX = 81
 #: Largest noise that is trained for, over that of the quietest pixels.
 _MAX_NOISE_RATIO = 3.0
@@ -68,8 +68,8 @@ class Extent:
             region_size_px(known.model, low, high, share, _MAX_RENDER_PX)
             for share in (LIGHT_SHARE, RENDER_SHARE)
         )
-        fit = informative_size_px(known.model, low, high, largest_px=_MAX_RENDER_PX)
-        return cls(max(min(fit, light), 9), max(light, 9), max(nearly_all, 11))
+        fitted = fitted_size_px(known.model, low, high, _MAX_RENDER_PX)
+        return cls(fitted, max(light, 9), max(nearly_all, 11))
 
 
 def measure_background(movie: LightMovie, figure: Path) -> dict[str, Any]:
