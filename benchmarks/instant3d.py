@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 _CAMERA = Camera(read_noise_e=1.5)
 _RADIUS_NM, _AXIAL_RADIUS_NM = 250.0, 500.0
 _EDGE_PX = 8.0
+#: Emitters that a condition holds, unless this takes many times the frames.
+_ENOUGH, _MOST_TIMES = 100, 8
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ class Instant3D:
     data
         Folder of real data with the bead stacks; None leaves them out.
     n_frames, size_px
-        Frames of each condition, and their side.
+        Frames of each condition, and their side. Up to eight times as many where they hold few emitters.
     background
         Photons per pixel.
     model
@@ -85,8 +87,8 @@ class Instant3D:
     folder
         Keeps calibrations, trainings and the scores of trained networks; None keeps nothing.
     n_trained
-        PSFs for which specialists are trained, besides: bead stacks first, then one of each family. With a
-        folder, a run that was ended goes on.
+        PSFs for which specialists are trained, besides: one of each family that is drawn first, bead stacks
+        last. With a folder, a run that was ended goes on.
     specialist_minutes, adapted_minutes
         Length of a training from nothing, and from the shipped weights.
     device
@@ -121,10 +123,11 @@ class Instant3D:
                 for name in self.crowds:
                     for method, passes in (("instant", 0), ("instant + fit", 2)):
                         rows.append(self._scores(psf, name, method, finder, fitter, passes))
-            for psf in _one_of_each_first(psfs)[: self.n_trained]:
+            for psf in _in_order_of_training(psfs)[: self.n_trained]:
                 rows += self._trained(psf, cache, device)
         notes = [
-            f"{self.n_frames} frames of {self.size_px} px in each condition, background {self.background:g},"
+            f"{self.n_frames} frames of {self.size_px} px in each condition, up to {_MOST_TIMES} times as"
+            f" many where they hold few emitters, background {self.background:g},"
             f" read noise {_CAMERA.read_noise_e:g}; matches within {_RADIUS_NM:g} nm laterally and"
             f" {_AXIAL_RADIUS_NM:g} nm axially; frames of beads are rendered through the mean bead, while"
             " the network and the fit are told the retrieved pupil, and a constant offset between the two"
@@ -189,7 +192,9 @@ class Instant3D:
         passes: int,
     ) -> Row:
         """Localize the frames of a condition: by the network alone (no passes), or with the fit."""
-        frames, truth = self._simulate(psf, CROWDS[crowd])
+        wanted = math.ceil(_ENOUGH / (self._density_per_px(psf, CROWDS[crowd]) * self.size_px**2))
+        n_frames = min(max(wanted, self.n_frames), _MOST_TIMES * self.n_frames)
+        frames, truth = self.simulate(psf, CROWDS[crowd], n_frames)
         frames = frames.to(pick_device(self.device))
         observation = Observation.over_level(frames, _CAMERA, self.background)
         start = time.perf_counter()
@@ -204,7 +209,7 @@ class Instant3D:
             remove_axial_offset=shifted, remove_lateral_offset=shifted,
         )  # fmt: skip
         lateral, axial = errors_over_bounds(
-            fitter.psf, fitter.size_px, truth, found, np.full(self.n_frames, self._noise)
+            fitter.psf, fitter.size_px, truth, found, np.full(n_frames, self._noise)
         )
         return {
             "psf": psf.name,
@@ -219,28 +224,28 @@ class Instant3D:
             "rmse_axial_nm": scores.rmse_axial_nm,
             "lateral_over_bound": lateral,
             "axial_over_bound": axial,
-            "ms_per_frame": 1e3 * seconds / self.n_frames,
+            "ms_per_frame": 1e3 * seconds / n_frames,
         }
 
     def _density_per_px(self, psf: HeldOutPsf, crowd: Crowd) -> float:
         return min(crowd.overlap * _square(psf), 2.0 * (psf.truth.pixel_size_nm * 1e-3) ** 2)
 
-    def _simulate(self, psf: HeldOutPsf, crowd: Crowd) -> tuple[Tensor, LocalizationTable]:
+    def simulate(self, psf: HeldOutPsf, crowd: Crowd, n_frames: int) -> tuple[Tensor, LocalizationTable]:
         """Return frames (T, Y, X) of photons, and the truth within the field."""
         generator = torch.Generator().manual_seed(self.seed)
         (low, high), side, square = psf.z_range_nm, _side_px(psf), _square(psf)
         pixel_nm, extent = psf.truth.pixel_size_nm, self.size_px + 2 * _EDGE_PX
         density = self._density_per_px(psf, crowd)
-        counts = torch.poisson(torch.full((self.n_frames,), density * extent**2), generator=generator).long()
+        counts = torch.poisson(torch.full((n_frames,), density * extent**2), generator=generator).long()
         most = max(int(counts.max()), 1)
-        place = torch.rand(self.n_frames, most, 3, generator=generator)
+        place = torch.rand(n_frames, most, 3, generator=generator)
         xy = (place[..., :2] * extent - _EDGE_PX) * pixel_nm
         xyz = torch.cat([xy, low + (high - low) * place[..., 2:]], 2)
-        brightness = torch.exp(0.3 * torch.randn(self.n_frames, most, generator=generator))
+        brightness = torch.exp(0.3 * torch.randn(n_frames, most, generator=generator))
         mask = torch.arange(most) < counts[:, None]
         photons = crowd.significance * self._noise / math.sqrt(square) * brightness * mask
         emitters = EmitterBatch(xyz, photons, mask)
-        scenes = Scenes(emitters, torch.full((self.n_frames,), 0.0), torch.full((self.n_frames,), 0.0))
+        scenes = Scenes(emitters, torch.zeros(n_frames), torch.zeros(n_frames))
         light = PsfRenderer(psf.truth, side)(scenes, (self.size_px, self.size_px), generator).clamp_min(0)
         frames = torch.poisson(light + self.background, generator=generator)
         frames = frames + float(_CAMERA.read_noise_photons) * torch.randn(frames.shape, generator=generator)
@@ -252,15 +257,12 @@ class Instant3D:
         )
 
 
-def _one_of_each_first(psfs: Sequence[HeldOutPsf]) -> list[HeldOutPsf]:
-    """Order PSFs: bead stacks, one of each other family, the rest."""
-    families: set[str] = set()
-    first = []
-    for psf in psfs:
-        if psf.family == "beads" or psf.family not in families:
-            first.append(psf)
-        families.add(psf.family)
-    return [*first, *(psf for psf in psfs if psf not in first)]
+def _in_order_of_training(psfs: Sequence[HeldOutPsf]) -> list[HeldOutPsf]:
+    """Order PSFs: one of each family, the rest; bead stacks, which other calibrations change, at the end."""
+    drawn = [psf for psf in psfs if psf.family != "beads"]
+    first = list({psf.family: psf for psf in reversed(drawn)}.values())[::-1]
+    rest = [psf for psf in drawn if psf not in first]
+    return [*first, *rest, *(psf for psf in psfs if psf.family == "beads")]
 
 
 def _fitter(psf: HeldOutPsf, device: torch.device) -> PsfFitter:

@@ -92,7 +92,7 @@ class WrongPsf:
         """Carry out what the test stage does with frames of a PSF and another that is told."""
         device = pick_device(self.device)
         source = Instant3D(n_frames=self.n_frames, size_px=self.size_px)
-        frames, _ = source._simulate(psf, CROWDS[crowd])
+        frames, _ = source.simulate(psf, CROWDS[crowd], self.n_frames)
         observation = Observation.over_level(frames.to(device), _CAMERA, source.background)
         extent = Extent.of(told)
 
