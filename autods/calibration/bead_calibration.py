@@ -199,7 +199,7 @@ def calibrate_beads(
         axial_scale=scale,
         retrieved=retrieved,
         empirical=empirical,
-        error=model_error(retrieved.psf, empirical, scan, depth, fitted_px),
+        error=model_error(retrieved.psf, empirical, scan, depth, volume.shape[-1], fitted_px),
         correlation=slice_correlation(retrieved.model, volume),
         correlation_masked=masked_correlation(retrieved.model, volume),
         start=found.start,

@@ -25,7 +25,12 @@ _LEVERAGE = 0.8
 
 @torch.no_grad()
 def model_error(
-    psf: PupilPSF, empirical: SplinePSF, scan: Scan, depth_nm: NDArray[np.float64], size_px: int
+    psf: PupilPSF,
+    empirical: SplinePSF,
+    scan: Scan,
+    depth_nm: NDArray[np.float64],
+    size_px: int,
+    fitted_px: int,
 ) -> ModelError:
     """Measure how far a fit with a PSF places beads from where they are.
 
@@ -42,13 +47,15 @@ def model_error(
         The mean bead, see `autods.calibration.empirical`.
     scan, depth_nm
         Focal plane and depth of the bead in each slice, and the depth of emitters that look alike, nm.
-    size_px
-        Side of the window that is fitted, odd, px.
+    size_px, fitted_px
+        Sides of the beads' cut-outs, and of the window that fits look at, odd, px.
     """
     order = np.argsort(depth_nm)
     z = np.asarray(depth_nm[order], np.float64)
     places = [
-        _displacement(psf, empirical, scan, depth_nm, (x, y), size_px) for x in _WITHIN_PX for y in _WITHIN_PX
+        _displacement(psf, empirical, scan, depth_nm, (x, y), fitted_px)
+        for x in _WITHIN_PX
+        for y in _WITHIN_PX
     ]
     moved = torch.stack(places).double().numpy()[:, order]
     smooth = _local_lines(z)

@@ -126,6 +126,8 @@ def test_what_a_misfit_does_to_positions_is_corrected():
     assert np.median(right.lateral_nm) < 3
     assert np.median(right.axial_nm) < 8
     assert np.abs(right.displacement_nm).max() < 25
+    seen = light_above_border(torch.from_numpy(images)).numpy()
+    np.testing.assert_allclose(right.seen[2:-2], seen[2:-2], atol=0.06)
     assert np.abs(wrong.error.displacement_nm).max() > 2 * np.abs(right.displacement_nm).max()
     z = torch.linspace(-450.0, 450.0, 19)
     before = displaced(wrong.retrieved.psf, wrong.empirical, z)
