@@ -21,7 +21,7 @@ from benchmarks.instant3d import Crowd, Instant3D
 def test_no_training_is_needed(name: str, reach: float) -> None:
     psf = tabulate(PSF_MODELS[name](OpticalSystem(105.0, 660.0, 1.4)), -reach, reach, 25.0, 41)
     known = HeldOutPsf(name, name, psf, psf, (-reach, reach))
-    frames, truth = Instant3D(n_frames=6)._simulate(known, Crowd(60.0, 0.08))
+    frames, truth = Instant3D().simulate(known, Crowd(60.0, 0.08), 6)
     size = region_size_px(psf, -reach, reach, 0.95)
     finder = ToldPsfLocalizer.from_card(load_card("universal"), psf, (-reach, reach), size)
     found = finder.find(frames - 20, torch.full_like(frames, 22.25))
