@@ -110,5 +110,9 @@ def _local_lines(z_nm: NDArray[np.float64]) -> NDArray[np.float64]:
     distance = z_nm - z_nm[:, None]
     weight = np.maximum(1 - (distance / (1.5 * _half_width_nm(z_nm))) ** 2, 0)
     zeroth, first, second = (np.sum(weight * distance**k, axis=1, keepdims=True) for k in range(3))
-    matrix: NDArray[np.float64] = weight * (second - first * distance) / (zeroth * second - first**2)
+    spread = zeroth * second - first**2
+    # A slice with none near it, others having been left out, stays as it is.
+    alone = spread <= 0
+    line = weight * (second - first * distance) / np.where(alone, 1.0, spread)
+    matrix: NDArray[np.float64] = np.where(alone, weight / zeroth, line)
     return matrix

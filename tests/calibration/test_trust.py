@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from autods.calibration.bead_calibration import BeadSettings, calibrate_beads
+from autods.calibration.model_error import _local_lines
 from autods.calibration.quality import light_above_border
 from autods.calibration.retrieval import RetrievalSettings
 from autods.core import Camera, OpticalSystem
@@ -135,6 +136,13 @@ def test_what_a_misfit_does_to_positions_is_corrected():
     for axis in (0, 2):
         assert np.median(np.abs(after[:, axis])) < 0.5 * np.median(np.abs(before[:, axis]))
     assert np.median(np.abs(after)) < 4
+
+
+def test_a_line_over_depth_is_not_changed_by_smoothing_nor_a_slice_far_from_all_others():
+    z = np.array([-300.0, -250.0, -200.0, -150.0, -100.0, -50.0, 600.0])
+    smooth = _local_lines(z)
+    np.testing.assert_allclose(smooth @ (3.0 - 0.05 * z), 3.0 - 0.05 * z, rtol=1e-9)
+    np.testing.assert_array_equal(smooth[-1], [0, 0, 0, 0, 0, 0, 1])
 
 
 @pytest.mark.parametrize(
