@@ -35,9 +35,8 @@ def prepare(network: nn.Module, device: torch.device, *, half: bool | None = Non
         Whether hidden layers run in half precision; None for where the device is faster with it.
     """
     fast = fuse_batch_norms(copy.deepcopy(network).eval())
-    if device.type in ("cpu", "cuda"):
-        half = has_matrix_units(device) if half is None else half
-        fast = _fused(fast, torch.bfloat16 if half else torch.float32)
+    half = has_matrix_units(device) if half is None else half
+    fast = _fused(fast, torch.bfloat16 if half else torch.float32)
     return fast.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
 

@@ -211,7 +211,10 @@ class Localizer:
         )
 
     def measure(self, frames: Tensor) -> tuple[Tensor, Tensor]:
-        """Return level and noise (T,) that the normalization measures in frames (T, Y, X)."""
+        """Return level and noise (T,), on the localizer's device, that the normalization measures in frames
+        (T, Y, X) on any.
+        """
+        frames = frames.to(self.device, torch.float32)
         if self.normalization != "noise":
             return frames.new_zeros(len(frames)), frames.new_ones(len(frames))
         level, noise = level_and_noise(frames[:, None])

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from autods.inference.joint_errors import joint_variances
 from autods.inference.joint_step import joint_step
@@ -23,6 +23,7 @@ from autods.inference.observation import Observation
 from autods.inference.psf_windows import PsfWindows
 from autods.optics import PSFModel, SplinePSF
 from autods.optics.model_error import ModelError
+from autods.optics.protocol import device_of
 from autods.representation import Detections
 
 #: Pixels of all windows that are fitted at once: bounds the memory to some 300 MB; on a CPU, what its caches
@@ -144,7 +145,7 @@ class PsfFitter:
 
     def image(self, found: Detections, shape: tuple[int, int, int]) -> Tensor:
         """Render emitters with photons into frames (T, Y, X), without background, on the PSF's device."""
-        device = _device_of(self.psf)
+        device = device_of(self.psf)
         image = torch.zeros(shape, device=device)
         assert found.photons is not None
         lit = found.select(found.photons > 0)
@@ -354,12 +355,6 @@ class _Fit:
         ]
         columns = torch.stack([row.double() for row in rows]).cpu().numpy()
         return np.asarray(columns, np.float64), linear.model
-
-
-def _device_of(psf: PSFModel) -> torch.device:
-    """Return where a PSF's numbers are; one without any renders wherever the positions are."""
-    tensors = itertools.chain(psf.parameters(), psf.buffers()) if isinstance(psf, nn.Module) else iter(())
-    return next((tensor.device for tensor in tensors), torch.device("cpu"))
 
 
 def _blocks(frame: NDArray[np.int64], n_frames: int, most: int) -> list[tuple[int, int]]:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from autods.core import UserError
-from autods.optics.protocol import PSFModel
+from autods.optics.protocol import PSFModel, device_of
 
 #: Step over which slopes are taken, nm, and light at the peak over that of the background.
 _STEP_NM, _PEAK = 3.0, 10.0
@@ -79,7 +79,7 @@ def informative_size_px(psf: PSFModel, z_min_nm: float, z_max_nm: float, largest
     largest_px
         Upper limit of the side, px, odd.
     """
-    shifts = _STEP_NM * torch.eye(3)
+    shifts = _STEP_NM * torch.eye(3, device=device_of(psf))
     images = _along_depth(psf, z_min_nm, z_max_nm, largest_px).double()
     low, high = (
         torch.stack([_along_depth(psf, z_min_nm, z_max_nm, largest_px, sign * shift) for shift in shifts], 1)
@@ -136,7 +136,7 @@ def power_sums(psf: PSFModel, z_min_nm: float, z_max_nm: float, size_px: int = 6
     size_px
         Side of the images, px.
     """
-    z = torch.linspace(z_min_nm, z_max_nm, 2 + int((z_max_nm - z_min_nm) / 50))
+    z = _depths(psf, z_min_nm, z_max_nm)
     quarter = psf.pixel_size_nm / 4
     images = torch.cat(
         [
@@ -160,6 +160,11 @@ def _along_depth(
     """Images (Z, S, S) of emitters at the middle of a pixel, or beside it, every 50 nm or less."""
     if not z_max_nm > z_min_nm:
         raise UserError(f"psf.z_max_nm={z_max_nm} is not above psf.z_min_nm={z_min_nm}: correct the range")
-    z = torch.linspace(z_min_nm, z_max_nm, 2 + int((z_max_nm - z_min_nm) / 50))
+    z = _depths(psf, z_min_nm, z_max_nm)
     place = torch.stack([torch.zeros_like(z), torch.zeros_like(z), z], 1)
     return psf(place if shift_nm is None else place + shift_nm, size_px)
+
+
+def _depths(psf: PSFModel, z_min_nm: float, z_max_nm: float) -> Tensor:
+    """Return depths (Z,) every 50 nm or less, where the PSF's numbers are."""
+    return torch.linspace(z_min_nm, z_max_nm, 2 + int((z_max_nm - z_min_nm) / 50), device=device_of(psf))

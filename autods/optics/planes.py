@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from autods.optics.protocol import PSFModel
+from autods.optics.protocol import PSFModel, device_of
 
 #: Slices in which the information is measured.
 _SLICES = 41
@@ -90,6 +90,8 @@ def plane_depths(stack: Tensor, z_nm: Tensor, count: int) -> Tensor:
 def psf_planes(psf: PSFModel, z_min_nm: float, z_max_nm: float, size_px: int, count: int = 16) -> PsfPlanes:
     """Return the planes of one PSF.
 
+    They are where the PSF's numbers are.
+
     Parameters
     ----------
     psf
@@ -101,7 +103,7 @@ def psf_planes(psf: PSFModel, z_min_nm: float, z_max_nm: float, size_px: int, co
     count
         Number of planes.
     """
-    z = torch.linspace(z_min_nm, z_max_nm, _SLICES)
+    z = torch.linspace(z_min_nm, z_max_nm, _SLICES, device=device_of(psf))
     depths = plane_depths(_images(psf, z, size_px)[None], z[None], count)
     return PsfPlanes(_images(psf, depths[0], size_px).clamp_min(0)[None], depths)
 

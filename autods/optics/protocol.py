@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Protocol, runtime_checkable
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 
 @runtime_checkable
@@ -12,7 +14,7 @@ class PSFModel(Protocol):
     """A point-spread function that renders emitters into small regions of interest.
 
     Implementations are `torch.nn.Module`; they are differentiable in the positions and in their parameters,
-    follow the device of their input, and carry `pixel_size_nm`.
+    and carry `pixel_size_nm`. Positions are given on the device of their numbers, see `device_of`.
     """
 
     pixel_size_nm: float
@@ -35,3 +37,9 @@ class PSFModel(Protocol):
             (N, size_px, size_px), each summing to 1 over an infinite plane.
         """
         ...
+
+
+def device_of(psf: PSFModel) -> torch.device:
+    """Return where a PSF's numbers are; one without any renders wherever the positions are."""
+    tensors = itertools.chain(psf.parameters(), psf.buffers()) if isinstance(psf, nn.Module) else iter(())
+    return next((tensor.device for tensor in tensors), torch.device("cpu"))

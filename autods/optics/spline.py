@@ -8,7 +8,7 @@ from scipy.ndimage import spline_filter1d
 from torch import Tensor, nn
 
 from autods.core import UserError
-from autods.optics.protocol import PSFModel
+from autods.optics.protocol import PSFModel, device_of
 
 #: Zero rows and columns around a table while it is filtered, so that the spline ends at zero; two stay.
 _BORDER = 5
@@ -216,11 +216,11 @@ def tabulate(
 def sample_volume(psf: PSFModel, z_nm: Tensor, size_px: int, oversampling: int) -> Tensor:
     """Sample a PSF (Z, T, T) at depths (Z,), T = size_px * oversampling: light within a pixel round each."""
     sub = (torch.arange(oversampling) - (oversampling - 1) / 2) / oversampling * psf.pixel_size_nm
-    volume = torch.empty(len(z_nm), size_px, oversampling, size_px, oversampling)
+    device, volume = device_of(psf), torch.empty(len(z_nm), size_px, oversampling, size_px, oversampling)
     for row, dy in enumerate(sub):
         for column, dx in enumerate(sub):
             # A sample displaced by +d from the pixel's centre is an emitter displaced by -d.
             xyz = torch.stack([-dx.expand(len(z_nm)), -dy.expand(len(z_nm)), z_nm], 1)
-            volume[:, :, row, :, column] = psf(xyz, size_px)
+            volume[:, :, row, :, column] = psf(xyz.to(device), size_px)
     side = size_px * oversampling
     return volume.reshape(-1, side, side)
