@@ -62,11 +62,30 @@ def main() -> None:
     print(
         f"{'case':<10} {'frames':>6} {'stage/s':>8} {'jaccard':>8} {'of the CPU':>10} {'same':>6}", flush=True
     )
+    failed = []
     for name, settings in cases.items():
         if time.perf_counter() - start > arguments.limit_s:
-            sys.exit(f"{name}: no time left")
+            print(f"{name:<10} no time left", flush=True)
+            failed.append(name)
+        elif not show(name, settings, arguments.device):
+            failed.append(name)
+    if failed:
+        sys.exit(f"failed: {', '.join(failed)}")
+
+
+class CaseError(Exception):
+    """A command of a case failed."""
+
+
+def show(name: str, settings: SimulationSettings, device: str) -> bool:
+    """Measure a case and print its line, or which command failed; tell whether it was measured."""
+    try:
         with tempfile.TemporaryDirectory(prefix="autods-time-") as folder:
-            print(f"{name:<10} {measure(settings, Path(folder), arguments.device)}", flush=True)
+            print(f"{name:<10} {measure(settings, Path(folder), device)}", flush=True)
+    except CaseError as error:
+        print(f"{name:<10} {error}", flush=True)
+        return False
+    return True
 
 
 def measure(settings: SimulationSettings, folder: Path, device: str) -> str:
@@ -93,10 +112,10 @@ def first(truth: LocalizationTable) -> LocalizationTable:
 
 
 def run(movie: Path, out: Path, device: str, is_3d: bool, *more: str) -> LocalizationTable:
-    """Run the command; stop where it fails."""
+    """Run the command and return its table; raises `CaseError` where it fails."""
     command = ["localize3d" if is_3d else "localize", str(movie), "--out", str(out), f"device={device}"]
     if autods([*command, *KNOWN, *(DEPTH if is_3d else []), *more]):
-        sys.exit(f"failed: {' '.join(command)}")
+        raise CaseError(f"failed: {' '.join(command)}")
     return read_table(out / "localizations.csv")
 
 
