@@ -1,7 +1,7 @@
 """From frames to localizations: tiling and stitching, rescaling between optical systems, the localizers."""
 
 from autods.inference.amplitudes import Amplitudes, fit_amplitudes
-from autods.inference.localizer import Localizer, pick_device
+from autods.inference.localizer import Localizer, fitting_device, pick_device
 from autods.inference.observation import Observation
 from autods.inference.refine import Refined, refine_positions
 from autods.inference.rescaling import Rescaling, plan_rescaling
@@ -18,6 +18,7 @@ __all__ = [
     "Rescaling",
     "Tile",
     "fit_amplitudes",
+    "fitting_device",
     "merge_splits",
     "patch_size_px",
     "pick_device",

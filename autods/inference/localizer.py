@@ -37,6 +37,8 @@ logger = logging.getLogger(__name__)
 CPU_BATCH_PX, GPU_BATCH_PX = 32_768, 2_097_152
 #: Half side of the part of a window whose output is used, px.
 CORE_PX = 4
+#: Kinds of devices whose numbers have no more than 32 bits.
+_SINGLE_PRECISION = ("mps",)
 
 
 def pick_device(name: str = "auto") -> torch.device:
@@ -59,6 +61,11 @@ def pick_device(name: str = "auto") -> torch.device:
             f"device={name} cannot be used here: use auto, cpu, or a device of `autods doctor`"
         ) from error
     return device
+
+
+def fitting_device(device: torch.device) -> torch.device:
+    """Return where fits run beside networks on a device: the CPU where it lacks numbers of 64 bits."""
+    return torch.device("cpu") if device.type in _SINGLE_PRECISION else device
 
 
 class Localizer:

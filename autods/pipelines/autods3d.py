@@ -19,7 +19,7 @@ from autods.estimation.light import LightMovie
 from autods.estimation.on_times import mean_on_frames
 from autods.estimation.profile import measure_scene
 from autods.estimation.scene import NoiseModel, Scene
-from autods.inference import pick_device
+from autods.inference import fitting_device, pick_device
 from autods.inference.observation import Observation
 from autods.inference.psf_fit import PsfFitter
 from autods.io.movie import CroppedMovie, Movie, check_frames
@@ -161,6 +161,7 @@ class _Run:
     ) -> None:
         self.record, self.whole, self.part, self.settings = record, whole, part, settings
         self.device, self.folder, self.store, self.group = device, folder, store, group
+        self.fitting_device = fitting_device(device)
         self.is_keeper = group is None or group.is_first
         self.stages = Stages(record, None if self.is_keeper else folder)
         # The scene is that of all frames, whichever part of them is wanted.
@@ -224,7 +225,7 @@ class _Run:
             model.save_figure()
         localizer = self._localizer(known, extent)
         if reaches("test"):
-            trial = TrialStage(self.stages, settings, self.folder, self.camera, self.device)
+            trial = TrialStage(self.stages, settings, self.folder, self.camera, self.fitting_device)
             observe = functools.partial(self._observe, movie.scene)
             localizer_of = functools.partial(self._localizer, extent=extent)
             population_of = functools.partial(self._first_pass, movie, known, extent)
@@ -284,7 +285,7 @@ class _Run:
             scene(first, last, frames),
             self.camera,
             gain_known=self.instrument.gain_known,
-            device=self.device,
+            device=self.fitting_device,
         )
 
     def _first_pass(self, movie: LightMovie, known: KnownPsf, extent: Extent) -> Population | None:
@@ -315,7 +316,7 @@ class _Run:
         settings = self.settings
         fast = known.over_field(extent.fit_px)
         if isinstance(fast, torch.nn.Module):
-            fast.to(self.device)
+            fast.to(self.fitting_device)
         fitter = PsfFitter(
             fast,
             extent.fit_px,

@@ -82,7 +82,6 @@ class Search:
         #: Emitters per pixel and frame that are expected in each patch, and their peak over the noise.
         self.expected_per_px = np.array([p.profile.density_per_um2 for p in plan.patches]) * pixel_um2
         self.snr = np.array([p.profile.snr for p in plan.patches])
-        self._device = next(iter(localizers.values())).device
 
     def __call__(
         self,

@@ -17,6 +17,7 @@ from autods.inference import (
     Localizer,
     Observation,
     fit_amplitudes,
+    fitting_device,
     merge_splits,
     refine_positions,
     required_significance,
@@ -152,7 +153,7 @@ class BlockLocalizer:
             backdrop[own],
             self._camera,
             gain_known=self._gain_known,
-            device=self.device,
+            device=fitting_device(self.device),
         )
         del backdrop
         # Positions that the networks alone are to tell are not fitted.

@@ -81,8 +81,8 @@ class ThresholdScore:
         x, y = (px_to_nm(position, pixel_size_nm) for position in (found.x_px, found.y_px))
         z = torch.full_like(x, torch.nan) if found.z_nm is None else found.z_nm
         detected = torch.stack([found.frame + self._n_frames, x, y, z, found.confidence], 1)
-        self._truth.append(truth.double().cpu().numpy())
-        self._found.append(detected.double().cpu().numpy())
+        self._truth.append(truth.cpu().double().numpy())
+        self._found.append(detected.cpu().double().numpy())
         self._n_frames += len(emitters)
 
     def compute(self) -> dict[str, float]:

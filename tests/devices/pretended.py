@@ -51,9 +51,13 @@ class GpuTensor(Tensor):
     """A tensor that says it is on the GPU; `held` has its numbers."""
 
     held: Tensor
+    #: Whether there are numbers of 64 bits.
+    doubles: ClassVar[bool] = True
 
     @staticmethod
     def __new__(cls, held: Tensor) -> GpuTensor:
+        if not cls.doubles and held.dtype in (torch.float64, torch.complex128):
+            raise TypeError(f"{GPU_TYPE} has no {held.dtype}")
         made: GpuTensor = Tensor._make_wrapper_subclass(  # type: ignore[attr-defined]
             cls,
             held.size(),
@@ -246,8 +250,14 @@ def _leave_no_grad(mode: torch.inference_mode, *error: Any) -> None:
 
 
 @contextlib.contextmanager
-def pretended_gpu() -> Iterator[None]:
-    """Pretend a GPU within the block, in this thread and in those that it starts."""
+def pretended_gpu(*, doubles: bool = True) -> Iterator[None]:
+    """Pretend a GPU within the block, in this thread and in those that it starts.
+
+    Parameters
+    ----------
+    doubles
+        Whether it has numbers of 64 bits: Apple's have none.
+    """
     _register()
     run = threading.Thread.run
 
@@ -258,6 +268,7 @@ def pretended_gpu() -> Iterator[None]:
     lifts = torch._C._only_lift_cpu_tensors()
     swaps = torch.__future__.get_swap_module_params_on_conversion()
     with contextlib.ExitStack() as stack:
+        stack.enter_context(mock.patch.object(GpuTensor, "doubles", doubles))
         stack.enter_context(mock.patch.object(torch, "Generator", Generator))
         stack.enter_context(mock.patch.object(threading.Thread, "run", run_watched))
         plain = {"__enter__": _enter_no_grad, "__exit__": _leave_no_grad}

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 import torch
 
+from autods import inference
 from autods.cli.main import main
 from autods.core import Camera, LocalizationTable, OpticalSystem
 from autods.core.resources import models_dir
-from autods.inference import joint_step, linear_fit, psf_fit
+from autods.inference import fitting_device, joint_step, linear_fit, psf_fit
 from autods.inference.observation import Observation
 from autods.inference.psf_fit import PsfFitter
 from autods.inference.told_psf import ToldPsfLocalizer
@@ -68,17 +69,24 @@ def _short(undrawn: None, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, name, value)
 
 
-def _localized(command: str, movie: Path, out: Path, *words: str) -> LocalizationTable:
-    with pretended_gpu():
+def _localized(command: str, movie: Path, out: Path, *words: str, doubles: bool = True) -> LocalizationTable:
+    with pretended_gpu(doubles=doubles):
         assert main([command, str(movie), "--out", str(out), f"device={GPU_TYPE}", *KNOWN, *words]) == 0
     return read_table(out / "localizations.csv")
 
 
-def test_2d(tmp_path: Path) -> None:
+@pytest.fixture(params=[True, False], ids=["as of NVIDIA", "without numbers of 64 bits, as of Apple"])
+def doubles(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    if not request.param:
+        monkeypatch.setattr(inference.localizer, "_SINGLE_PRECISION", (GPU_TYPE,))
+    return bool(request.param)
+
+
+def test_2d(doubles: bool, tmp_path: Path) -> None:
     """A sparse movie, of which the network is shown windows."""
     settings = SimulationSettings(OPTICS, CAMERA, n_frames=8, size_px=128, density_per_um2=0.03)
     movie = simulate_to_folder(settings, tmp_path)
-    found = _localized("localize", movie, tmp_path / "run")
+    found = _localized("localize", movie, tmp_path / "run", doubles=doubles)
     assert detection_metrics(read_table(tmp_path / "truth.csv"), found).jaccard > 0.8
 
 
@@ -128,7 +136,7 @@ def test_a_psf_is_looked_at_where_its_numbers_are() -> None:
         assert looked_at() == pytest.approx(expected, rel=1e-5)
 
 
-def test_a_psf_that_changes_over_the_field() -> None:
+def test_a_psf_that_changes_over_the_field(doubles: bool) -> None:
     exact = ScalarPSF(OPTICS, zernike_mask(Pupil.sample(OPTICS, 48), {6: 0.12}))
     variation = FieldVariation((7, 8), np.array([[0, 0], [0.05, 0], [0, 0.05]]), (1650.0,) * 2, (1650.0,) * 2)
     field = FieldPSF(exact, variation, 2, (-500.0, 500.0), 15)
@@ -137,11 +145,12 @@ def test_a_psf_that_changes_over_the_field() -> None:
     images = 4000 * field.placed(x, y)(torch.stack([0 * z, 0 * z, z], 1), 15)
     light = add_regions(images, torch.zeros(3, dtype=torch.long), pixel, 1, (30, 30))
     frames = torch.poisson(light.clamp_min(0) + 20, generator=torch.Generator().manual_seed(0))
-    with pretended_gpu():
-        field.to(GPU_TYPE)
+    with pretended_gpu(doubles=doubles):
+        fits = fitting_device(torch.device(GPU_TYPE))
+        field.to(fits)
         finder = ToldPsfLocalizer.from_card(load_card("universal"), field, DEPTHS, 15, device=GPU_TYPE)
         localizer = VolumeLocalizer(finder, PsfFitter(field, 15, DEPTHS), 3.0, passes=2)
-        table = localizer(Observation.over_level(frames.to(GPU_TYPE), Camera(), 20.0))
+        table = localizer(Observation.over_level(frames.to(fits), Camera(), 20.0))
     assert len(table) == 3
     assert table.z_nm is not None
     assert np.sort(table.z_nm) == pytest.approx(z.numpy(), abs=80)
