@@ -63,8 +63,8 @@ class ToldPsfLocalizer:
         self._shape = (*z_range_nm, side, network.planes)
         self.planes = psf_planes(psf, *self._shape).to(self.device)
         self._at: dict[int, ToldPsfLocalizer] = {}
-        #: Context that a tile needs, px.
-        self.margin_px = side // 2 + network.margin_px // 2
+        #: Context that a tile needs, px, and a block, frames before and after.
+        self.margin_px, self.neighbours = side // 2 + network.margin_px // 2, int(network.has_context)
 
     @classmethod
     def from_card(
@@ -89,10 +89,11 @@ class ToldPsfLocalizer:
         return cls(network, representation, psf, z_range_nm, size_px, wanted, device)
 
     @torch.inference_mode()
-    def find(self, frames: Tensor, variance: Tensor) -> Detections:
+    def find(self, frames: Tensor, variance: Tensor, own: slice | None = None) -> Detections:
         """Find the emitters.
 
-        Returns `Detections`, on the CPU, by frame; positions in corner pixels of the frames, depths in nm.
+        Returns `Detections`, on the CPU, by frame, from the first that is searched; positions in corner
+        pixels of the frames, depths in nm.
 
         Parameters
         ----------
@@ -100,15 +101,20 @@ class ToldPsfLocalizer:
             (T, Y, X) photons without background.
         variance
             (T, Y, X) of their noise.
+        own
+            Frames that are searched, where all follow each other in time; None for all, each by itself.
         """
         most = CPU_BATCH_PX if self.device.type == "cpu" else GPU_BATCH_PX
         count = max(1, most // (frames.shape[1] * frames.shape[2]))
-        starts = list(range(0, len(frames), count))
-        parts = [
-            self._find(frames[a : a + count].to(self.device), variance[a : a + count].to(self.device))
-            for a in starts
-        ]
-        return Detections.concatenate(parts, starts)
+        reach = 0 if own is None else self.neighbours
+        first, last, _ = (own or slice(None)).indices(len(frames))
+        parts, starts = [], list(range(first, last, count))
+        for start in starts:
+            stop = min(start + count, last)
+            low, high = max(start - reach, 0), min(stop + reach, len(frames))
+            seen = frames[low:high].to(self.device), variance[low:high].to(self.device)
+            parts.append(self._find(*seen, slice(start - low, stop - low), follow=own is not None))
+        return Detections.concatenate(parts, [start - first for start in starts])
 
     def with_threshold(self, threshold: float) -> ToldPsfLocalizer:
         """Return the same localizer with another smallest confidence."""
@@ -127,9 +133,10 @@ class ToldPsfLocalizer:
             self._at[node] = other
         return self._at[node]
 
-    def _find(self, frames: Tensor, variance: Tensor) -> Detections:
+    def _find(self, frames: Tensor, variance: Tensor, own: slice, *, follow: bool) -> Detections:
         normal, weight = told_scene(frames, variance)
-        output = self.network(normal, weight, self.planes.kernels).output
+        length = len(frames) if follow else 1
+        output = self.network(normal, weight, self.planes.kernels, length, own).output
         found = self.representation.decode(output, self.threshold)
         assert found.z_nm is not None
         assert found.uncertainty_z_nm is not None

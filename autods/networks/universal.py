@@ -4,6 +4,8 @@ The frame, divided by its noise, is correlated with the planes of the PSF, which
 emitter in every voxel whatever the PSF (a matched filter). Convolutions at three resolutions read these. In
 the unrolled form a first stage proposes emitters, which are rendered through the PSF and subtracted; the next
 stage sees what is left. A code of the PSF may modulate the features besides (FiLM, Perez et al., AAAI 2018).
+With `context`, the significances of the frames before and after are read besides: an emitter that is on for
+longer is seen more than once.
 """
 
 from __future__ import annotations
@@ -59,6 +61,8 @@ class UniversalNet(nn.Module):
         Whether a first layer with the same weights for every plane, looking at its neighbours, precedes.
     channels
         Outputs per pixel.
+    context
+        Whether the frames before and after are looked at, where they are told.
     """
 
     #: Distance in pixels from which features matter, besides the radius of the PSF.
@@ -72,17 +76,21 @@ class UniversalNet(nn.Module):
         tell: str = "planes",
         depth_shared: bool = False,
         channels: int = 7,
+        context: bool = False,
     ) -> None:
         super().__init__()
         self.planes = planes
         self.has_planes, self.has_code = tell in ("planes", "both"), tell in ("code", "both")
-        if tell not in TELLINGS or (steps > 1 and not self.has_planes):
-            raise ValueError(f"tell={tell!r} with {steps} steps: choose one of {TELLINGS}, planes for steps")
+        self.has_context = context
+        if tell not in TELLINGS or ((steps > 1 or context) and not self.has_planes):
+            raise ValueError(
+                f"tell={tell!r} with {steps} steps: choose one of {TELLINGS}, planes for steps or context"
+            )
         self.code = PsfCode(planes) if self.has_code else None
         size = PsfCode.size if self.has_code else 0
         n_planes = planes if self.has_planes else 0
         self.shared = _SharedDepth() if depth_shared else None
-        first = n_planes * (_SharedDepth.width if depth_shared else 1) + 2
+        first = n_planes * ((_SharedDepth.width if depth_shared else 1) + 2 * context) + 2
         inputs = [first, *([width + 2 * n_planes + 3] * (steps - 1))]
         self.stages = nn.ModuleList(Stage(n, width, size) for n in inputs)
         self.gates = nn.ModuleList(nn.Conv2d(width, planes, 1) for _ in range(steps - 1))
@@ -93,7 +101,14 @@ class UniversalNet(nn.Module):
             nn.init.normal_(gate.weight, std=0.01)
             nn.init.constant_(gate.bias, _FIRST_GATE)  # type: ignore[arg-type]
 
-    def forward(self, frames: Tensor, weight: Tensor, kernels: Tensor) -> UniversalOutput:
+    def forward(
+        self,
+        frames: Tensor,
+        weight: Tensor,
+        kernels: Tensor,
+        length: int = 1,
+        own: slice = slice(None),
+    ) -> UniversalOutput:
         """Map frames to detections.
 
         Parameters
@@ -104,6 +119,10 @@ class UniversalNet(nn.Module):
             (B, Y, X) see `MatchedFilter`.
         kernels
             (P, K, S, S) planes of P PSFs; B is a multiple of P, consecutive frames share a PSF.
+        length
+            So many frames in turn follow each other in time; a network without context takes no notice.
+        own
+            Frames that are mapped, where the others are only looked at.
         """
         height, width = frames.shape[1:]
         grow = (0, -width % 4, 0, -height % 4)
@@ -114,12 +133,18 @@ class UniversalNet(nn.Module):
         code = None
         if self.code is not None:
             code = self.code(kernels).repeat_interleave(len(frames) // len(kernels), 0)
-        output, explained = self._stages(frames, weight, kernels, code)
+        output, explained = self._stages(frames, weight, kernels, code, length, own)
         crop = (..., slice(height), slice(width))
         return UniversalOutput(output[crop].float(), [image[crop] for image in explained])
 
     def _stages(
-        self, frames: Tensor, weight: Tensor, kernels: Tensor, code: Tensor | None
+        self,
+        frames: Tensor,
+        weight: Tensor,
+        kernels: Tensor,
+        code: Tensor | None,
+        length: int,
+        own: slice,
     ) -> tuple[Tensor, list[Tensor]]:
         with torch.autocast(frames.device.type, enabled=False):
             matched = MatchedFilter(kernels, weight) if self.has_planes else None
@@ -128,7 +153,11 @@ class UniversalNet(nn.Module):
         if significance is not None:
             volume = _compress(significance)
             images += [volume if self.shared is None else self.shared(volume)]
-        features = self.stages[0](_joined(images), code)
+            images += _beside(volume, length) if self.has_context else []
+        # Later stages subtract what earlier ones found, in all frames.
+        looked, wanted = (slice(None), own) if len(self.gates) else (own, slice(None))
+        code = None if code is None else code[looked]
+        features = self.stages[0](_joined([image[looked] for image in images]), code)
         explained: list[Tensor] = []
         proposal: Tensor | None = None
         for gate, stage in zip(self.gates, list(self.stages)[1:], strict=True):
@@ -144,7 +173,15 @@ class UniversalNet(nn.Module):
             left = [_compress(frames - image)[:, None], _compress(image)[:, None], weight[:, None]]
             images = [features, _compress(significance), _compress(proposal), *left]
             features = stage(_joined(images), code)
-        return self.head(self.head_pair(features, code)), explained
+        return self.head(self.head_pair(features, code))[wanted], explained
+
+
+def _beside(volume: Tensor, length: int) -> list[Tensor]:
+    """Return the volumes (B, K, Y, X) of the frames before and after; 0 at the ends of runs of a length."""
+    runs = volume.view(-1, length, *volume.shape[1:])
+    none = torch.zeros_like(runs[:, :1])
+    before, after = torch.cat([none, runs[:, :-1]], 1), torch.cat([runs[:, 1:], none], 1)
+    return [before.flatten(0, 1), after.flatten(0, 1)]
 
 
 class _SharedDepth(nn.Module):

@@ -349,8 +349,10 @@ class _Run:
     def _localize_block(
         self, localizer: VolumeLocalizer, scene: Scene, starts: range, start: int, _: OnShare
     ) -> Block:
-        frames = self._observe(scene, start, min(start + starts.step, starts.stop))
-        return Block(localizer(frames)).later(start)
+        stop, beside = min(start + starts.step, starts.stop), localizer.neighbours
+        first, last = max(start - beside, starts.start), min(stop + beside, starts.stop)
+        frames = self._observe(scene, first, last)
+        return Block(localizer(frames, slice(start - first, stop - first))).later(start)
 
     def _write(self, finished: Finished, known: KnownPsf) -> None:
         record, folder = self.record, self.record.folder

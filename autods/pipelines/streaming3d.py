@@ -44,8 +44,9 @@ _Fitted = tuple[Detections, Detections, Tensor]
 class Finder(Protocol):
     """A network that places emitters in depth."""
 
-    #: Context that a tile needs, px.
+    #: Context that a tile needs, px, and a block, frames before and after.
     margin_px: int
+    neighbours: int
     #: Smallest confidence.
     threshold: float
 
@@ -53,8 +54,12 @@ class Finder(Protocol):
         """Return the same network with another smallest confidence."""
         ...
 
-    def find(self, frames: Tensor, variance: Tensor) -> Detections:
-        """Find emitters in photons without background (T, Y, X), of noise of that variance."""
+    def find(self, frames: Tensor, variance: Tensor, own: slice | None = None) -> Detections:
+        """Find emitters in photons without background (T, Y, X), of noise of that variance.
+
+        Where frames follow each other in time, ``own`` says which of them are searched, counted from the
+        first of these; None searches all, each by itself.
+        """
         ...
 
     def at(self, x_nm: float, y_nm: float) -> Finder:
@@ -65,6 +70,8 @@ class Finder(Protocol):
 class TrainedFinder:
     """A network trained for the PSF and noise of the movie, which it therefore is not told."""
 
+    neighbours = 0
+
     def __init__(self, localizer: Localizer) -> None:
         self._localizer = localizer
         self.margin_px, self.threshold = localizer.margin_px // 2, localizer.threshold
@@ -73,9 +80,9 @@ class TrainedFinder:
         """See `Finder`."""
         return TrainedFinder(self._localizer.with_threshold(threshold))
 
-    def find(self, frames: Tensor, variance: Tensor) -> Detections:  # noqa: ARG002
+    def find(self, frames: Tensor, variance: Tensor, own: slice | None = None) -> Detections:  # noqa: ARG002
         """See `Finder`."""
-        return self._localizer.localize(frames)
+        return self._localizer.localize(frames if own is None else frames[own])
 
     def at(self, x_nm: float, y_nm: float) -> TrainedFinder:  # noqa: ARG002
         """See `Finder`."""
@@ -119,18 +126,33 @@ class VolumeLocalizer:
         other.fitter = self.fitter.with_crowding(crowding)
         return other
 
-    def __call__(self, observation: Observation) -> LocalizationTable:
+    @property
+    def neighbours(self) -> int:
+        """Frames before and after a block that the network looks at."""
+        return self.finder.neighbours
+
+    def __call__(self, observation: Observation, own: slice | None = None) -> LocalizationTable:
         """Localize a block.
 
         Returns `LocalizationTable`, with frames from 0 and positions within the region, ordered by frame, y,
         x.
-        """
-        fit, keep = self.estimates(observation)
-        return self.table(fit.select(keep), observation)
 
-    def first_look(self, observation: Observation) -> Detections:
-        """Return what the network finds in a block before any fit."""
-        return self._find(observation.light, observation.variance_under(torch.zeros_like(observation.light)))
+        Parameters
+        ----------
+        observation
+            The frames.
+        own
+            Those that are localized, where all follow each other in time; None for all, each by itself.
+        """
+        first = self.first_look(observation, own)
+        searched = observation if own is None else observation[own]
+        fit, keep = self.estimates(searched, first)
+        return self.table(fit.select(keep), searched)
+
+    def first_look(self, observation: Observation, own: slice | None = None) -> Detections:
+        """Return what the network finds in a block before any fit; arguments as of a call."""
+        variance = observation.variance_under(torch.zeros_like(observation.light))
+        return self._find(observation.light, variance, own)
 
     def estimates(
         self, observation: Observation, first: Detections | None = None, *, apart: bool = True
@@ -255,7 +277,7 @@ class VolumeLocalizer:
         found = Detections(frame, x_px, y_px, confidence, z_nm=z_nm, photons=photons)
         return self.fitter.image(found, shape)
 
-    def _find(self, frames: Tensor, variance: Tensor) -> Detections:
+    def _find(self, frames: Tensor, variance: Tensor, own: slice | None = None) -> Detections:
         shape = (int(frames.shape[1]), int(frames.shape[2]))
         margin = max(self.finder.margin_px, self.fitter.size_px // 2)
         tiles = tile_field(shape, _TILE_PX, margin)
@@ -263,7 +285,7 @@ class VolumeLocalizer:
         for tile in tiles:
             y0, x0, y1, x1 = tile.window
             finder = self.finder.at(*self._middle_nm(tile))
-            found = finder.find(frames[:, y0:y1, x0:x1], variance[:, y0:y1, x0:x1])
+            found = finder.find(frames[:, y0:y1, x0:x1], variance[:, y0:y1, x0:x1], own)
             index = torch.full_like(found.frame, tile.index)
             parts.append(replace(found, x_px=found.x_px + x0, y_px=found.y_px + y0, tile=index))
         return stitch(Detections.concatenate(parts), tiles, shape)

@@ -6,7 +6,8 @@ import json
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,10 +35,13 @@ CANDIDATES: dict[str, dict[str, Any]] = {
     "unrolled3": {"tell": "planes", "width": 32, "steps": 3},
     "film": {"tell": "code", "width": 48},
     "none": {"tell": "none", "width": 48},
+    "context": {"tell": "planes", "width": 64, "context": True},
 }
 #: Weight of the rendered proposals' error.
 _EXPLAIN = 0.1
 _CLIP = 1.0
+#: In one of so many steps no frame is told what lies beside it.
+_WITHOUT_CONTEXT = 5
 #: Longest memory of the averaged weights, steps.
 _AVERAGE = 0.999
 
@@ -51,8 +55,8 @@ class UniversalTraining:
     #: Length in all, resumed parts together; the learning rate falls towards it.
     minutes: float = 8.0
     #: Of a batch, px.
-    psfs: int = 64
-    frames_per_psf: int = 2
+    psfs: int = 40
+    frames_per_psf: int = 4
     size_px: int = 64
     #: PSFs at hand; how many of them are drawn anew, every so many steps.
     bank: int = 768
@@ -164,8 +168,8 @@ class UniversalTrainer:
         last_save = last_line = time.monotonic()
         if self._is_continued and not self.history:
             told(self._evaluate())
-        while self.progress < 1:
-            self._train_step()
+        for scenes in self._scenes():
+            self._train_step(scenes)
             now = time.monotonic()
             if now - last_line > 10:
                 last_line = now
@@ -183,13 +187,25 @@ class UniversalTrainer:
         network = UniversalNet(**self.training.network).to(self.device)
         return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
-    def _train_step(self) -> None:
+    def _scenes(self) -> Iterator[ToldScenes]:
+        """Draw scenes until the time is over; beside the training step where this is a GPU's work."""
+        if self.device.type == "cpu":
+            while self.progress < 1:
+                yield self._draw(self.step)
+            return
+        with ThreadPoolExecutor(1) as pool:
+            drawn = pool.submit(self._draw, self.step)
+            while self.progress < 1:
+                scenes, drawn = drawn.result(), pool.submit(self._draw, self.step + 1)
+                yield scenes
+
+    def _draw(self, step: int) -> ToldScenes:
         training, device = self.training, self.device
-        if self._draws_psfs and self.step and self.step % training.every == 0:
+        if self._draws_psfs and step and step % training.every == 0:
             rows = torch.randperm(len(self.library), generator=self._draws)[: training.refresh]
             self.library.replace(rows.to(device), draw_psfs(training.refresh, self._draws, device))
-        psf = torch.randperm(len(self.library), generator=self._draws)[: training.psfs]
-        scenes = draw_scenes(
+        psf = torch.randint(len(self.library), (training.psfs,), generator=self._draws)
+        return draw_scenes(
             self.library,
             psf.to(device, non_blocking=True),
             training.frames_per_psf,
@@ -197,6 +213,8 @@ class UniversalTrainer:
             training.ranges,
             self._frames,
         )
+
+    def _train_step(self, scenes: ToldScenes) -> None:
         rate = self._rate()
         for group in self.optimizer.param_groups:
             group["lr"] = rate
@@ -213,8 +231,10 @@ class UniversalTrainer:
         self.step += 1
 
     def _loss_of(self, scenes: ToldScenes) -> Tensor:
+        alone = self.step % _WITHOUT_CONTEXT == 0
+        length = 1 if alone else self.training.frames_per_psf
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
-            told = self.network(scenes.frames, scenes.weight, scenes.kernels)
+            told = self.network(scenes.frames, scenes.weight, scenes.kernels, length)
         terms = self.representation.loss(told.output, scenes.emitters)
         loss = terms["count"] + terms["mixture"]
         for image in told.explained:

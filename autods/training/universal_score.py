@@ -118,7 +118,8 @@ def _outputs(network: UniversalNet, scenes: ToldScenes, per_psf: int) -> Tensor:
     for first in range(0, len(scenes.kernels), _AT_ONCE):
         rows = slice(first * per_psf, (first + _AT_ONCE) * per_psf)
         with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-            told = network(scenes.frames[rows], scenes.weight[rows], scenes.kernels[first : first + _AT_ONCE])
+            kernels = scenes.kernels[first : first + _AT_ONCE]
+            told = network(scenes.frames[rows], scenes.weight[rows], kernels, per_psf)
         outputs.append(told.output)
     return torch.cat(outputs)
 
