@@ -20,8 +20,8 @@ from autods.training.universal import UniversalTrainer, UniversalTraining
 from autods.training.universal_export import export_universal
 from autods.zoo import ModelCard, load_model
 
-#: Frames of a batch, on a CPU and on a GPU, their side, and how fast the weights may change.
-_FRAMES = {"cpu": 8, "cuda": 64}
+#: Runs of frames of a batch, on a CPU and on a GPU, the frames' side, and how fast the weights may change.
+_RUNS, _RUN_FRAMES = {"cpu": 2, "cuda": 16}, 4
 _SIZE_PX, _LEARNING_RATE = 48, 5e-4
 
 
@@ -60,8 +60,8 @@ def adapt(
     training = UniversalTraining(
         network=card.network.args,
         minutes=minutes,
-        psfs=1,
-        frames_per_psf=_FRAMES.get(device.type, _FRAMES["cpu"]),
+        psfs=_RUNS.get(device.type, _RUNS["cpu"]),
+        frames_per_psf=_RUN_FRAMES,
         size_px=_SIZE_PX,
         learning_rate=_LEARNING_RATE,
         warmup_steps=20,

@@ -92,7 +92,8 @@ def best_limits(
     levels = sorted({usual[0], *THRESHOLDS} if threshold is None else {threshold})
     least = sorted({usual[1], *SIGNIFICANCES} if significance is None else {significance})
     frames = _frames_like_the_movie(known, extent, camera, population, noise_std)
-    trial = _Trial(localizer, *frames, levels[0], least[0], known.model.pixel_size_nm)
+    follow = population.on_frames is not None
+    trial = _Trial(localizer, *frames, (levels[0], least[0]), known.model.pixel_size_nm, follow=follow)
     median = population.photons(0.0)
     photons = [share * median for share in PHOTONS]
     scores = trial.beyond(levels, least, photons)
@@ -122,21 +123,23 @@ def best_limits(
 
 
 class _Trial:
-    """Simulated frames that are localized with several limits, none below the lowest."""
+    """Simulated frames, which may follow each other in time, localized with limits of at least the lowest."""
 
     def __init__(
         self,
         localizer: VolumeLocalizer,
         observation: Observation,
         truth: LocalizationTable,
-        lowest_threshold: float,
-        lowest_significance: float,
+        lowest: tuple[float, float],
         pixel_size_nm: float,
+        *,
+        follow: bool,
     ) -> None:
         self.localizer, self.observation, self.truth = localizer, observation, truth
         self.pixel_size_nm = pixel_size_nm
         # The network looks once: surer estimates are a part of those at the lowest threshold.
-        self._first = localizer.with_limits(lowest_threshold, lowest_significance).first_look(observation)
+        looks = localizer.with_limits(*lowest)
+        self._first = looks.first_look(observation, slice(None) if follow else None)
 
     def estimates(self, limits: Limits, *, apart: bool = False) -> tuple[Detections, torch.Tensor]:
         """Return the fits with some limits, and which of them are kept."""
@@ -182,7 +185,7 @@ def _frames_like_the_movie(
     per_frame = population.per_px(known.model.pixel_size_nm) * side**2
     n_frames = int(np.clip(math.ceil(_ENOUGH / per_frame), _FEWEST, _MOST))
     noise = noise_std[torch.arange(n_frames, device=noise_std.device) % len(noise_std)]
-    return population_frames(known, extent, camera, side, noise)(population, 0)
+    return population_frames(known, extent, camera, side, noise)(population, 0, follow=True)
 
 
 def _is_beyond(fit: Detections, significance: float, photons: float) -> torch.Tensor:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+import functools
+from typing import Protocol
 
 import torch
 
@@ -13,15 +14,27 @@ from autods.pipelines.measure3d import Extent, photon_simulator
 from autods.pipelines.population import Population, draw_shares
 from autods.pipelines.psf_source import KnownPsf
 from autods.simulation import Scenes
+from autods.simulation.photophysics import Blinks
 from autods.simulation.positions import uniform_positions
+from autods.simulation.structures import Sample
 
 _SEED = 30_001
 
 
+class SimulatePopulation(Protocol):
+    """Makes frames of a population, the same ones for the same number, and the truth within them."""
+
+    def __call__(
+        self, population: Population, number: int, *, follow: bool = False
+    ) -> tuple[Observation, LocalizationTable]:
+        """Return frames and truth; those that ``follow`` each other in time show the same emitters."""
+        ...
+
+
 def population_frames(
     known: KnownPsf, extent: Extent, camera: Camera, side: int, noise_std: torch.Tensor
-) -> Callable[[Population, int], tuple[Observation, LocalizationTable]]:
-    """Return what makes frames of a population, the same ones for the same number, and the truth within them.
+) -> SimulatePopulation:
+    """Return what makes frames of populations.
 
     Parameters
     ----------
@@ -39,30 +52,68 @@ def population_frames(
     pixel_nm, n = known.model.pixel_size_nm, len(noise_std)
     margin = extent.render_px // 2
     low_nm, high_nm = -margin * pixel_nm, (side + margin) * pixel_nm
-    low, high = known.z_range_nm
 
-    def simulate(population: Population, number: int) -> tuple[Observation, LocalizationTable]:
+    def simulate(
+        population: Population, number: int, *, follow: bool = False
+    ) -> tuple[Observation, LocalizationTable]:
         seed = _SEED + number
         generator = torch.Generator().manual_seed(seed)
-        mean = population.density_per_um2 * ((high_nm - low_nm) * 1e-3) ** 2
-        counts = torch.poisson(torch.full((n,), mean), generator=generator)
-        slots = max(int(counts.max()), 1)
-        mask = torch.arange(slots) < counts[:, None]
-        xy = uniform_positions(n, slots, low_nm, high_nm, generator)
-        z = low + (high - low) * torch.rand((n, slots, 1), generator=generator)
-        spread = torch.randn((n, slots), generator=generator)
-        photons = population.median_photons * torch.exp(population.log_width * spread) * mask
-        if population.on_frames is not None:
-            photons = photons * draw_shares((n, slots), population.on_frames, generator)
-        emitters = EmitterBatch(torch.cat([xy, z], -1) * mask[..., None], photons, mask)
+        mean, on_frames = population.density_per_um2 * ((high_nm - low_nm) * 1e-3) ** 2, population.on_frames
+        draw = functools.partial(_draw, population, (low_nm, high_nm), known.z_range_nm, generator)
+        if follow and on_frames is not None:
+            # An event of mean length m touches m + 1 frames on average, and n frames see events of m + n.
+            events = draw(1, mean * (on_frames + n) / (on_frames + 1))
+            emitters = _over_frames(events, on_frames, n, generator)
+        else:
+            emitters = draw(n, mean)
+            if on_frames is not None:
+                shares = draw_shares(tuple(emitters.photons.shape), on_frames, generator)
+                emitters = dataclasses.replace(emitters, photons=emitters.photons * shares)
         zero = torch.zeros(n)
-        whole = dataclasses.replace(emitters, photons=photons / _seen(known, z[..., 0]))
+        seen = _seen(known, emitters.xyz_nm[..., 2])
+        whole = dataclasses.replace(emitters, photons=emitters.photons / seen)
         scenes = Scenes(whole, zero, zero + 100.0, noise_std.cpu()).to(device)
         counts_e = simulator(scenes, (side, side), torch.Generator(device).manual_seed(seed))
         light = Observation.of_light(counts_e / camera.qe, noise_std, camera)
         return light, truth_of(emitters, side * pixel_nm)
 
     return simulate
+
+
+def _draw(
+    population: Population,
+    range_nm: tuple[float, float],
+    z_range_nm: tuple[float, float],
+    generator: torch.Generator,
+    rows: int,
+    mean: float,
+) -> EmitterBatch:
+    """Draw emitters that are on all the time, in so many rows, ``mean`` of them in each on average."""
+    counts = torch.poisson(torch.full((rows,), mean), generator=generator)
+    slots, (low, high) = max(int(counts.max()), 1), z_range_nm
+    mask = torch.arange(slots) < counts[:, None]
+    xy = uniform_positions(rows, slots, *range_nm, generator)
+    z = low + (high - low) * torch.rand((rows, slots, 1), generator=generator)
+    spread = torch.randn((rows, slots), generator=generator)
+    photons = population.median_photons * torch.exp(population.log_width * spread) * mask
+    return EmitterBatch(torch.cat([xy, z], -1) * mask[..., None], photons, mask)
+
+
+def _over_frames(
+    events: EmitterBatch, on_frames: float, n_frames: int, generator: torch.Generator
+) -> EmitterBatch:
+    """Return the emitters of consecutive frames, of events of one row that are seen in any of them.
+
+    Of those, ``m`` in ``m + n`` are on when the first of n frames begins, and go on for as long as others,
+    whose on-time is exponential with mean m.
+    """
+    _, xyz, photons = events.flat()
+    early, begin, last = (torch.rand((len(photons),), generator=generator) for _ in range(3))
+    start = torch.where(early < on_frames / (on_frames + n_frames), 0.0, begin * n_frames)
+    stop = start - on_frames * torch.log1p(-last)
+    order = torch.arange(len(photons))
+    one = torch.ones(len(photons))
+    return Blinks(order, start, stop, photons).during(Sample(xyz, one, one), 0, n_frames)
 
 
 def _seen(known: KnownPsf, z_nm: torch.Tensor) -> torch.Tensor | float:

@@ -6,12 +6,16 @@ import numpy as np
 import pytest
 import torch
 
-from autods.core import LocalizationTable, OpticalSystem
+from autods.core import Camera, LocalizationTable, OpticalSystem
 from autods.core.resources import models_dir
 from autods.inference.told_psf import ToldPsfLocalizer, told_scene
 from autods.metrics.detection import detection_metrics
 from autods.optics import PSF_MODELS, tabulate
 from autods.optics.extent import region_size_px
+from autods.pipelines.measure3d import Extent
+from autods.pipelines.population import Population
+from autods.pipelines.population_frames import population_frames
+from autods.pipelines.psf_source import KnownPsf
 from autods.zoo import load_card
 from benchmarks.held_out_psfs import HeldOutPsf
 from benchmarks.instant3d import Crowd, Instant3D
@@ -37,6 +41,39 @@ def test_no_training_is_needed(name: str, reach: float) -> None:
     assert scores.rmse_lateral_nm < 60
     assert scores.rmse_axial_nm is not None
     assert scores.rmse_axial_nm < 120
+
+
+def _seen_dimly(follow: bool) -> float:
+    """Return the recall of dim emitters that are on for long, in frames that follow each other or not."""
+    psf = tabulate(PSF_MODELS["astigmatism"](OpticalSystem(105.0, 660.0, 1.4)), -500.0, 500.0, 25.0, 41)
+    known = KnownPsf(psf, (-500.0, 500.0))
+    extent = Extent.of(known)
+    noise = torch.full((24,), 5.0)
+    population = Population(0.15, 220.0, 0.3, on_frames=6.0)
+    frames, truth = population_frames(known, extent, Camera(), 64, noise)(population, 0, follow=True)
+    finder = ToldPsfLocalizer.from_card(load_card("universal"), psf, (-500.0, 500.0), extent.render_px)
+    found = finder.find(frames.light, frames.variance, slice(None) if follow else None)
+    assert found.z_nm is not None
+    x_nm, y_nm = (place.double().numpy() * 105.0 for place in (found.x_px, found.y_px))
+    table = LocalizationTable.build(found.frame.numpy(), x_nm, y_nm, z_nm=found.z_nm.numpy())
+    return detection_metrics(truth, table, 250.0, 500.0).jaccard
+
+
+def test_frames_before_and_after_help_to_find_what_is_dim() -> None:
+    assert _seen_dimly(follow=True) > _seen_dimly(follow=False) + 0.05
+
+
+def test_blocks_of_a_movie_give_what_the_whole_gives() -> None:
+    psf = tabulate(PSF_MODELS["astigmatism"](OpticalSystem(105.0, 660.0, 1.4)), -500.0, 500.0, 25.0, 41)
+    known = HeldOutPsf("a", "a", psf, psf, (-500.0, 500.0))
+    frames, _ = Instant3D().simulate(known, Crowd(60.0, 0.2), 11)
+    light, variance = frames - 20, torch.full_like(frames, 22.25)
+    finder = ToldPsfLocalizer.from_card(load_card("universal"), psf, (-500.0, 500.0), 25)
+    whole = finder.find(light, variance, slice(0, 11))
+    part = finder.find(light[3:9], variance[3:9], slice(1, 5))
+    rows = (whole.frame >= 4) & (whole.frame < 8)
+    assert torch.equal(part.frame + 4, whole.frame[rows])
+    torch.testing.assert_close(part.x_px, whole.x_px[rows], atol=0.02, rtol=0)
 
 
 def test_the_scene_is_in_units_of_its_noise() -> None:

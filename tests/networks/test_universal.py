@@ -57,3 +57,25 @@ def test_frames_of_any_size_share_a_psf(tell: str) -> None:
 def test_a_network_without_planes_has_one_stage() -> None:
     with pytest.raises(ValueError, match="steps"):
         UniversalNet(tell="code", steps=2)
+
+
+@pytest.mark.parametrize("steps", [1, 2])
+def test_context_is_the_frame_before_and_the_frame_after(steps: int) -> None:
+    network = UniversalNet(width=8, context=True, steps=steps).eval()
+    frames = torch.randn(6, 32, 32, generator=torch.Generator().manual_seed(0))
+    weight, kernels = torch.ones_like(frames), _kernels(1)
+    with torch.no_grad():
+        whole = network(frames, weight, kernels, 6).output
+        alone = network(frames, weight, kernels).output
+        # Frames 2 and 3 need 1 to 4, the first of two runs of three knows nothing of the second.
+        part = network(frames[1:5], weight[1:5], kernels, 4, slice(1, 3)).output
+        runs = network(frames, weight, kernels, 3).output
+    torch.testing.assert_close(part, whole[2:4], atol=1e-4, rtol=1e-3)
+    torch.testing.assert_close(runs[1], whole[1], atol=1e-4, rtol=1e-3)
+    assert float((runs[2] - whole[2]).abs().max()) > 1e-3
+    assert float((alone - whole).abs().amax((1, 2, 3)).min()) > 1e-3
+
+
+def test_context_needs_planes() -> None:
+    with pytest.raises(ValueError, match="context"):
+        UniversalNet(tell="code", context=True)
