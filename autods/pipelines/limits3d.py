@@ -47,8 +47,8 @@ _ENOUGH, _FEWEST, _MOST, _SIDE_PX = 400, 8, 64, 64
 _RADIUS_NM, _AXIAL_RADIUS_NM = 250.0, 500.0
 #: Over how many steps of significance and photons the Jaccard index is smoothed.
 _SMOOTHED = 0.8
-#: Other limits than the usual ones must be better by this much: fewer emitters tell nothing.
-_BETTER = 0.01
+#: Other limits than the usual ones must be better by so many emitters: fewer tell nothing.
+_BETTER_BY = 4.0
 #: Matched emitters from which errors are compared with their bounds, and the largest factor on these: where
 #: emitters are so dense that the nearest is often another one, pairs tell of errors that nobody makes.
 _COMPARED, _LARGEST = 50, 1.5
@@ -109,7 +109,7 @@ def best_limits(
     score_usual = None
     if usual[0] in levels and usual[1] in least:
         score_usual = float(scores[levels.index(usual[0]), least.index(usual[1]), 0])
-        if score_usual > score - _BETTER:
+        if score_usual > score - _BETTER_BY / max(len(trial.truth), 1):
             chosen, score = usual, score_usual
     fit, keep = trial.estimates(chosen, apart=True)
     return {

@@ -53,7 +53,7 @@ class _Oracle:
         limits = {"min_significance": min_significance, "min_photons": min_photons}
         return replace(self, threshold=threshold, **limits)
 
-    def first_look(self, _: object, own: slice | None = None) -> Any:  # noqa: ARG002
+    def first_look(self, _: object, own: slice | None = None) -> Any:
         sure = np.where(np.arange(len(self.truth)) % 2 == 0, 0.9, 0.1)
         return _Confident(sure[sure >= self.threshold])
 

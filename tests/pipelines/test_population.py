@@ -96,16 +96,16 @@ def _found(population: Population, seed: int) -> Tried:
 def test_frames_that_follow_each_other_hold_the_same_population(on_frames: float) -> None:
     psf = PSF_MODELS["astigmatism"](OpticalSystem(110.0, 660.0, 1.3))
     known = KnownPsf(tabulate(psf, -400.0, 400.0, 50.0, 25), (-400.0, 400.0))
-    population = Population(0.5, 1000.0, 0.4, on_frames)
-    simulate = population_frames(known, Extent.of(known), Camera(), 96, torch.full((60,), 5.0))
+    population, n_frames = Population(0.5, 1000.0, 0.4, on_frames), 150
+    simulate = population_frames(known, Extent.of(known), Camera(), 96, torch.full((n_frames,), 5.0))
     (_, alone), (_, follow) = (simulate(population, 3, follow=follow) for follow in (False, True))
     assert len(follow) / len(alone) == pytest.approx(1.0, abs=0.12)
     assert np.median(follow.photons) / np.median(alone.photons) == pytest.approx(1.0, abs=0.12)
     frames: dict[float, set[int]] = {}
     for frame, x_nm in zip(follow.frame, follow.x_nm, strict=True):
         frames.setdefault(float(x_nm), set()).add(int(frame))
-    again = sum(frame + 1 in own for own in frames.values() for frame in own if frame < 59)
-    seen = sum(frame < 59 for own in frames.values() for frame in own)
+    again = sum(frame + 1 in own for own in frames.values() for frame in own if frame < n_frames - 1)
+    seen = sum(frame < n_frames - 1 for own in frames.values() for frame in own)
     # Whoever is on when a frame ends is on in the next.
     assert again / seen == pytest.approx(on_frames / (on_frames + 1), abs=0.06)
     assert len(set(alone.x_nm)) > 0.99 * len(alone)
