@@ -62,7 +62,8 @@ def trained_finder(
     if method == ADAPTED:
         card = load_card(train3d.UNIVERSAL)
         train3d.copy_model(models_dir() / train3d.UNIVERSAL, folder)
-        adapt3d.adapt(card, known, extent, conditions, minutes, folder, key, device, logger.info)
+        density = measured["density_per_um2"]
+        adapt3d.adapt(card, known, extent, conditions, density, minutes, folder, key, device, logger.info)
     else:
         train3d.train(
             known, conditions, extent, camera, settings, folder, key, device, on_step=lambda _: None

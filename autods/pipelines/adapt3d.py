@@ -23,6 +23,8 @@ from autods.zoo import ModelCard, load_model
 #: Runs of frames of a batch, on a CPU and on a GPU, the frames' side, and how fast the weights may change.
 _RUNS, _RUN_FRAMES = {"cpu": 2, "cuda": 16}, 4
 _SIZE_PX, _LEARNING_RATE = 48, 5e-4
+#: Crowds are drawn up to so many times the movie's density, which is their mean then, and up to a limit.
+_CROWDING, _MOST_OVERLAP = 3.0, 1.5
 
 
 def adapt(
@@ -30,6 +32,7 @@ def adapt(
     known: KnownPsf,
     extent: Extent,
     conditions: VolumeConditions,
+    density_per_um2: float,
     minutes: float,
     folder: Path,
     key: str,
@@ -42,7 +45,7 @@ def adapt(
     ----------
     card
         The network to start from.
-    known, extent, conditions
+    known, extent, conditions, density_per_um2
         What is simulated.
     minutes
         Length.
@@ -65,7 +68,7 @@ def adapt(
         size_px=_SIZE_PX,
         learning_rate=_LEARNING_RATE,
         warmup_steps=20,
-        ranges=scene_ranges(conditions, library),
+        ranges=scene_ranges(conditions, density_per_um2, library),
         evaluations=1,
         held_out_frames=24,
     )
@@ -81,8 +84,9 @@ def adapt(
     return {"jaccard": first, "jaccard_adapted": last, "kept": "adapted"}
 
 
-def scene_ranges(conditions: VolumeConditions, library: PsfLibrary) -> SceneRanges:
+def scene_ranges(conditions: VolumeConditions, density_per_um2: float, library: PsfLibrary) -> SceneRanges:
     """Turn what a movie holds into significances and overlaps of its PSF."""
+    per_px = density_per_um2 * (conditions.pixel_size_nm * 1e-3) ** 2
     square = float(library.planes.kernels.square().sum((2, 3)).mean())
     dimmest = conditions.dimmest_photons or conditions.photons[0]
     low, high = (
@@ -93,6 +97,6 @@ def scene_ranges(conditions: VolumeConditions, library: PsfLibrary) -> SceneRang
     )
     return SceneRanges(
         significance=(max(low, 3.0), max(high, 10.0)),
-        overlap=(0.005, 1.5),
+        overlap=(0.005, min(max(_CROWDING * per_px / square, 0.05), _MOST_OVERLAP)),
         background=(0.5 * conditions.noise_std[0] ** 2, 1.5 * conditions.noise_std[1] ** 2),
     )

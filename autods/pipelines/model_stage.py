@@ -103,14 +103,15 @@ class ModelStage:
         size_px = train3d.frame_size_px(settings, extent)
         conditions = measure3d.training_conditions(measured, known, extent, size_px)
         card, minutes = load_card(train3d.UNIVERSAL), settings.adapt_minutes
+        density = measured["density_per_um2"]
 
         def compute(_: Stage) -> dict[str, Any]:
             metrics = train3d.copy_model(source, self.folder)
             key, told = self.stages.key, logger.info
             adapted = adapt3d.adapt(
-                card, known, extent, conditions, minutes, self.folder, key, self.device, told
+                card, known, extent, conditions, density, minutes, self.folder, key, self.device, told
             )
             return {"metrics": metrics, **adapted}
 
-        depends = (minutes, conditions, card.weights_sha256)
+        depends = (minutes, conditions, density, card.weights_sha256)
         self.stages.run("train", to_json(depends), compute, limit_s=60 * minutes)

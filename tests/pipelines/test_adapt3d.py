@@ -42,6 +42,7 @@ def test_what_scores_better_is_kept(tmp_path: Path) -> None:
         known,
         Extent.of(known),
         _CONDITIONS,
+        0.3,
         0.1,
         tmp_path,
         "key",
