@@ -267,11 +267,12 @@ def _in_order_of_training(psfs: Sequence[HeldOutPsf]) -> list[HeldOutPsf]:
 
 def _fitter(psf: HeldOutPsf, device: torch.device) -> PsfFitter:
     low, high = psf.z_range_nm
-    size_px = Extent.of(KnownPsf(psf.told, psf.z_range_nm)).fit_px
-    fast = PsfRenderer.fast(psf.told, low, high, size_px=size_px).psf
+    extent = Extent.of(KnownPsf(psf.told, psf.z_range_nm))
+    fast = PsfRenderer.fast(psf.told, low, high, size_px=extent.render_px).psf
     if isinstance(fast, torch.nn.Module):
         fast.to(device)
-    return PsfFitter(fast, size_px, (low - 50, high + 50), error=psf.error)
+    depths = (low - 50, high + 50)
+    return PsfFitter(fast, extent.fit_px, depths, error=psf.error, image_px=extent.render_px)
 
 
 def _side_px(psf: HeldOutPsf) -> int:

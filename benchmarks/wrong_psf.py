@@ -98,11 +98,12 @@ class WrongPsf:
 
         def localizer_of(model: PSFModel) -> VolumeLocalizer:
             known = replace(told, model=model)
-            fast = known.over_field(extent.fit_px)
+            fast = known.over_field(extent.render_px)
             if isinstance(fast, nn.Module):
                 fast.to(device)
             low, high = told.z_range_nm
-            fitter = PsfFitter(fast, extent.fit_px, (low - 50, high + 50), error=told.error)
+            depths, image_px = (low - 50, high + 50), extent.render_px
+            fitter = PsfFitter(fast, extent.fit_px, depths, error=told.error, image_px=image_px)
             return VolumeLocalizer(train3d.shipped_finder(known, extent, device), fitter, 3.0, passes=2)
 
         localizer = localizer_of(told.model)

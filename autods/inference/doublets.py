@@ -30,7 +30,7 @@ _SHORTEST, _LONGEST = 0.5, 2.0
 _GAIN, _LEAST_SHARE = 10.0, 0.15
 #: Error of the PSF, in parts of its light, which is no second emitter: of one by a formula, and of one
 #: retrieved from beads, whose residual of a bright molecule would otherwise be taken for one.
-_MISMATCH, _MISMATCH_OF_BEADS = 0.05, 0.25
+MISMATCH, MISMATCH_OF_BEADS = 0.05, 0.25
 #: Pixels of all windows that are worked on at once.
 _BLOCK_PX = 1_000_000
 
@@ -57,7 +57,7 @@ def taken_for_one(
     assert one.photons is not None
     some = found.select(asked)
     windows = fitter.windows(before, some, some.frame)
-    mismatch = _MISMATCH if fitter.error is None else _MISMATCH_OF_BEADS
+    mismatch = MISMATCH if fitter.error is None else MISMATCH_OF_BEADS
     weight = 1 / (observation.variance_under(before) + (mismatch * before) ** 2)
     left = observation.light - before
     gain, half = _proposals(fitter.psf, windows, one.photons[asked].to(before), weight, left)
@@ -68,7 +68,7 @@ def taken_for_one(
     near = torch.isin(found.frame, found.frame[row])
     single = near.clone()
     single[row] = False
-    halves = [_moved(found.select(row), sign * half[proposed]) for sign in (-1, 1)]
+    halves = [moved(found.select(row), sign * half[proposed]) for sign in (-1, 1)]
     fit, after = fitter.explain(observation, Detections.concatenate([*halves, found.select(single)]))
     gained = 0.5 * weight * (left**2 - (observation.light - after) ** 2)
     gained = pick(gained, windows.pixel[proposed.to(before.device)]).sum((1, 2)).cpu()
@@ -82,7 +82,7 @@ def taken_for_one(
     return is_two, replace(two, x_px=at.x_px, y_px=at.y_px, z_nm=at.z_nm)
 
 
-def _moved(found: Detections, by: Tensor) -> Detections:
+def moved(found: Detections, by: Tensor) -> Detections:
     """Return emitters moved by (N, 3), px, px, nm, with an error that is not known."""
     assert found.z_nm is not None
     x, y, z = by.double().unbind(1)

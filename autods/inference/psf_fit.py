@@ -59,6 +59,9 @@ class PsfFitter:
         See `autods.inference.psf_windows.PsfWindows`.
     error
         What the PSF's own misfit does to positions, which is added to the bound; None where it is not known.
+    image_px
+        Side of the region in which an emitter is drawn, odd, px: what lies outside of the windows tells
+        little of its position, but is light of it. None for the windows'.
     """
 
     def __init__(
@@ -70,8 +73,10 @@ class PsfFitter:
         refine: bool = True,
         origin_px: tuple[float, float] = (0.0, 0.0),
         error: ModelError | None = None,
+        image_px: int | None = None,
     ) -> None:
         self.origin_px, self.error = origin_px, error
+        self._drawn, self._image_px = psf, max(image_px or size_px, size_px)
         if isinstance(psf, SplinePSF):
             psf = psf.cropped(size_px + 2 * _ROOM_PX)
         self.psf, self.size_px, self.z_range_nm = psf, size_px, z_range_nm
@@ -143,28 +148,37 @@ class PsfFitter:
         """Return the share (N,) of the light at depths (N,) that the calibration has seen; 1 for formulas."""
         return np.ones(len(z_nm)) if self.error is None else self.error.seen_at(z_nm)
 
-    def image(self, found: Detections, shape: tuple[int, int, int]) -> Tensor:
-        """Render emitters with photons into frames (T, Y, X), without background, on the PSF's device."""
-        device = device_of(self.psf)
+    def tails(self, found: Detections, shape: tuple[int, int, int]) -> Tensor:
+        """Render the light of emitters outside of their windows into frames (T, Y, X), see `image`."""
+        return self.image(found, shape) - self.image(found, shape, self.size_px)
+
+    def image(self, found: Detections, shape: tuple[int, int, int], size_px: int | None = None) -> Tensor:
+        """Render emitters with photons into frames (T, Y, X), without background, on the PSF's device.
+
+        Each is drawn in a region of that side, px; None for all that is known of the PSF.
+        """
+        device, size_px = device_of(self.psf), size_px or self._image_px
         image = torch.zeros(shape, device=device)
         assert found.photons is not None
         lit = found.select(found.photons > 0)
-        for rows in np.array_split(np.arange(len(lit)), 1 + len(lit) * self.size_px**2 // _BLOCK_PX):
+        for rows in np.array_split(np.arange(len(lit)), 1 + len(lit) * size_px**2 // _BLOCK_PX):
             part = lit.select(rows)
             assert part.photons is not None
-            windows = self.windows(image, part, part.frame)
-            psf = windows.images(self.psf) * windows.inside
+            windows = self.windows(image, part, part.frame, size_px)
+            psf = windows.images(self._drawn) * windows.inside
             photons = part.photons.to(device, torch.float32)
             image = scatter(image, psf * photons[:, None, None], windows.pixel)
         return image
 
-    def windows(self, frames: Tensor, found: Detections, frame: Tensor) -> PsfWindows:
+    def windows(
+        self, frames: Tensor, found: Detections, frame: Tensor, size_px: int | None = None
+    ) -> PsfWindows:
         """Return the windows round emitters, of which each lies in the frame given (N,), in (T, Y, X)."""
         assert found.z_nm is not None
         xyz = torch.stack([found.x_px, found.y_px, found.z_nm], 1).to(frames.device, torch.float32)
         pixel_nm = self.psf.pixel_size_nm
         shape, frame = tuple(frames.shape), frame.to(frames.device)
-        return PsfWindows(shape, frame, xyz, self.size_px, pixel_nm, self.origin_px)
+        return PsfWindows(shape, frame, xyz, size_px or self.size_px, pixel_nm, self.origin_px)
 
 
 @dataclass(frozen=True)

@@ -314,7 +314,7 @@ class _Run:
 
     def _with_fit(self, finder: Finder, known: KnownPsf, extent: Extent, passes: int) -> VolumeLocalizer:
         settings = self.settings
-        fast = known.over_field(extent.fit_px)
+        fast = known.over_field(extent.render_px)
         if isinstance(fast, torch.nn.Module):
             fast.to(self.fitting_device)
         fitter = PsfFitter(
@@ -324,6 +324,7 @@ class _Run:
             refine=settings.refine == "mle",
             origin_px=(float(self.part.origin_px[1]), float(self.part.origin_px[0])),
             error=known.error,
+            image_px=extent.render_px,
         )
         return VolumeLocalizer(finder, fitter, settings.significance, passes)
 

@@ -16,6 +16,7 @@ from autods.core.grid import nm_to_px, px_to_nm
 from autods.inference import Localizer, Tile, stitch, tile_field
 from autods.inference.doublets import taken_for_one
 from autods.inference.observation import Observation
+from autods.inference.other_depths import OtherDepths
 from autods.inference.psf_fit import PsfFitter
 from autods.inference.pursuit import UNJUDGED, Pursuit
 from autods.representation import Detections
@@ -109,6 +110,7 @@ class VolumeLocalizer:
         self.finder, self.fitter = finder, fitter
         self.min_significance, self.min_photons, self._passes = min_significance, 0.0, passes
         self._pursuit = Pursuit(fitter.psf, fitter.z_range_nm, fitter.size_px) if passes > 1 else None
+        self._other_depths = OtherDepths(fitter.psf, fitter.z_range_nm, fitter.size_px)
 
     def with_limits(
         self,
@@ -172,7 +174,10 @@ class VolumeLocalizer:
             Whether two emitters are looked for in the place of each.
         """
         found = self.first_look(observation) if first is None else first
-        found, fit, keep = self._fit(observation, found)
+        # What lies outside of an emitter's window is light under others, and none that is left.
+        rough, _ = self.fitter.explain(observation, found, refine=False)
+        observation = observation.less(self.fitter.tails(rough, _shape(observation)))
+        found, fit, keep = self._at_best_depth(observation, self._fit(observation, found))
         for _ in range(self._passes - 1):
             more = self._find(*self._left(observation, fit, keep))
             more = more.select(more.confidence >= _SURER)
@@ -186,6 +191,20 @@ class VolumeLocalizer:
         judged = fit.confidence != UNJUDGED
         confidence = torch.where(judged, fit.confidence, self.finder.threshold)
         return replace(fit, confidence=confidence), keep & _is_pursued_surely(fit)
+
+    def _at_best_depth(self, observation: Observation, fitted: _Fitted) -> _Fitted:
+        """Fit once more from there what another depth explains better."""
+        found, fit, keep = fitted
+        settled = _settled(found, fit, keep)
+        elsewhere, places = self._other_depths(
+            self.fitter, observation, settled, torch.ones(len(settled), dtype=torch.bool)
+        )
+        if not len(places):
+            return fitted
+        changed = torch.isin(settled.frame, places.frame)
+        starts = Detections.concatenate([settled.select(changed & ~elsewhere), places])
+        stay = ~torch.isin(found.frame, places.frame)
+        return _joined(fitted, stay, self._fit(observation, starts))
 
     def _apart(self, observation: Observation, fitted: _Fitted) -> tuple[Detections, Tensor]:
         """Put two emitters in the place of one where they explain the light better."""
@@ -205,7 +224,8 @@ class VolumeLocalizer:
 
     def _left(self, observation: Observation, fit: Detections, keep: Tensor) -> tuple[Tensor, Tensor]:
         """Return what the fitted emitters leave of the light, and its variance."""
-        model = self.fitter.image(fit.select(keep), _shape(observation)).to(observation.light.device)
+        size_px = self.fitter.size_px
+        model = self.fitter.image(fit.select(keep), _shape(observation), size_px).to(observation.light.device)
         # A calibrated PSF is wrong by some part of itself: what it leaves there is no molecule.
         variance = observation.variance_under(model) + (_MISMATCH * model) ** 2
         return observation.less(model).light, variance

@@ -21,7 +21,8 @@ EXTENT, SIDE_PX = Extent.of(KNOWN), 48
 
 def test_emitters_beyond_the_border_explain_light_and_are_not_told() -> None:
     finder = train3d.shipped_finder(KNOWN, EXTENT, torch.device("cpu"))
-    fitter = PsfFitter(KNOWN.over_field(EXTENT.fit_px), EXTENT.fit_px, (-450.0, 450.0))
+    drawn_px = EXTENT.render_px
+    fitter = PsfFitter(KNOWN.over_field(drawn_px), EXTENT.fit_px, (-450.0, 450.0), image_px=drawn_px)
     localizer = VolumeLocalizer(finder, fitter, 3.0, passes=2)
     noise, population = torch.full((6,), 4.7), Population(0.3, 4000.0, 0.3)
     frames, truth = population_frames(KNOWN, EXTENT, Camera(read_noise_e=1.5), SIDE_PX, noise)(population, 0)
