@@ -1,4 +1,4 @@
-"""Train the localizer that is told the PSF: ``python scripts/train_universal.py --candidate unrolled``."""
+"""Train the localizer that is told the PSF: ``python scripts/train_universal.py --candidate context``."""
 
 import argparse
 import dataclasses
@@ -26,7 +26,7 @@ def main() -> None:
     """Read the command line and train."""
     default = UniversalTraining()
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--candidate", choices=CANDIDATES, default="unrolled")
+    parser.add_argument("--candidate", choices=CANDIDATES, default="context")
     parser.add_argument("--minutes", type=float, default=default.minutes)
     parser.add_argument("--out", type=Path, required=True, help="weights (safetensors), scores in the header")
     parser.add_argument("--state", type=Path, help="state to resume from; beside --out when not given")

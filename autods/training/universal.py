@@ -53,9 +53,9 @@ class UniversalTraining:
     #: Arguments of `UniversalNet`.
     network: dict[str, Any] = field(default_factory=dict)
     #: Length in all, resumed parts together; the learning rate falls towards it.
-    minutes: float = 8.0
+    minutes: float = 8.5
     #: Of a batch, px.
-    psfs: int = 40
+    psfs: int = 96
     frames_per_psf: int = 4
     size_px: int = 64
     #: PSFs at hand; how many of them are drawn anew, every so many steps.
