@@ -45,8 +45,9 @@ PHOTONS, PHOTONS_AGAIN = (0.0, 0.2, 0.3, 0.4, 0.5), (0.3, 0.4, 0.5, 0.6)
 #: Emitters that are simulated, in so many frames at least and at most, and the frames' side.
 _ENOUGH, _FEWEST, _MOST, _SIDE_PX = 400, 8, 64, 64
 _RADIUS_NM, _AXIAL_RADIUS_NM = 250.0, 500.0
-#: Over how many steps of significance and photons the Jaccard index is smoothed.
-_SMOOTHED = 0.8
+#: Over how many steps of significance and photons the Jaccard index is smoothed, and of photons again, which it
+#: follows more closely.
+_SMOOTHED, _SMOOTHED_AGAIN = 0.8, 0.5
 #: Other limits than the usual ones must be better by so many emitters: fewer tell nothing.
 _BETTER_BY = 4.0
 #: Matched emitters from which errors are compared with their bounds, and the largest factor on these: where
@@ -104,7 +105,7 @@ def best_limits(
         tried = [(*chosen[:2], share * median) for share in PHOTONS_AGAIN]
         again = np.array([trial.jaccard(*fit) for fit in trial.all_estimates(tried)])
         logger.info("Jaccard index by photons, without the weakest in the fit: %s", again.round(3))
-        (k,) = _highest(again, (_SMOOTHED,))
+        (k,) = _highest(again, (_SMOOTHED_AGAIN,))
         chosen, score = tried[k], float(again[k])
     score_usual = None
     if usual[0] in levels and usual[1] in least:
