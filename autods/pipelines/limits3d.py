@@ -45,8 +45,8 @@ PHOTONS, PHOTONS_AGAIN = (0.0, 0.2, 0.3, 0.4, 0.5), (0.3, 0.4, 0.5, 0.6)
 #: Emitters that are simulated, in so many frames at least and at most, and the frames' side.
 _ENOUGH, _FEWEST, _MOST, _SIDE_PX = 400, 8, 64, 64
 _RADIUS_NM, _AXIAL_RADIUS_NM = 250.0, 500.0
-#: Over how many steps of significance and photons the Jaccard index is smoothed, and of photons again, which it
-#: follows more closely.
+#: Over how many steps of significance and photons the Jaccard index is smoothed, and of photons alone, tried
+#: again.
 _SMOOTHED, _SMOOTHED_AGAIN = 0.8, 0.5
 #: Other limits than the usual ones must be better by so many emitters: fewer tell nothing.
 _BETTER_BY = 4.0
