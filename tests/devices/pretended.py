@@ -119,24 +119,25 @@ def _compute(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     ours = [value for value in leaves if isinstance(value, GpuTensor)]
     asked = kwargs.get("device")
     on_gpu = bool(ours) if asked is None else asked.type == GPU_TYPE
-    _check_generator(leaves, on_gpu)
+    given = [value for value in leaves if isinstance(value, (Tensor, _GENERATOR))]
+    if len(given) > len(ours):
+        _check_generator(given, on_gpu)
+        if ours:
+            _check(func, args, kwargs)
     if not ours and not on_gpu:
         return func(*args, **kwargs)
-    if any(isinstance(value, Tensor) and not isinstance(value, GpuTensor) for value in leaves):
-        _check(func, args, kwargs)
     if asked is not None and on_gpu:
         kwargs = {**kwargs, "device": torch.device("cpu")}
         kwargs.pop("pin_memory", None)
-    held_args, held_kwargs = _held(args), {name: _held(value) for name, value in kwargs.items()}
-    out = _PLAIN.get(func, func)(*held_args, **held_kwargs)
+    held_args = [_held(value) for value in args]
+    out = _PLAIN.get(func, func)(*held_args, **{name: _held(value) for name, value in kwargs.items()})
+    if not func._schema.is_mutable:
+        return _wrapped(out, {}) if on_gpu else out
     for value in ours:
         if value.shape != value.held.shape or value.stride() != value.held.stride():
             raise NotImplementedError(f"{func} changes the shape of a tensor of the pretended GPU in place")
-    if not on_gpu:
-        return out
     # Operations in place return what they were given.
-    given = {id(_held(value)): value for value in leaves if isinstance(value, Tensor)}
-    return _wrapped(out, given)
+    return _wrapped(out, {id(_held(value)): value for value in given}) if on_gpu else out
 
 
 def _leaves(values: Iterable[Any]) -> Iterator[Any]:
@@ -149,18 +150,18 @@ def _leaves(values: Iterable[Any]) -> Iterator[Any]:
 
 def _held(value: Any) -> Any:
     """Return an argument with the numbers in place of the wrappers."""
-    if isinstance(value, (list, tuple)):
-        return type(value)(map(_held, value))
-    return value.held if isinstance(value, GpuTensor) else value
+    if isinstance(value, GpuTensor):
+        return value.held
+    return type(value)(map(_held, value)) if isinstance(value, (list, tuple)) else value
 
 
 def _wrapped(value: Any, given: dict[int, Tensor]) -> Any:
     """Return a result with wrappers round the numbers; those that were given stay the same tensors."""
+    if isinstance(value, Tensor):
+        return given[id(value)] if id(value) in given else GpuTensor(value)
     if isinstance(value, (list, tuple)):
         return type(value)(_wrapped(part, given) for part in value)
-    if not isinstance(value, Tensor):
-        return value
-    return given[id(value)] if id(value) in given else GpuTensor(value)
+    return value
 
 
 def _check(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
