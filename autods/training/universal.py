@@ -6,8 +6,7 @@ import json
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -168,8 +167,8 @@ class UniversalTrainer:
         last_save = last_line = time.monotonic()
         if self._is_continued and not self.history:
             told(self._evaluate())
-        for scenes in self._scenes():
-            self._train_step(scenes)
+        while self.progress < 1:
+            self._train_step(self._draw())
             now = time.monotonic()
             if now - last_line > 10:
                 last_line = now
@@ -187,21 +186,9 @@ class UniversalTrainer:
         network = UniversalNet(**self.training.network).to(self.device)
         return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
-    def _scenes(self) -> Iterator[ToldScenes]:
-        """Draw scenes until the time is over; beside the training step where this is a GPU's work."""
-        if self.device.type == "cpu":
-            while self.progress < 1:
-                yield self._draw(self.step)
-            return
-        with ThreadPoolExecutor(1) as pool:
-            drawn = pool.submit(self._draw, self.step)
-            while self.progress < 1:
-                scenes, drawn = drawn.result(), pool.submit(self._draw, self.step + 1)
-                yield scenes
-
-    def _draw(self, step: int) -> ToldScenes:
+    def _draw(self) -> ToldScenes:
         training, device = self.training, self.device
-        if self._draws_psfs and step and step % training.every == 0:
+        if self._draws_psfs and self.step and self.step % training.every == 0:
             rows = torch.randperm(len(self.library), generator=self._draws)[: training.refresh]
             self.library.replace(rows.to(device), draw_psfs(training.refresh, self._draws, device))
         psf = torch.randint(len(self.library), (training.psfs,), generator=self._draws)

@@ -32,7 +32,7 @@ def test_a_training_is_saved_goes_on_and_becomes_a_model(tmp_path: Path) -> None
     first = UniversalTrainer(_training(0.03), *files, _CPU, library=library)
     first.run(lambda _: None)
     assert first.step > 0
-    second = UniversalTrainer(_training(0.06), *files, _CPU, library=library)
+    second = UniversalTrainer(_training(0.12), *files, _CPU, library=library)
     assert second.step == first.step
     second.run(lambda _: None)
     assert second.step > first.step
