@@ -99,14 +99,17 @@ def best_limits(
     photons = [share * median for share in PHOTONS]
     scores = trial.beyond(levels, least, photons)
     logger.info("Jaccard index by threshold %s, significance and photons: %s", levels, scores.round(3))
+    i, j = _highest(scores[:, :, 0], (0.0, _SMOOTHED))
+    chosen, score = (levels[i], least[j], 0.0), float(scores[i, j, 0])
     i, j, k = _highest(scores, (0.0, _SMOOTHED, _SMOOTHED))
-    chosen, score = (levels[i], least[j], photons[k]), float(scores[i, j, k])
     if k > 0:
-        tried = [(*chosen[:2], share * median) for share in PHOTONS_AGAIN]
+        # Here they went after the fit. Where the fit is without them, others have their light.
+        tried = [(levels[i], least[j], share * median) for share in PHOTONS_AGAIN]
         again = np.array([trial.jaccard(*fit) for fit in trial.all_estimates(tried)])
         logger.info("Jaccard index by photons, without the weakest in the fit: %s", again.round(3))
         (k,) = _highest(again, (_SMOOTHED_AGAIN,))
-        chosen, score = tried[k], float(again[k])
+        if again[k] > score:
+            chosen, score = tried[k], float(again[k])
     score_usual = None
     if usual[0] in levels and usual[1] in least:
         score_usual = float(scores[levels.index(usual[0]), least.index(usual[1]), 0])
