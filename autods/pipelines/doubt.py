@@ -29,7 +29,7 @@ _LITTLE = 0.05
 _MISFIT, _FEW = 1.5, 4.0
 #: Sums of the logarithms of the three ratios from which a PSF is doubted, and a turned one is the better.
 #: Right PSFs stay below 0.6 in the frames of ``suite=wrong_psf``, and none is beaten by one turned by 0.1.
-_DOUBTED, _TURNED = 0.7, 0.5
+_DOUBTED, _TURNED = 0.9, 0.5
 #: Localizations from which a movie's frames are compared with simulated ones.
 _ENOUGH = 20
 
