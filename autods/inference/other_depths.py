@@ -49,7 +49,7 @@ class OtherDepths:
 
     @torch.no_grad()
     def __call__(
-        self, fitter: PsfFitter, observation: Observation, found: Detections, asked: Tensor
+        self, fitter: PsfFitter, observation: Observation, found: Detections
     ) -> tuple[Tensor, Detections]:
         """Return which emitters (N,) lie elsewhere, and where, of which no network has told an error.
 
@@ -59,8 +59,6 @@ class OtherDepths:
             The fit, and the frames.
         found
             All emitters of some of these frames, where the fit has put them.
-        asked
-            (N,) those that are asked about.
         """
         elsewhere = torch.zeros(len(found), dtype=torch.bool)
         one, before = fitter.explain(observation, found, refine=False)
@@ -68,12 +66,12 @@ class OtherDepths:
         mismatch = MISMATCH if fitter.error is None else MISMATCH_OF_BEADS
         weight = 1 / (observation.variance_under(before) + (mismatch * before) ** 2)
         left = observation.light - before
-        windows = fitter.windows(before, found.select(asked), found.frame[asked])
+        windows = fitter.windows(before, found, found.frame)
         weight_at = pick(weight, windows.pixel) * windows.inside
-        own = windows.images(fitter.psf) * one.photons[asked].to(before)[:, None, None]
+        own = windows.images(fitter.psf) * one.photons.to(before)[:, None, None]
         promised, off = self._best(pick(left, windows.pixel), own, weight_at)
         proposed = (promised > _PROMISED).cpu()
-        row = asked.nonzero()[:, 0][proposed]
+        row = proposed.nonzero()[:, 0]
         if not len(row):
             return elsewhere, found.select(elsewhere)
         here = torch.stack([found.x_px[row], found.y_px[row], found.z_nm[row]], 1)  # type: ignore[index]

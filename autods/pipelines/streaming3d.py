@@ -196,9 +196,7 @@ class VolumeLocalizer:
         """Fit once more from there what another depth explains better."""
         found, fit, keep = fitted
         settled = _settled(found, fit, keep)
-        elsewhere, places = self._other_depths(
-            self.fitter, observation, settled, torch.ones(len(settled), dtype=torch.bool)
-        )
+        elsewhere, places = self._other_depths(self.fitter, observation, settled)
         if not len(places):
             return fitted
         changed = torch.isin(settled.frame, places.frame)

@@ -50,13 +50,12 @@ def test_wrong_depths_are_left_and_right_ones_kept(case: tuple[PSFModel, float],
     observation = _frames(psf, true, photons)
     fitter = PsfFitter(psf, 27, (-reach, reach))
     look = OtherDepths(psf, (-reach, reach), 27)
-    all_of_them = torch.ones(len(true), dtype=torch.bool)
     for turned in (-depths, depths.roll(9)):
         placed = fitter(observation, _found(torch.stack([middle, middle, turned], 1)))
         assert placed.z_nm is not None
         wrong = (placed.z_nm - depths).abs() > 0.2 * reach
         assert int(wrong.sum()) >= 4
-        elsewhere, places = look(fitter, observation, placed, all_of_them)
+        elsewhere, places = look(fitter, observation, placed)
         settled = placed.z_nm.clone()
         assert places.z_nm is not None
         settled[elsewhere] = places.z_nm
