@@ -56,11 +56,14 @@ class CorrectedPSF(nn.Module):
         Where it sees beads.
     """
 
+    depth_nm: Tensor
+    displacement_nm: Tensor
+
     def __init__(self, psf: PSFModel, error: ModelError) -> None:
         super().__init__()
         self.pixel_size_nm, self.psf = psf.pixel_size_nm, psf
-        self.depth_nm = nn.Buffer(torch.from_numpy(error.depth_nm).float())
-        self.displacement_nm = nn.Buffer(torch.from_numpy(error.displacement_nm).float())
+        self.register_buffer("depth_nm", torch.from_numpy(error.depth_nm).float())
+        self.register_buffer("displacement_nm", torch.from_numpy(error.displacement_nm).float())
 
     def forward(self, xyz_nm: Tensor, size_px: int) -> Tensor:
         """Render emitters; see `PSFModel`. Beyond the depths of the beads the last displacement holds."""
