@@ -45,8 +45,10 @@ def adapt(
     ----------
     card
         The network to start from.
-    known, extent, conditions, density_per_um2
+    known, extent, conditions
         What is simulated.
+    density_per_um2
+        Of the movie, emitters per um^2 and frame.
     minutes
         Length.
     folder
