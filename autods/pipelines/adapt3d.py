@@ -90,12 +90,10 @@ def scene_ranges(conditions: VolumeConditions, density_per_um2: float, library: 
     """Turn what a movie holds into significances and overlaps of its PSF."""
     per_px = density_per_um2 * (conditions.pixel_size_nm * 1e-3) ** 2
     square = float(library.planes.kernels.square().sum((2, 3)).mean())
-    dimmest = conditions.dimmest_photons or conditions.photons[0]
+    # Of typical emitters: those that are on for a part of a frame become dim by themselves.
     low, high = (
         photons * math.sqrt(square) / noise
-        for photons, noise in zip(
-            (dimmest, conditions.photons[1]), reversed(conditions.noise_std), strict=True
-        )
+        for photons, noise in zip(conditions.photons, reversed(conditions.noise_std), strict=True)
     )
     return SceneRanges(
         significance=(max(low, 3.0), max(high, 10.0)),
