@@ -51,15 +51,23 @@ class Pursuit:
         least
             Significance of a peak at least: its photons over their standard error.
         """
+        significance, plane = self.significance(light, variance)
+        around = F.max_pool2d(significance[:, None], _APART_PX, 1, _APART_PX // 2)[:, 0]
+        frame, row, column = ((significance == around) & (significance >= least)).nonzero(as_tuple=True)
+        depth = self._planes.z_nm.to(light.device)[0, plane[frame, row, column]]
+        confidence = torch.full_like(depth, UNJUDGED)
+        return Detections(frame, column + 0.5, row + 0.5, confidence, z_nm=depth).on_host()
+
+    @torch.inference_mode()
+    def significance(self, light: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the significance (T, Y, X) of an emitter at the best depth, and this plane; arguments as of
+        a call.
+        """
         count = max(1, _BATCH_PX // (light.shape[1] * light.shape[2]))
-        planes = self._planes.to(light.device)
-        parts = []
+        kernels = self._planes.to(light.device).kernels
+        highest = []
         for start in range(0, len(light), count):
             frames, weight = told_scene(light[start : start + count], variance[start : start + count])
-            significance, plane = MatchedFilter(planes.kernels, weight).significance(frames).max(1)
-            around = F.max_pool2d(significance[:, None], _APART_PX, 1, _APART_PX // 2)[:, 0]
-            frame, row, column = ((significance == around) & (significance >= least)).nonzero(as_tuple=True)
-            depth = planes.z_nm[0, plane[frame, row, column]]
-            confidence = torch.full_like(depth, UNJUDGED)
-            parts.append(Detections(frame + start, column + 0.5, row + 0.5, confidence, z_nm=depth).on_host())
-        return Detections.concatenate(parts)
+            highest.append(MatchedFilter(kernels, weight).significance(frames).max(1))
+        values, planes = zip(*highest, strict=True)
+        return torch.cat(values), torch.cat(planes)

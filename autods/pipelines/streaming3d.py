@@ -31,8 +31,9 @@ _HELD_NM = 0.5
 _WEAKEST_FIRST = (0.5, 0.8, 1.0)
 #: Error of a calibrated PSF, relative to itself, that a second pass allows for.
 _MISMATCH = 0.15
-#: Least confidence of what a second pass adds.
-_SURER = 0.6
+#: Least confidence of what a second pass adds; and the significance, in the eyes of the matched filter, from
+#: which the network looks again: what it added had 7 at least, in 96 movies of six PSFs.
+_SURER, _WORTH_A_LOOK = 0.6, 6.0
 #: Least significance of what the matched filter adds, in its own eyes and after the fit.
 _PURSUED, _PURSUED_AFTER_FIT = 8.0, 7.0
 #: Rounds of looking for two molecules in the place of one: three come apart in the second.
@@ -179,8 +180,7 @@ class VolumeLocalizer:
         observation = observation.less(self.fitter.tails(rough, _shape(observation)))
         found, fit, keep = self._at_best_depth(observation, self._fit(observation, found))
         for _ in range(self._passes - 1):
-            more = self._find(*self._left(observation, fit, keep))
-            more = more.select(more.confidence >= _SURER)
+            more = self._look_again(*self._left(observation, fit, keep))
             found, fit, keep = self._with_more(observation, found, fit, keep, more)
         if self._pursuit is not None:
             more = self._pursuit(*self._left(observation, fit, keep), _PURSUED)
@@ -191,6 +191,13 @@ class VolumeLocalizer:
         judged = fit.confidence != UNJUDGED
         confidence = torch.where(judged, fit.confidence, self.finder.threshold)
         return replace(fit, confidence=confidence), keep & _is_pursued_surely(fit)
+
+    def _look_again(self, left: Tensor, variance: Tensor) -> Detections:
+        """Return what the network finds, surely, in the light (T, Y, X) that is left."""
+        assert self._pursuit is not None
+        significance, _ = self._pursuit.significance(left, variance)
+        more = self._find(left, variance, worth=significance >= _WORTH_A_LOOK)
+        return more.select(more.confidence >= _SURER)
 
     def _at_best_depth(self, observation: Observation, fitted: _Fitted) -> _Fitted:
         """Fit once more from there what another depth explains better."""
@@ -295,7 +302,10 @@ class VolumeLocalizer:
         found = Detections(frame, x_px, y_px, confidence, z_nm=z_nm, photons=photons)
         return self.fitter.image(found, shape)
 
-    def _find(self, frames: Tensor, variance: Tensor, own: slice | None = None) -> Detections:
+    def _find(
+        self, frames: Tensor, variance: Tensor, own: slice | None = None, worth: Tensor | None = None
+    ) -> Detections:
+        """Let the network look at each tile; ``worth`` (T, Y, X) says where, None: everywhere."""
         shape = (int(frames.shape[1]), int(frames.shape[2]))
         margin = max(self.finder.margin_px, self.fitter.size_px // 2)
         tiles = tile_field(shape, _TILE_PX, margin)
@@ -303,7 +313,13 @@ class VolumeLocalizer:
         for tile in tiles:
             y0, x0, y1, x1 = tile.window
             finder = self.finder.at(*self._middle_nm(tile))
-            found = finder.find(frames[:, y0:y1, x0:x1], variance[:, y0:y1, x0:x1], own)
+            part, noise = frames[:, y0:y1, x0:x1], variance[:, y0:y1, x0:x1]
+            if worth is None:
+                found = finder.find(part, noise, own)
+            else:
+                looked = worth[:, y0:y1, x0:x1].flatten(1).any(1).nonzero()[:, 0]
+                found = finder.find(part[looked], noise[looked])
+                found = replace(found, frame=looked.cpu()[found.frame])
             index = torch.full_like(found.frame, tile.index)
             parts.append(replace(found, x_px=found.x_px + x0, y_px=found.y_px + y0, tile=index))
         return stitch(Detections.concatenate(parts), tiles, shape)
