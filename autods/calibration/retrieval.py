@@ -219,7 +219,8 @@ class PupilFit:
             optimizer,
             list(rates.values()),
             total_steps=steps,
-            pct_start=0.1,
+            # Of few steps, the rise must be more than one, or PyTorch divides by its length of 0.
+            pct_start=min(max(0.1, 1.5 / steps), 0.9),
             div_factor=3,
             final_div_factor=30,
         )

@@ -14,6 +14,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from autods.inference.alternatives import Unexplained, moved
 from autods.inference.linear_fit import pick
 from autods.inference.observation import Observation
 from autods.inference.psf_fit import PsfFitter
@@ -28,9 +29,6 @@ _SHORTEST, _LONGEST = 0.5, 2.0
 #: Gain of the logarithm of the likelihood from which there are two (these have four parameters more), and the
 #: least part of the light of each.
 _GAIN, _LEAST_SHARE = 10.0, 0.15
-#: Error of the PSF, in parts of its light, which is no second emitter: of one by a formula, and of one
-#: retrieved from beads, whose residual of a bright molecule would otherwise be taken for one.
-MISMATCH, MISMATCH_OF_BEADS = 0.05, 0.25
 #: Pixels of all windows that are worked on at once.
 _BLOCK_PX = 1_000_000
 
@@ -53,14 +51,10 @@ def taken_for_one(
         Photons of each of two at least.
     """
     is_two = torch.zeros(len(found), dtype=torch.bool)
-    one, before = fitter.explain(observation, found, refine=False)
-    assert one.photons is not None
-    some = found.select(asked)
-    windows = fitter.windows(before, some, some.frame)
-    mismatch = MISMATCH if fitter.error is None else MISMATCH_OF_BEADS
-    weight = 1 / (observation.variance_under(before) + (mismatch * before) ** 2)
-    left = observation.light - before
-    gain, half = _proposals(fitter.psf, windows, one.photons[asked].to(before), weight, left)
+    one, some = Unexplained.by(fitter, observation, found), found.select(asked)
+    windows = fitter.windows(one.model, some, some.frame)
+    photons = one.photons[asked.to(one.photons.device)]
+    gain, half = _proposals(fitter.psf, windows, photons, one.weight, one.left)
     proposed = (gain > _GAIN) & (half != 0).any(1)
     row = asked.nonzero()[:, 0][proposed]
     if not len(row):
@@ -70,8 +64,7 @@ def taken_for_one(
     single[row] = False
     halves = [moved(found.select(row), sign * half[proposed]) for sign in (-1, 1)]
     fit, after = fitter.explain(observation, Detections.concatenate([*halves, found.select(single)]))
-    gained = 0.5 * weight * (left**2 - (observation.light - after) ** 2)
-    gained = pick(gained, windows.pixel[proposed.to(before.device)]).sum((1, 2)).cpu()
+    gained = one.gained(observation, after, windows.pixel[proposed.to(after.device)])
     assert fit.photons is not None
     pair = torch.arange(2 * len(row)).view(2, -1)
     light = fit.photons[pair]
@@ -80,21 +73,6 @@ def taken_for_one(
     two = Detections.concatenate(halves).select(pair[:, sure].flatten())
     at = fit.select(pair[:, sure].flatten())
     return is_two, replace(two, x_px=at.x_px, y_px=at.y_px, z_nm=at.z_nm)
-
-
-def moved(found: Detections, by: Tensor) -> Detections:
-    """Return emitters moved by (N, 3), px, px, nm, with an error that is not known."""
-    assert found.z_nm is not None
-    x, y, z = by.double().unbind(1)
-    unknown = torch.full_like(z, torch.nan)
-    return replace(
-        found,
-        x_px=found.x_px + x,
-        y_px=found.y_px + y,
-        z_nm=found.z_nm + z,
-        uncertainty_px=None if found.uncertainty_px is None else unknown,
-        uncertainty_z_nm=None if found.uncertainty_z_nm is None else unknown,
-    )
 
 
 def _proposals(

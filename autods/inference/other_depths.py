@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from autods.inference.doublets import MISMATCH, MISMATCH_OF_BEADS, moved
+from autods.inference.alternatives import Unexplained, moved
 from autods.inference.linear_fit import pick
 from autods.inference.observation import Observation
 from autods.inference.psf_fit import PsfFitter
@@ -61,15 +61,11 @@ class OtherDepths:
             All emitters of some of these frames, where the fit has put them.
         """
         elsewhere = torch.zeros(len(found), dtype=torch.bool)
-        one, before = fitter.explain(observation, found, refine=False)
-        assert one.photons is not None
-        mismatch = MISMATCH if fitter.error is None else MISMATCH_OF_BEADS
-        weight = 1 / (observation.variance_under(before) + (mismatch * before) ** 2)
-        left = observation.light - before
-        windows = fitter.windows(before, found, found.frame)
-        weight_at = pick(weight, windows.pixel) * windows.inside
-        own = windows.images(fitter.psf) * one.photons.to(before)[:, None, None]
-        promised, off = self._best(pick(left, windows.pixel), own, weight_at)
+        one = Unexplained.by(fitter, observation, found)
+        windows = fitter.windows(one.model, found, found.frame)
+        weight_at = pick(one.weight, windows.pixel) * windows.inside
+        own = windows.images(fitter.psf) * one.photons[:, None, None]
+        promised, off = self._best(pick(one.left, windows.pixel), own, weight_at)
         proposed = (promised > _PROMISED).cpu()
         row = proposed.nonzero()[:, 0]
         if not len(row):
@@ -80,8 +76,7 @@ class OtherDepths:
         single = torch.isin(found.frame, found.frame[row])
         single[row] = False
         fit, after = fitter.explain(observation, Detections.concatenate([starts, found.select(single)]))
-        gained = 0.5 * weight * (left**2 - (observation.light - after) ** 2)
-        better = pick(gained, windows.pixel[proposed.to(before.device)]).sum((1, 2)).cpu() > _GAIN
+        better = one.gained(observation, after, windows.pixel[proposed.to(after.device)]) > _GAIN
         elsewhere[row[better]] = True
         at = fit.select(torch.arange(len(row))[better])
         from_here = torch.stack([at.x_px, at.y_px, at.z_nm], 1)  # type: ignore[list-item]

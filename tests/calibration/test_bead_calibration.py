@@ -48,6 +48,13 @@ def test_retrieves_engineered_masks(kind, reach, size):
     assert float(result.retrieved.psf.blur_sigma_nm) == pytest.approx(BLUR_NM, rel=0.05)
 
 
+@pytest.mark.parametrize("steps", [1, 2, 4, 20, 40])
+def test_any_number_of_steps_is_possible(steps):
+    z = np.linspace(-400, 400, 5)
+    result = calibrate_beads(bead_stack(known_phase("zernike", 3), z), z, OPTICS, settings(steps=steps))
+    assert result.retrieved.psf.phase.isfinite().all()
+
+
 def test_a_stack_read_in_the_wrong_direction_gives_the_twin():
     phase = known_phase("zernike", 3)
     result = calibrate_beads(bead_stack(phase, Z_NM, sign=-1.0), Z_NM, OPTICS, settings("zernike", 120))

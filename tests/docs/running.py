@@ -65,6 +65,7 @@ SHORT = {
 #: The same for scripts, and what of their words is long.
 SCRIPTS = {
     "scripts/time_devices.py": ["--device", "cpu", "--size-px", "64", "--frames", "4"],
+    "scripts/time_instant.py": ["--device", "cpu", "--frames", "2", "calibration.steps=40"],
     "scripts/time_long_movie.py": ["--size-px", "64", "--frames", "300"],
     "scripts/train_universal.py": ["--smoke", "--minutes", "0.05"],
     "benchmarks.big_results": ["20000"],
