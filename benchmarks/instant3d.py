@@ -17,6 +17,7 @@ from torch import Tensor
 from autods.core import Camera, EmitterBatch, LocalizationTable
 from autods.core.resources import models_dir
 from autods.inference import pick_device
+from autods.inference.finders import Finder
 from autods.inference.observation import Observation
 from autods.inference.psf_fit import PsfFitter
 from autods.inference.told_psf import ToldPsfLocalizer
@@ -25,7 +26,7 @@ from autods.metrics.detection import detection_metrics
 from autods.optics.extent import peak_per_photon, region_size_px
 from autods.pipelines.measure3d import Extent
 from autods.pipelines.psf_source import KnownPsf
-from autods.pipelines.streaming3d import Finder, VolumeLocalizer
+from autods.pipelines.streaming3d import VolumeLocalizer
 from autods.pipelines.trial3d import errors_over_bounds
 from autods.simulation import PsfRenderer, Scenes
 from autods.zoo.card import CARD_FILE, read_card

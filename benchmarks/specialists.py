@@ -12,13 +12,13 @@ import torch
 
 from autods.core import Camera
 from autods.core.resources import models_dir
+from autods.inference.finders import Finder
 from autods.io.atomic import atomic_path
 from autods.io.result_tables import Row
 from autods.pipelines import adapt3d, measure3d, train3d
 from autods.pipelines.measure3d import Extent
 from autods.pipelines.psf_source import KnownPsf
 from autods.pipelines.settings3d import TrainingSettings
-from autods.pipelines.streaming3d import Finder
 from autods.runs.steps import step_key
 from autods.zoo import load_card
 

@@ -20,6 +20,7 @@ from autods.estimation.on_times import mean_on_frames
 from autods.estimation.profile import measure_scene
 from autods.estimation.scene import NoiseModel, Scene
 from autods.inference import fitting_device, pick_device
+from autods.inference.finders import Finder
 from autods.inference.observation import Observation
 from autods.inference.psf_fit import PsfFitter
 from autods.io.movie import CroppedMovie, Movie, check_frames
@@ -53,7 +54,7 @@ from autods.pipelines.psf_source import KnownPsf
 from autods.pipelines.settings import FinishSettings, camera_inputs, rows_to_plan
 from autods.pipelines.settings3d import Localize3DSettings
 from autods.pipelines.streaming import block_length
-from autods.pipelines.streaming3d import Finder, VolumeLocalizer
+from autods.pipelines.streaming3d import VolumeLocalizer
 from autods.pipelines.trial_stage import TrialStage, with_limits
 from autods.runs.chunks import ChunkStore
 from autods.runs.provenance import digest_file, to_json

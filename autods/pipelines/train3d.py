@@ -14,11 +14,11 @@ import torch
 from autods.core import Camera
 from autods.core.resources import models_dir
 from autods.inference import Localizer
+from autods.inference.finders import Finder, TrainedFinder
 from autods.inference.told_psf import ToldPsfLocalizer
 from autods.pipelines.measure3d import Extent, photon_simulator
 from autods.pipelines.psf_source import KnownPsf
 from autods.pipelines.settings3d import TrainingSettings
-from autods.pipelines.streaming3d import Finder, TrainedFinder
 from autods.runs.provenance import digest_file, to_json
 from autods.runs.steps import Step
 from autods.simulation import VolumeConditions
