@@ -148,7 +148,7 @@ class ToldPsfLocalizer:
 def told_scene(frames: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
     """Turn photons without background, and their variance, into the input of `UniversalNet`.
 
-    Returns ``frames, weight``: (T, Y, X), see `UniversalNet.forward`. The weight is the mean over the frames.
+    Returns ``frames, weight``: (T, Y, X), see `UniversalNet.forward`.
 
     Parameters
     ----------
@@ -161,5 +161,4 @@ def told_scene(frames: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
     rest = normal.flatten(1).nanmedian(1).values.clamp(0, _MOST_REST)
     normal = torch.nan_to_num(normal - rest[:, None, None])
     weight = torch.where(valid, 1 / noise, 0.0)
-    weight = weight / weight.mean((1, 2), keepdim=True).clamp_min(1e-9)
-    return normal, weight.mean(0).expand_as(frames)
+    return normal, weight / weight.mean((1, 2), keepdim=True).clamp_min(1e-9)

@@ -32,10 +32,7 @@ class MatchedFilter:
         self._padded = [_fast_length(side + size - 1) for side in self.shape]
         self._spectrum = self._transform(kernels.float()).conj()
         square = self._transform(kernels.float().square()).conj()
-        # Frames that share a weight, as an expanded tensor, share the norm.
-        alone = len(kernels) == 1 and weight.stride(0) == 0
-        norm = self._correlate((weight[:1] if alone else weight).square(), square)
-        self.norm = norm.clamp_min(_TINY**2).sqrt().expand(len(weight), -1, -1, -1)
+        self.norm = self._correlate(weight.square(), square).clamp_min(_TINY**2).sqrt()
 
     def significance(self, frames: Tensor) -> Tensor:
         """Return (B, K, Y, X) for frames (B, Y, X) divided by their noise."""

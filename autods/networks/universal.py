@@ -127,9 +127,7 @@ class UniversalNet(nn.Module):
         height, width = frames.shape[1:]
         grow = (0, -width % 4, 0, -height % 4)
         if any(grow):
-            shared = weight.stride(0) == 0
-            frames, padded = F.pad(frames, grow), F.pad(weight[:1] if shared else weight, grow)
-            weight = padded.expand_as(frames)
+            frames, weight = F.pad(frames, grow), F.pad(weight, grow)
         code = None
         if self.code is not None:
             code = self.code(kernels).repeat_interleave(len(frames) // len(kernels), 0)

@@ -74,6 +74,8 @@ _CHECKED_FRAMES = 16
 _QUICK_ROUNDS = 1
 #: Refined positions may lie this far outside the depths, as those of noisy data at the ends do.
 _BEYOND_NM = 50.0
+#: Side of the smallest frames, in parts of the windows' that hold the PSF at all depths.
+_LEAST_HELD = 2 / 3
 
 
 def localize3d(
@@ -259,10 +261,10 @@ class _Run:
         return known
 
     def _check_size(self, known: KnownPsf) -> None:
-        """Refuse frames that cannot hold the PSF."""
+        """Refuse frames that hold too little of the PSF."""
         side = Extent.of(known).fit_px
         height, width = self.part.shape[1:]
-        if min(height, width) < side:
+        if min(height, width) < _LEAST_HELD * side:
             raise UserError(
                 f"{self.whole.path}: frames of {height} x {width} px are smaller than the PSF, {side} px over"
                 f" {known.z_range_nm[0]:g} to {known.z_range_nm[1]:g} nm: give a larger region or fewer"
