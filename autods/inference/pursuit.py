@@ -16,6 +16,8 @@ from autods.representation import Detections
 _BATCH_PX = 65_536
 #: Nearest peaks, px.
 _APART_PX = 5
+#: Share of an emitter's signal over noise that must lie within the frame: with less, rounding is taken for it.
+_LEAST_SEEN = 0.3
 #: Confidence that marks what no network has judged.
 UNJUDGED = -1.0
 
@@ -38,7 +40,7 @@ class Pursuit:
 
     @torch.inference_mode()
     def __call__(self, light: Tensor, variance: Tensor, least: float) -> Detections:
-        """Find the peaks.
+        """Find the peaks, those beyond the border too: an emitter there has light within.
 
         Returns `Detections` on the CPU, with confidence `UNJUDGED`, and positions of pixels and planes.
 
@@ -51,23 +53,34 @@ class Pursuit:
         least
             Significance of a peak at least: its photons over their standard error.
         """
-        significance, plane = self.significance(light, variance)
+        margin = self._planes.kernels.shape[-1] // 2
+        significance, plane = self.significance(light, variance, margin)
         around = F.max_pool2d(significance[:, None], _APART_PX, 1, _APART_PX // 2)[:, 0]
         frame, row, column = ((significance == around) & (significance >= least)).nonzero(as_tuple=True)
         depth = self._planes.z_nm.to(light.device)[0, plane[frame, row, column]]
         confidence = torch.full_like(depth, UNJUDGED)
-        return Detections(frame, column + 0.5, row + 0.5, confidence, z_nm=depth).on_host()
+        x_px, y_px = (index + 0.5 - margin for index in (column, row))
+        return Detections(frame, x_px, y_px, confidence, z_nm=depth).on_host()
 
     @torch.inference_mode()
-    def significance(self, light: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the significance (T, Y, X) of an emitter at the best depth, and this plane; arguments as of
-        a call.
+    def significance(self, light: Tensor, variance: Tensor, beyond_px: int = 0) -> tuple[Tensor, Tensor]:
+        """Return the significance (T, Y, X) of an emitter at the best depth, and this plane.
+
+        Parameters
+        ----------
+        light, variance
+            As of a call.
+        beyond_px
+            How far beyond the border emitters are looked for, px: the result is wider by as much.
         """
+        beyond, kernels = [beyond_px] * 4, self._planes.to(light.device).kernels
+        inside = MatchedFilter(kernels, F.pad(torch.ones_like(light[:1]), beyond)).norm
+        seen = inside > _LEAST_SEEN * inside.amax((2, 3), keepdim=True)
+        light, variance = F.pad(light, beyond), F.pad(variance, beyond, value=torch.inf)
         count = max(1, _BATCH_PX // (light.shape[1] * light.shape[2]))
-        kernels = self._planes.to(light.device).kernels
         highest = []
         for start in range(0, len(light), count):
             frames, weight = told_scene(light[start : start + count], variance[start : start + count])
-            highest.append(MatchedFilter(kernels, weight).significance(frames).max(1))
+            highest.append((MatchedFilter(kernels, weight).significance(frames) * seen).max(1))
         values, planes = zip(*highest, strict=True)
         return torch.cat(values), torch.cat(planes)

@@ -33,3 +33,19 @@ def test_noise_and_pixels_that_are_not_valid_hold_nothing() -> None:
     light, variance = _noise(20), torch.full((20, 48, 48), _NOISE**2)
     light[:, 5:8, 5:8], variance[:, 5:8, 5:8] = 900.0, torch.inf
     assert not len(Pursuit(_PSF, _RANGE_NM, 21)(light, variance, 8.0))
+
+
+def test_an_emitter_beyond_the_border_is_found_there() -> None:
+    light = _noise(6)
+    places = [-1.8, -1.3, -0.6, 48.8, 49.4, 49.9]
+    for frame, x_px in enumerate(places):
+        column = int(x_px // 1) + 20
+        place = torch.tensor([[100.0 * (x_px % 1 - 0.5), 0.0, 250.0]])
+        image = torch.zeros(48, 88)
+        image[10:31, column - 10 : column + 11] += 9000.0 * _PSF(place, 21)[0]
+        light[frame] += image[:, 20:68]
+    found = Pursuit(_PSF, _RANGE_NM, 21)(light, torch.full_like(light, _NOISE**2), 8.0)
+    strongest = [int((found.frame == frame).nonzero()[0, 0]) for frame in range(6)]
+    assert len(found) == 6
+    assert abs(found.x_px[strongest] - torch.tensor(places)).max() < 1
+    assert abs(found.y_px[strongest] - 20.5).max() < 1
