@@ -16,7 +16,7 @@ from autods.representation import Detections
 _BATCH_PX = 65_536
 #: Nearest peaks, px.
 _APART_PX = 5
-#: Share of an emitter's signal over noise that must lie within the frame: with less, rounding is taken for it.
+#: Share of an emitter's signal over noise that must lie in the frame: with less, rounding is taken for it.
 _LEAST_SEEN = 0.3
 #: Confidence that marks what no network has judged.
 UNJUDGED = -1.0
