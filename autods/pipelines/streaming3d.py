@@ -35,7 +35,7 @@ _MISMATCH = 0.15
 #: which the network looks again: what it added had 7 at least, in 96 movies of six PSFs.
 _SURER, _WORTH_A_LOOK = 0.6, 6.0
 #: Least significance of what the matched filter adds, in its own eyes and after the fit.
-_PURSUED, _PURSUED_AFTER_FIT = 8.0, 7.0
+_PURSUED, _PURSUED_AFTER_FIT = 7.0, 6.0
 #: Rounds of looking for two molecules in the place of one: three come apart in the second.
 _ROUNDS = 2
 
