@@ -26,6 +26,7 @@ from autods.metrics.detection import detection_metrics
 from autods.optics.extent import peak_per_photon, region_size_px
 from autods.pipelines.measure3d import Extent
 from autods.pipelines.psf_source import KnownPsf
+from autods.pipelines.settings3d import Localize3DSettings
 from autods.pipelines.streaming3d import VolumeLocalizer
 from autods.pipelines.trial3d import errors_over_bounds
 from autods.simulation import PsfRenderer, Scenes
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
 _CAMERA = Camera(read_noise_e=1.5)
 _RADIUS_NM, _AXIAL_RADIUS_NM = 250.0, 500.0
 _EDGE_PX = 8.0
+#: How often a network looks, with the fit.
+_PASSES = Localize3DSettings.passes
 #: Emitters that a condition holds, unless this takes many times the frames.
 _ENOUGH, _MOST_TIMES = 100, 8
 
@@ -122,7 +125,7 @@ class Instant3D:
             for psf in psfs:
                 finder, fitter = self._finder(psf, device), _fitter(psf, device)
                 for name in self.crowds:
-                    for method, passes in (("instant", 0), ("instant + fit", 2)):
+                    for method, passes in (("instant", 0), ("instant + fit", _PASSES)):
                         rows.append(self._scores(psf, name, method, finder, fitter, passes))
             for psf in _in_order_of_training(psfs)[: self.n_trained]:
                 rows += self._trained(psf, cache, device)
@@ -155,10 +158,9 @@ class Instant3D:
 
             def compute(method: str = method, minutes: float = minutes, folder: Path = folder) -> list[Row]:
                 finder = trained_finder(method, known, self._held(psf), _CAMERA, minutes, folder, device)
-                passes = 1 if method == SCRATCH else 2
                 label = f"{method}, {minutes:g} min, + fit"
                 fitter = _fitter(psf, device)
-                return [self._scores(psf, name, label, finder, fitter, passes) for name in self.crowds]
+                return [self._scores(psf, name, label, finder, fitter, _PASSES) for name in self.crowds]
 
             rows += kept_rows(folder / f"scores_{self.n_frames}_{self.seed}.json", compute)
         return rows

@@ -204,13 +204,12 @@ class _Microscope:
         """Localize by the network that is told the PSF, or by one that is trained for the densest movie."""
         low, high = self.known.z_range_nm
         source, minutes = PsfSettings(file=self.measured / PSF_FILE, z_min_nm=low, z_max_nm=high), 0.0
-        passes = 2
         training = TrainingSettings(family=family, max_minutes=self.suite.minutes)
         if family != "universal":
-            minutes, passes = self._trained(source, training), 1
+            minutes = self._trained(source, training)
             source = PsfSettings(run=self.folder / family)
         folder = self.folder / "runs" / f"{family} {refine} {name}".replace(" ", "_")
-        table = self._localize3d(name, source, folder, training=training, passes=passes, refine=refine)
+        table = self._localize3d(name, source, folder, training=training, refine=refine)
         assert table is not None
         return table, _seconds(folder, "localize"), minutes
 

@@ -142,7 +142,6 @@ class Trust3D:
             optics,
             camera,
             training=self.training,
-            passes=2 if self.training.family == "universal" else 1,
             until=self.until,
             device=self.device,
         )

@@ -137,7 +137,7 @@ class Localize3DSettings:
     snr: SnrSettings = field(default_factory=SnrSettings)
     training: TrainingSettings = field(default_factory=TrainingSettings)
     refine: Literal["mle", "none"] = "mle"
-    passes: int = 1
+    passes: int = 2
     threshold: float | None = None
     min_significance: float | None = None
     max_uncertainty_nm: float | None = None

@@ -66,7 +66,7 @@ def results(name: str, folder: Path) -> dict[str, float]:
     psf = PsfSettings(
         formula=PSF_MODELS["astigmatism"], formula_text="astigmatism", z_min_nm=-500.0, z_max_nm=500.0
     )
-    settings = Localize3DSettings(psf, training=TrainingSettings(family="universal"), passes=2, **KNOWN)
+    settings = Localize3DSettings(psf, training=TrainingSettings(family="universal"), **KNOWN)
     table = localize3d(movie, settings, folder / "run")
     assert table is not None
     return summary(table)
