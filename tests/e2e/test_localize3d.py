@@ -261,7 +261,7 @@ def test_two_processes_give_the_table_of_one(run: Path, tmp_path: Path) -> None:
         ([*FORMULA, "family=magic"], "family is 'magic'"),
         ([*FORMULA, "refine=twice"], "refine"),
         ([*FORMULA, "snr.region=0:0:500:500"], "snr.region"),
-        ([*FORMULA, "roi=0:0:6:6"], "smaller than the PSF"),
+        ([*FORMULA, "roi=0:0:5:5"], "much smaller than the PSF"),
         ([*FORMULA, "snr.max_pixel_value=-5"], "snr.max_pixel_value is -5"),
         (["--psf", "nowhere.h5", "psf.z_min_nm=-300", "psf.z_max_nm=300"], "no such file"),
         (["--run", "nowhere"], "no such file or folder"),
