@@ -206,6 +206,10 @@ class UniversalTrainer:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.network.train()
+        if not self._draws_psfs:
+            # A few frames of one PSF are too alike to normalize by: what all PSFs gave stays.
+            for part in self.network.modules():
+                part.train(not isinstance(part, nn.BatchNorm2d))
         loss = self._loss_of(scenes)
         self.optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
