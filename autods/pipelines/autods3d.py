@@ -266,8 +266,8 @@ class _Run:
         height, width = self.part.shape[1:]
         if min(height, width) < _LEAST_HELD * side:
             raise UserError(
-                f"{self.whole.path}: frames of {height} x {width} px are much smaller than the PSF, {side} px over"
-                f" {known.z_range_nm[0]:g} to {known.z_range_nm[1]:g} nm: give a larger region or fewer"
+                f"{self.whole.path}: frames of {height} x {width} px are much smaller than the PSF, {side} px"
+                f" over {known.z_range_nm[0]:g} to {known.z_range_nm[1]:g} nm: give a larger region or fewer"
                 " depths"
             )
 

@@ -140,7 +140,7 @@ def test_a_network_that_is_told_the_scene_is_exported_and_loads(tmp_path):
     assert card.network.args == {"width": 16, "pairs": 1, "in_channels": 2}
     network = load_model(load_card("told", tmp_path))
     with torch.inference_mode():
-        assert torch.equal(network(batch.normalized("scene_width")), trained.eval()(batch))
+        torch.testing.assert_close(network(batch.normalized("scene_width")), trained.eval()(batch))
     with pytest.raises(UserError, match=r"data\.scene"):
         data().render(batch=data().val_dataloader().dataset[0]).normalized("scene")
 
