@@ -161,7 +161,7 @@ def test_photons_are_learnt_from_camera_units():
         "channels": 9,
         "levels": 2,
     }
-    train(learner, easy, 180)
+    train(learner, easy, 400)
     learner.eval()
     error, spread, levels = [], [], []
     for scenes in easy.val_dataloader():
@@ -203,7 +203,7 @@ def test_the_mixture_learns_within_seconds():
     easy = data(batches_per_epoch=60, batch_size=8)
     learner = module("mixture", learning_rate=5e-3, warmup_steps=10)
     before = score(learner, easy)["jaccard"]
-    train(learner, easy, 180)
+    train(learner, easy, 400)
     after = score(learner, easy)
     assert after["jaccard"] > max(0.5, before + 0.3)
     assert after["rmse_nm"] < 70
@@ -213,7 +213,7 @@ def test_binary_voxels_learn_within_seconds():
     pl.seed_everything(0, verbose=False)
     easy = volume_data(batches_per_epoch=60, batch_size=8)
     learner = volume_module("binary_voxels", learning_rate=5e-3, warmup_steps=10)
-    train(learner, easy, 100)
+    train(learner, easy, 400)
     assert score_module(learner, easy)["jaccard"] > 0.5
 
 
@@ -233,7 +233,7 @@ def test_the_mixture_learns_depth_within_seconds():
     pl.seed_everything(0, verbose=False)
     easy = volume_data(batches_per_epoch=60, batch_size=8)
     learner = volume_module("mixture3d", learning_rate=5e-3, warmup_steps=10)
-    train(learner, easy, 240)
+    train(learner, easy, 400)
     after = score_module(learner, easy)
     # Guessing the middle of the range would leave 231 nm.
     assert after["jaccard"] > 0.5
