@@ -206,7 +206,7 @@ class UniversalTrainer:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.network.train()
-        if not self._draws_psfs:
+        if self._is_continued and not self._draws_psfs:
             # A few frames of one PSF are too alike to normalize by: what all PSFs gave stays.
             for part in self.network.modules():
                 part.train(not isinstance(part, nn.BatchNorm2d))
