@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import pytest
@@ -111,7 +110,5 @@ def test_help_imports_nothing_heavy() -> None:
         "import sys; from autods.cli.main import main; main(['localize', '--help']);"
         "print([m for m in ('torch', 'hydra', 'omegaconf', 'scipy', 'rich') if m in sys.modules])"
     )
-    start = time.perf_counter()
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.splitlines()[-1] == "[]"
-    assert time.perf_counter() - start < 5
