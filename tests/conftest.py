@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+# How long an example takes is a matter of what else the machine does.
+settings.register_profile("untimed", deadline=None)
 # In CI the same examples are drawn every time, so that a change never fails for another's rare example.
-settings.register_profile("ci", derandomize=True)
-if os.environ.get("CI"):
-    settings.load_profile("ci")
+settings.register_profile("ci", settings.get_profile("untimed"), derandomize=True)
+settings.load_profile("ci" if os.environ.get("CI") else "untimed")
 
 # A shell starts background jobs deaf to SIGINT, which the processes that tests start would inherit.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
