@@ -74,9 +74,12 @@ class Pursuit:
             How far beyond the border emitters are looked for, px: the result is wider by as much.
         """
         beyond, kernels = [beyond_px] * 4, self._planes.to(light.device).kernels
-        inside = MatchedFilter(kernels, F.pad(torch.ones_like(light[:1]), beyond)).norm
-        seen = inside > _LEAST_SEEN * inside.amax((2, 3), keepdim=True)
+        whole = F.pad(light.new_ones(1, *light.shape[1:]), beyond)
         light, variance = F.pad(light, beyond), F.pad(variance, beyond, value=torch.inf)
+        if not len(light):  # no transform knows an empty batch
+            return light, light.long()
+        inside = MatchedFilter(kernels, whole).norm
+        seen = inside > _LEAST_SEEN * inside.amax((2, 3), keepdim=True)
         count = max(1, _BATCH_PX // (light.shape[1] * light.shape[2]))
         highest = []
         for start in range(0, len(light), count):

@@ -68,6 +68,10 @@ def test_the_network_looks_again_at_frames_that_have_light_left_and_misses_nothi
     assert table.frame.min() >= 6
 
 
+def test_a_block_without_frames_holds_nothing(localizer: VolumeLocalizer) -> None:
+    assert not len(localizer(Observation.over_level(torch.zeros(0, SIDE_PX, SIDE_PX), Camera(), 20.0)))
+
+
 def test_frames_may_be_smaller_than_the_windows(localizer: VolumeLocalizer) -> None:
     side, n_frames = round(2 / 3 * EXTENT.fit_px), 40
     generator = torch.Generator().manual_seed(0)

@@ -139,6 +139,8 @@ def test_a_network_that_is_told_the_scene_is_exported_and_loads(tmp_path):
     card = export_model(trained, told, CONDITIONS, "told", tmp_path / "told", description="", training={})
     assert card.network.args == {"width": 16, "pairs": 1, "in_channels": 2}
     network = load_model(load_card("told", tmp_path))
+    for name, value in trained.network.state_dict().items():
+        assert torch.equal(network.state_dict()[name], value)
     with torch.inference_mode():
         torch.testing.assert_close(network(batch.normalized("scene_width")), trained.eval()(batch))
     with pytest.raises(UserError, match=r"data\.scene"):
