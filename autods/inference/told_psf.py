@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from dataclasses import replace
 
 import torch
@@ -13,13 +14,18 @@ from autods.inference.execution import prepare
 from autods.inference.localizer import CPU_BATCH_PX, GPU_BATCH_PX
 from autods.networks.universal import UniversalNet
 from autods.optics import PSFModel
+from autods.optics.binned import BinnedPSF, summed
+from autods.optics.extent import fitted_size_px, power_sums
 from autods.optics.field import FieldPSF
-from autods.optics.planes import psf_planes
+from autods.optics.planes import PsfPlanes, psf_planes
 from autods.representation import Detections, MixtureRepresentation, build_representation
 from autods.zoo import ModelCard, load_model
 
 #: Side of the widest region that is looked at, px: beyond, even a deep Tetrapod has little light.
 WIDEST_PX = 61
+#: Pixels are summed in squares where the window that tells a position is as wide as this, px; never to fewer
+#: than so many in the area of the PSF.
+_WIDE_PX, _LEAST_AREA_PX = 25, 25.0
 #: The removed background is a low percentile of noisy values: it lies at most so many deviations too low.
 _MOST_REST = 1.7
 _LEAST_VARIANCE = 1e-3
@@ -27,6 +33,8 @@ _LEAST_VARIANCE = 1e-3
 
 class ToldPsfLocalizer:
     """Finds emitters of one PSF with a network that was trained for none in particular.
+
+    A PSF that is wider than what the network was trained for is looked at in larger pixels, see `told_bin_px`.
 
     Parameters
     ----------
@@ -58,13 +66,16 @@ class ToldPsfLocalizer:
     ) -> None:
         self.device, self.threshold, self.representation = torch.device(device), threshold, representation
         self.network = prepare(network, self.device)
-        side = min(size_px, WIDEST_PX)
+        #: Side of the squares in which the camera's pixels are summed.
+        self.bin_px = told_bin_px(psf, z_range_nm)
+        side = binned_side_px(size_px, self.bin_px)
         self._field = psf if isinstance(psf, FieldPSF) else None
         self._shape = (*z_range_nm, side, network.planes)
-        self.planes = psf_planes(psf, *self._shape).to(self.device)
+        self.planes = self._planes(psf)
         self._at: dict[int, ToldPsfLocalizer] = {}
         #: Context that a tile needs, px, and a block, frames before and after.
-        self.margin_px, self.neighbours = side // 2 + network.margin_px // 2, int(network.has_context)
+        self.margin_px = self.bin_px * (side // 2 + network.margin_px // 2)
+        self.neighbours = int(network.has_context)
 
     @classmethod
     def from_card(
@@ -104,6 +115,7 @@ class ToldPsfLocalizer:
         own
             Frames that are searched, where all follow each other in time; None for all, each by itself.
         """
+        frames, variance = _in_squares(frames, variance, self.bin_px)
         most = CPU_BATCH_PX if self.device.type == "cpu" else GPU_BATCH_PX
         count = max(1, most // (frames.shape[1] * frames.shape[2]))
         reach = 0 if own is None else self.neighbours
@@ -114,7 +126,8 @@ class ToldPsfLocalizer:
             low, high = max(start - reach, 0), min(stop + reach, len(frames))
             seen = frames[low:high].to(self.device), variance[low:high].to(self.device)
             parts.append(self._find(*seen, slice(start - low, stop - low), follow=own is not None))
-        return Detections.concatenate(parts, [start - first for start in starts])
+        found = Detections.concatenate(parts, [start - first for start in starts])
+        return replace(found, x_px=found.x_px * self.bin_px, y_px=found.y_px * self.bin_px)
 
     def with_threshold(self, threshold: float) -> ToldPsfLocalizer:
         """Return the same localizer with another smallest confidence."""
@@ -129,9 +142,13 @@ class ToldPsfLocalizer:
         node = int(self._field.node(torch.tensor(x_nm), torch.tensor(y_nm)))
         if node not in self._at:
             other = copy.copy(self)
-            other.planes = psf_planes(self._field.at(x_nm, y_nm), *self._shape).to(self.device)
+            other.planes = self._planes(self._field.at(x_nm, y_nm))
             self._at[node] = other
         return self._at[node]
+
+    def _planes(self, psf: PSFModel) -> PsfPlanes:
+        seen = psf if self.bin_px == 1 else BinnedPSF(psf, self.bin_px)
+        return psf_planes(seen, *self._shape).to(self.device)
 
     def _find(self, frames: Tensor, variance: Tensor, own: slice, *, follow: bool) -> Detections:
         normal, weight = told_scene(frames, variance)
@@ -143,6 +160,34 @@ class ToldPsfLocalizer:
         z_nm, unit_nm = self.planes.to_nm(found.z_nm[None])
         std_z = found.uncertainty_z_nm * unit_nm[0]
         return replace(found, z_nm=z_nm[0], uncertainty_z_nm=std_z).on_host()
+
+
+def told_bin_px(psf: PSFModel, z_range_nm: tuple[float, float]) -> int:
+    """Return the side (px) of the squares in which a network is shown the pixels of a PSF: 1 but for wide ones.
+
+    Parameters
+    ----------
+    psf
+        The PSF.
+    z_range_nm
+        Depths, nm.
+    """
+    square, _ = power_sums(psf, *z_range_nm)
+    finest = int(math.sqrt(1 / square / _LEAST_AREA_PX))
+    return max(1, min(1 + fitted_size_px(psf, *z_range_nm) // _WIDE_PX, finest))
+
+
+def binned_side_px(size_px: int, bin_px: int) -> int:
+    """Return the side (odd), in squares, of the region that is looked at, for one of ``size_px``, px."""
+    side = -(-min(size_px, bin_px * WIDEST_PX) // bin_px)
+    return side + 1 - side % 2
+
+
+def _in_squares(frames: Tensor, variance: Tensor, bin_px: int) -> tuple[Tensor, Tensor]:
+    """Sum pixels; a square with one that is not valid is not."""
+    if bin_px == 1:
+        return frames, variance
+    return summed(torch.where(variance.isfinite(), frames, 0.0), bin_px), summed(variance, bin_px)
 
 
 def told_scene(frames: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:

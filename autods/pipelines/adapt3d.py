@@ -9,7 +9,8 @@ from typing import Any
 
 import torch
 
-from autods.inference.told_psf import WIDEST_PX
+from autods.inference.told_psf import binned_side_px, told_bin_px
+from autods.optics.binned import BinnedPSF
 from autods.pipelines.measure3d import Extent
 from autods.pipelines.psf_source import KnownPsf
 from autods.pipelines.train3d import MODEL_FOLDER
@@ -60,7 +61,9 @@ def adapt(
     told
         Gets a line now and then.
     """
-    library = library_of(known.model, *known.z_range_nm, min(extent.render_px, WIDEST_PX))
+    bin_px = told_bin_px(known.model, known.z_range_nm)
+    seen, side_px = BinnedPSF(known.model, bin_px), binned_side_px(extent.render_px, bin_px)
+    library = library_of(seen, *known.z_range_nm, side_px)
     network = load_model(card)
     training = UniversalTraining(
         network=card.network.args,
@@ -70,7 +73,7 @@ def adapt(
         size_px=_SIZE_PX,
         learning_rate=_LEARNING_RATE,
         warmup_steps=20,
-        ranges=scene_ranges(conditions, density_per_um2, library),
+        ranges=scene_ranges(conditions, density_per_um2, library, bin_px),
         evaluations=1,
         held_out_frames=24,
     )
@@ -86,17 +89,22 @@ def adapt(
     return {"jaccard": first, "jaccard_adapted": last, "kept": "adapted"}
 
 
-def scene_ranges(conditions: VolumeConditions, density_per_um2: float, library: PsfLibrary) -> SceneRanges:
-    """Turn what a movie holds into significances and overlaps of its PSF."""
-    per_px = density_per_um2 * (conditions.pixel_size_nm * 1e-3) ** 2
+def scene_ranges(
+    conditions: VolumeConditions, density_per_um2: float, library: PsfLibrary, bin_px: int
+) -> SceneRanges:
+    """Turn what a movie holds into significances and overlaps of its PSF, whose pixels are squares of so many
+    of the movie's.
+    """
+    per_px = density_per_um2 * (bin_px * conditions.pixel_size_nm * 1e-3) ** 2
     square = float(library.planes.kernels.square().sum((2, 3)).mean())
+    quietest, loudest = (bin_px * noise for noise in conditions.noise_std)
     # Of typical emitters: those that are on for a part of a frame become dim by themselves.
     low, high = (
         photons * math.sqrt(square) / noise
-        for photons, noise in zip(conditions.photons, reversed(conditions.noise_std), strict=True)
+        for photons, noise in zip(conditions.photons, (loudest, quietest), strict=True)
     )
     return SceneRanges(
         significance=(max(low, 3.0), max(high, 10.0)),
         overlap=(0.005, min(max(_CROWDING * per_px / square, 0.05), _MOST_OVERLAP)),
-        background=(0.5 * conditions.noise_std[0] ** 2, 1.5 * conditions.noise_std[1] ** 2),
+        background=(0.5 * quietest**2, 1.5 * loudest**2),
     )
