@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -28,6 +28,7 @@ from autods.pipelines.measure3d import Extent
 from autods.pipelines.psf_source import KnownPsf
 from autods.pipelines.settings3d import Localize3DSettings
 from autods.pipelines.streaming3d import VolumeLocalizer
+from autods.pipelines.told_scale import best_bin_px
 from autods.pipelines.trial3d import errors_over_bounds
 from autods.simulation import PsfRenderer, Scenes
 from autods.zoo.card import CARD_FILE, read_card
@@ -147,12 +148,16 @@ class Instant3D:
     def _finder(self, psf: HeldOutPsf, device: torch.device) -> ToldPsfLocalizer:
         card = read_card(Path(self.model or models_dir() / "universal") / CARD_FILE)
         extent = Extent.of(KnownPsf(psf.told, psf.z_range_nm))
-        return ToldPsfLocalizer.from_card(card, psf.told, psf.z_range_nm, extent.render_px, device=device)
+        bin_px = best_bin_px(KnownPsf(psf.told, psf.z_range_nm), extent, device)
+        return ToldPsfLocalizer.from_card(
+            card, psf.told, psf.z_range_nm, extent.render_px, device=device, bin_px=bin_px
+        )
 
     def _trained(self, psf: HeldOutPsf, cache: Path, device: torch.device) -> list[Row]:
         """Train for a PSF, and score; what the folder holds is not repeated."""
         rows: list[Row] = []
         known = KnownPsf(psf.told, psf.z_range_nm)
+        known = replace(known, told_bin_px=best_bin_px(known, Extent.of(known), device))
         for method, minutes in ((SCRATCH, self.specialist_minutes), (ADAPTED, self.adapted_minutes)):
             folder = cache / "trained" / f"{psf.name} {method} {minutes:g} min".replace(" ", "_")
 

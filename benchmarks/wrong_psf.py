@@ -19,11 +19,12 @@ from autods.inference.observation import Observation
 from autods.inference.psf_fit import PsfFitter
 from autods.io.result_tables import Row, Table
 from autods.optics import PSFModel
-from autods.optics.turned import MIRRORED, TurnedPSF
+from autods.optics.turned import MIRRORED, REVERSED, TurnedPSF
 from autods.pipelines import doubt, first_pass3d, train3d, trial3d
 from autods.pipelines.measure3d import Extent
 from autods.pipelines.psf_source import KnownPsf
 from autods.pipelines.streaming3d import VolumeLocalizer
+from autods.pipelines.told_scale import best_bin_px
 from benchmarks.held_out_psfs import HeldOutPsf, bead_psfs, drawn_psfs, foreign_psfs
 from benchmarks.instant3d import CROWDS, Instant3D
 from benchmarks.suite import SuiteResult
@@ -80,8 +81,9 @@ class WrongPsf:
                         )
                         logger.info("%s", rows[-1])
         notes = [
-            f"Movies of {self.n_frames} frames of {self.size_px} px. Mirrored PSFs that are the PSF itself"
-            " (images that differ by less than 10 % of their norm) are left out; a focus that is off moves"
+            f"Movies of {self.n_frames} frames of {self.size_px} px. Mirrored PSFs that are the PSF itself,"
+            " or itself reversed in depth (images that differ by less than 10 % of their norm), are left out;"
+            " a focus that is off moves"
             f" all depths by {100 * _OFF:g} % of their range; another family is that of the next PSF of"
             " another one, with its pixels taken for the movie's.",
         ]
@@ -95,6 +97,7 @@ class WrongPsf:
         frames, _ = source.simulate(psf, CROWDS[crowd], self.n_frames)
         observation = Observation.over_level(frames.to(device), _CAMERA, source.background)
         extent = Extent.of(told)
+        told = replace(told, told_bin_px=best_bin_px(told, extent, device))
 
         def localizer_of(model: PSFModel) -> VolumeLocalizer:
             known = replace(told, model=model)
@@ -138,7 +141,8 @@ def told_psfs(psf: HeldOutPsf, all_psfs: Sequence[HeldOutPsf]) -> dict[str, Know
     told = {RIGHT: KnownPsf(psf.told, psf.z_range_nm, error=psf.error)}
     # Reversed in z, a PSF has the same images at other depths: no frame can tell.
     mirrored = TurnedPSF(psf.told, MIRRORED, psf.z_range_nm)
-    if _differ(psf.told, mirrored, psf.z_range_nm):
+    alike = [psf.told, TurnedPSF(psf.told, REVERSED, psf.z_range_nm)]
+    if all(_differ(one, mirrored, psf.z_range_nm) for one in alike):
         told[MIRRORED] = KnownPsf(mirrored, psf.z_range_nm, error=psf.error)
     off = _OFF * (high - low)
     told["other focus"] = KnownPsf(_Shifted(psf.told, off), (low, high), error=psf.error)

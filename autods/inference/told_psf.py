@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 from dataclasses import replace
 
 import torch
@@ -15,7 +14,6 @@ from autods.inference.localizer import CPU_BATCH_PX, GPU_BATCH_PX
 from autods.networks.universal import UniversalNet
 from autods.optics import PSFModel
 from autods.optics.binned import BinnedPSF, summed
-from autods.optics.extent import fitted_size_px, power_sums
 from autods.optics.field import FieldPSF
 from autods.optics.planes import PsfPlanes, psf_planes
 from autods.representation import Detections, MixtureRepresentation, build_representation
@@ -23,9 +21,6 @@ from autods.zoo import ModelCard, load_model
 
 #: Side of the widest region that is looked at, px: beyond, even a deep Tetrapod has little light.
 WIDEST_PX = 61
-#: Pixels are summed in squares where the window that tells a position is as wide as this, px; never to fewer
-#: than so many in the area of the PSF.
-_WIDE_PX, _LEAST_AREA_PX = 25, 25.0
 #: The removed background is a low percentile of noisy values: it lies at most so many deviations too low.
 _MOST_REST = 1.7
 _LEAST_VARIANCE = 1e-3
@@ -33,8 +28,6 @@ _LEAST_VARIANCE = 1e-3
 
 class ToldPsfLocalizer:
     """Finds emitters of one PSF with a network that was trained for none in particular.
-
-    A PSF that is wider than what the network was trained for is looked at in larger pixels, see `told_bin_px`.
 
     Parameters
     ----------
@@ -52,6 +45,9 @@ class ToldPsfLocalizer:
         Smallest confidence.
     device
         Where to compute.
+    bin_px
+        Side of the squares in which the camera's pixels are summed, px: a wide PSF may be found more easily
+        in larger pixels.
     """
 
     def __init__(
@@ -63,12 +59,11 @@ class ToldPsfLocalizer:
         size_px: int,
         threshold: float,
         device: torch.device | str = "cpu",
+        bin_px: int = 1,
     ) -> None:
         self.device, self.threshold, self.representation = torch.device(device), threshold, representation
         self.network = prepare(network, self.device)
-        #: Side of the squares in which the camera's pixels are summed.
-        self.bin_px = told_bin_px(psf, z_range_nm)
-        side = binned_side_px(size_px, self.bin_px)
+        self.bin_px, side = bin_px, binned_side_px(size_px, bin_px)
         self._field = psf if isinstance(psf, FieldPSF) else None
         self._shape = (*z_range_nm, side, network.planes)
         self.planes = self._planes(psf)
@@ -87,17 +82,14 @@ class ToldPsfLocalizer:
         *,
         threshold: float | None = None,
         device: torch.device | str = "cpu",
+        bin_px: int = 1,
     ) -> ToldPsfLocalizer:
         """Load the network of a card of the family ``universal``; other arguments as above.
 
         Raises `UserError` if the card is of another family, or its weights do not fit.
         """
-        network = load_model(card)
-        representation = build_representation(card.representation.name, **card.representation.args)
-        if not isinstance(network, UniversalNet) or not isinstance(representation, MixtureRepresentation):
-            raise UserError(f"{card.name}: a model of family {card.family} cannot be told a PSF")
         wanted = card.threshold if threshold is None else threshold
-        return cls(network, representation, psf, z_range_nm, size_px, wanted, device)
+        return cls(*told_network(card), psf, z_range_nm, size_px, wanted, device, bin_px)
 
     @torch.inference_mode()
     def find(self, frames: Tensor, variance: Tensor, own: slice | None = None) -> Detections:
@@ -162,19 +154,16 @@ class ToldPsfLocalizer:
         return replace(found, z_nm=z_nm[0], uncertainty_z_nm=std_z).on_host()
 
 
-def told_bin_px(psf: PSFModel, z_range_nm: tuple[float, float]) -> int:
-    """Return the side (px) of the squares in which a network is shown the pixels of a PSF: 1 but for wide ones.
+def told_network(card: ModelCard) -> tuple[UniversalNet, MixtureRepresentation]:
+    """Load the network of a card of the family ``universal``, and what decodes its output.
 
-    Parameters
-    ----------
-    psf
-        The PSF.
-    z_range_nm
-        Depths, nm.
+    Raises `UserError` if the card is of another family, or its weights do not fit.
     """
-    square, _ = power_sums(psf, *z_range_nm)
-    finest = int(math.sqrt(1 / square / _LEAST_AREA_PX))
-    return max(1, min(1 + fitted_size_px(psf, *z_range_nm) // _WIDE_PX, finest))
+    network = load_model(card)
+    representation = build_representation(card.representation.name, **card.representation.args)
+    if not isinstance(network, UniversalNet) or not isinstance(representation, MixtureRepresentation):
+        raise UserError(f"{card.name}: a model of family {card.family} cannot be told a PSF")
+    return network, representation
 
 
 def binned_side_px(size_px: int, bin_px: int) -> int:

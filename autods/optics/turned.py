@@ -9,8 +9,8 @@ from autods.optics.protocol import PSFModel
 from autods.optics.pupil_psf import PupilPSF
 
 #: What goes wrong most often, by name.
-MIRRORED = "mirrored"
-TURNS = (MIRRORED, "reversed in z")
+MIRRORED, REVERSED = "mirrored", "reversed in z"
+TURNS = (MIRRORED, REVERSED)
 REVERSED_SCAN = "of the reversed scan"
 
 
@@ -48,7 +48,7 @@ class TurnedPSF(nn.Module):
         super().__init__()
         if turn not in TURNS:
             raise ValueError(f"turn={turn!r}: use one of {TURNS}")
-        self.pixel_size_nm, self.psf, self._mirrored = psf.pixel_size_nm, psf, turn == TURNS[0]
+        self.pixel_size_nm, self.psf, self._mirrored = psf.pixel_size_nm, psf, turn == MIRRORED
         self._sum_nm = sum(z_range_nm)
 
     def forward(self, xyz_nm: Tensor, size_px: int) -> Tensor:

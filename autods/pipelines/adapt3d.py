@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from autods.inference.told_psf import binned_side_px, told_bin_px
+from autods.inference.told_psf import binned_side_px
 from autods.optics.binned import BinnedPSF
 from autods.pipelines.measure3d import Extent
 from autods.pipelines.psf_source import KnownPsf
@@ -61,7 +61,7 @@ def adapt(
     told
         Gets a line now and then.
     """
-    bin_px = told_bin_px(known.model, known.z_range_nm)
+    bin_px = known.told_bin_px
     seen, side_px = BinnedPSF(known.model, bin_px), binned_side_px(extent.render_px, bin_px)
     library = library_of(seen, *known.z_range_nm, side_px)
     network = load_model(card)

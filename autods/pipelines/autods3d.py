@@ -55,6 +55,7 @@ from autods.pipelines.settings import FinishSettings, camera_inputs, rows_to_pla
 from autods.pipelines.settings3d import Localize3DSettings
 from autods.pipelines.streaming import block_length
 from autods.pipelines.streaming3d import VolumeLocalizer
+from autods.pipelines.told_scale import best_bin_px
 from autods.pipelines.trial_stage import TrialStage, with_limits
 from autods.runs.chunks import ChunkStore
 from autods.runs.provenance import digest_file, to_json
@@ -248,13 +249,16 @@ class _Run:
 
         def compute(_: Stage) -> dict[str, Any]:
             figure = self.stages.figure("calibrate")
-            return psf_source.calibrate(settings, self.instrument, folder, figure, self.record.command)
+            found = psf_source.calibrate(settings, self.instrument, folder, figure, self.record.command)
+            known = psf_source.known_psf(settings, found, self.instrument, folder)
+            return {**found, "told_bin_px": best_bin_px(known, Extent.of(known), self.device)}
 
         files = (folder / psf_source.PSF_FILE,)
         camera = [row for row in self.instrument.rows if row.key.startswith("camera.")]
         depends = (psf_source.identify(settings), optics, settings.z_min_nm, settings.z_max_nm, camera)
         results = self._stage("calibrate", depends, compute, files=files)
         known = psf_source.known_psf(settings, results, self.instrument, folder)
+        known = dataclasses.replace(known, told_bin_px=results["told_bin_px"])
         for line in psf_source.doubts(known.z_range_nm, results):
             self.record.warn(line)
         self._check_size(known)

@@ -58,6 +58,8 @@ class KnownPsf:
     variation: FieldVariation | None = None
     #: What its misfit does to positions; None where no calibration measured it.
     error: ModelError | None = None
+    #: Side of the squares of pixels in which a network that is told the PSF sees it, px.
+    told_bin_px: int = 1
 
     @property
     def pupil(self) -> PupilPSF | None:

@@ -197,6 +197,7 @@ def _told_finder(
         extent.render_px,
         threshold=threshold,
         device=device,
+        bin_px=known.told_bin_px,
     )
 
 
