@@ -10,8 +10,9 @@ from autods.optics.protocol import PSFModel, device_of
 
 #: Step over which slopes are taken, nm, and light at the peak over that of the background.
 _STEP_NM, _PEAK = 3.0, 10.0
-#: Share of an emitter's light within the widest window of a fit, and its least side, px.
-LIGHT_SHARE, _LEAST_FITTED_PX = 0.85, 9
+#: Share of an emitter's light within what counts as its extent; within the widest window of a fit, where less
+#: lets the background take light of the wings, which displaces wide images in depth; least side of that, px.
+LIGHT_SHARE, _FITTED_SHARE, _LEAST_FITTED_PX = 0.85, 0.95, 9
 
 
 @torch.no_grad()
@@ -55,10 +56,10 @@ _LOSS = 0.05
 def fitted_size_px(psf: PSFModel, z_min_nm: float, z_max_nm: float, largest_px: int = 81) -> int:
     """Return the side (odd, px) of the windows in which emitters are fitted: what tells their position.
 
-    No wider than what holds most of the light, where neighbours would be in it; parameters as in
+    No wider than what holds nearly all of the light, where neighbours would be in it; parameters as in
     `informative_size_px`.
     """
-    light = region_size_px(psf, z_min_nm, z_max_nm, LIGHT_SHARE, largest_px)
+    light = region_size_px(psf, z_min_nm, z_max_nm, _FITTED_SHARE, largest_px)
     informative = informative_size_px(psf, z_min_nm, z_max_nm, largest_px)
     return min(max(min(informative, light), _LEAST_FITTED_PX), largest_px)
 
