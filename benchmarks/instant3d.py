@@ -45,6 +45,8 @@ _RADIUS_NM, _AXIAL_RADIUS_NM = 250.0, 500.0
 _EDGE_PX = 8.0
 #: How often a network looks, with the fit.
 _PASSES = Localize3DSettings.passes
+#: Least significance of a localization.
+_SIGNIFICANCE = 3.0
 #: Emitters that a condition holds, unless this takes many times the frames.
 _ENOUGH, _MOST_TIMES = 100, 8
 
@@ -162,9 +164,15 @@ class Instant3D:
             folder = cache / "trained" / f"{psf.name} {method} {minutes:g} min".replace(" ", "_")
 
             def compute(method: str = method, minutes: float = minutes, folder: Path = folder) -> list[Row]:
-                finder = trained_finder(method, known, self._held(psf), _CAMERA, minutes, folder, device)
-                label = f"{method}, {minutes:g} min, + fit"
                 fitter = _fitter(psf, device)
+
+                def with_fit(finder: Finder) -> VolumeLocalizer:
+                    return VolumeLocalizer(finder, fitter, _SIGNIFICANCE, _PASSES)
+
+                finder = trained_finder(
+                    method, known, self._held(psf), _CAMERA, minutes, folder, device, with_fit
+                )
+                label = f"{method}, {minutes:g} min, + fit"
                 return [self._scores(psf, name, label, finder, fitter, _PASSES) for name in self.crowds]
 
             rows += kept_rows(folder / f"scores_{self.n_frames}_{self.seed}.json", compute)
@@ -207,7 +215,7 @@ class Instant3D:
         observation = Observation.over_level(frames, _CAMERA, self.background)
         start = time.perf_counter()
         if passes:
-            found = VolumeLocalizer(finder, fitter, 3.0, passes)(observation)
+            found = VolumeLocalizer(finder, fitter, _SIGNIFICANCE, passes)(observation)
         else:
             found = _table(finder, observation.light, observation.variance, psf.told.pixel_size_nm)
         seconds = time.perf_counter() - start

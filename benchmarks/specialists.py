@@ -15,10 +15,11 @@ from autods.core.resources import models_dir
 from autods.inference.finders import Finder
 from autods.io.atomic import atomic_path
 from autods.io.result_tables import Row
-from autods.pipelines import adapt3d, measure3d, train3d
+from autods.pipelines import adapt3d, measure3d, train3d, trial3d
 from autods.pipelines.measure3d import Extent
 from autods.pipelines.psf_source import KnownPsf
 from autods.pipelines.settings3d import TrainingSettings
+from autods.pipelines.streaming3d import VolumeLocalizer
 from autods.runs.steps import step_key
 from autods.zoo import load_card
 
@@ -35,6 +36,7 @@ def trained_finder(
     minutes: float,
     folder: Path,
     device: torch.device,
+    localizer_of: Callable[[Finder], VolumeLocalizer],
 ) -> Finder:
     """Train for a PSF, or go on with a training that was ended.
 
@@ -54,6 +56,8 @@ def trained_finder(
         Keeps training and model.
     device
         Where to train.
+    localizer_of
+        Puts the fit to a network.
     """
     extent, key = Extent.of(known), step_key(method, minutes, measured)
     settings = TrainingSettings(max_minutes=minutes)
@@ -63,7 +67,16 @@ def trained_finder(
         card = load_card(train3d.UNIVERSAL)
         train3d.copy_model(models_dir() / train3d.UNIVERSAL, folder)
         density = measured["density_per_um2"]
-        adapt3d.adapt(card, known, extent, conditions, density, minutes, folder, key, device, logger.info)
+
+        def score(finder: Finder) -> float:
+            results, _ = trial3d.try_simulated(
+                localizer_of(finder), known, conditions, extent, camera, device
+            )
+            return float(results["jaccard"])
+
+        adapt3d.adapt(
+            card, known, extent, conditions, density, minutes, folder, key, device, logger.info, score
+        )
     else:
         train3d.train(
             known, conditions, extent, camera, settings, folder, key, device, on_step=lambda _: None

@@ -9,11 +9,12 @@ from typing import Any
 
 import torch
 
+from autods.inference.finders import Finder
 from autods.inference.told_psf import binned_side_px
 from autods.optics.binned import BinnedPSF
 from autods.pipelines.measure3d import Extent
 from autods.pipelines.psf_source import KnownPsf
-from autods.pipelines.train3d import MODEL_FOLDER
+from autods.pipelines.train3d import MODEL_FOLDER, copy_model, load_finder
 from autods.simulation import VolumeConditions
 from autods.simulation.psf_scenes import SceneRanges
 from autods.simulation.random_psfs import PsfLibrary, library_of
@@ -39,8 +40,9 @@ def adapt(
     key: str,
     device: torch.device,
     told: Callable[[str], None],
+    score: Callable[[Finder], float],
 ) -> dict[str, Any]:
-    """Train the network for the PSF and conditions of a movie; keep what scores better on simulated frames.
+    """Train the network for the PSF and conditions of a movie; keep what scores better with the fit.
 
     Parameters
     ----------
@@ -53,13 +55,16 @@ def adapt(
     minutes
         Length.
     folder
-        Run folder; the result goes to ``model/``, and an interrupted training goes on.
+        Run folder, whose ``model/`` holds the card's model; the result goes there, and a training that was
+        interrupted goes on.
     key
         Identifies the training.
     device
         Where to train.
     told
         Gets a line now and then.
+    score
+        Returns the Jaccard index that a network reaches in simulated frames together with the fit.
     """
     bin_px = known.told_bin_px
     seen, side_px = BinnedPSF(known.model, bin_px), binned_side_px(extent.render_px, bin_px)
@@ -82,11 +87,12 @@ def adapt(
         training, out / "weights.safetensors", out / "state.pt", device, network.state_dict(), library
     )
     trainer.run(told)
-    first, last = (row["own"]["jaccard"] for row in (trainer.history[0], trainer.history[-1]))
-    if last <= first:
-        return {"jaccard": first, "jaccard_adapted": last, "kept": "as shipped"}
-    export_universal(out / "weights.safetensors", folder / MODEL_FOLDER, folder.resolve().name)
-    return {"jaccard": first, "jaccard_adapted": last, "kept": "adapted"}
+    export_universal(out / "weights.safetensors", out / MODEL_FOLDER, folder.resolve().name)
+    shipped, adapted = (score(load_finder(place, known, extent, None, device)) for place in (folder, out))
+    kept = "adapted" if adapted > shipped else "as shipped"
+    if adapted > shipped:
+        copy_model(out / MODEL_FOLDER, folder)
+    return {"jaccard": shipped, "jaccard_adapted": adapted, "kept": kept}
 
 
 def scene_ranges(

@@ -223,7 +223,8 @@ class _Run:
             )
             if not reaches("train"):
                 return None
-        model = ModelStage(self.stages, settings.training, self.folder, self.camera, self.device)
+        with_fit = functools.partial(self._with_fit, known=known, extent=extent, passes=settings.passes)
+        model = ModelStage(self.stages, settings.training, self.folder, self.camera, self.device, with_fit)
         model.prepare(known, extent, measured, settings.psf.run)
         if measured is not None and self.is_keeper:
             model.save_figure()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,13 @@ import torch
 
 from autods.core import Camera
 from autods.core.resources import models_dir
-from autods.pipelines import adapt3d, figures3d, measure3d, train3d
+from autods.inference import fitting_device
+from autods.inference.finders import Finder
+from autods.pipelines import adapt3d, figures3d, measure3d, train3d, trial3d
 from autods.pipelines.measure3d import Extent
 from autods.pipelines.psf_source import KnownPsf
 from autods.pipelines.settings3d import TrainingSettings
+from autods.pipelines.streaming3d import VolumeLocalizer
 from autods.runs.provenance import to_json
 from autods.runs.record import Stage
 from autods.runs.stages import Stages
@@ -38,6 +42,8 @@ class ModelStage:
     camera: Camera
     #: Where to train.
     device: torch.device
+    #: Puts the fit to a network of the run.
+    localizer_of: Callable[[Finder], VolumeLocalizer]
 
     def prepare(
         self, known: KnownPsf, extent: Extent, measured: dict[str, Any] | None, run: Path | None
@@ -109,9 +115,14 @@ class ModelStage:
             metrics = train3d.copy_model(source, self.folder)
             key, told = self.stages.key, logger.info
             adapted = adapt3d.adapt(
-                card, known, extent, conditions, density, minutes, self.folder, key, self.device, told
+                card, known, extent, conditions, density, minutes, self.folder, key, self.device, told, score
             )
             return {"metrics": metrics, **adapted}
+
+        def score(finder: Finder) -> float:
+            localizer, device = self.localizer_of(finder), fitting_device(self.device)
+            results, _ = trial3d.try_simulated(localizer, known, conditions, extent, self.camera, device)
+            return float(results["jaccard"])
 
         depends = (minutes, conditions, density, card.weights_sha256)
         self.stages.run("train", to_json(depends), compute, limit_s=60 * minutes)

@@ -10,6 +10,7 @@ import torch
 from autods.core import Camera, LocalizationTable
 from autods.core.grid import px_to_nm
 from autods.core.resources import models_dir
+from autods.inference import fitting_device
 from autods.inference.told_psf import ToldPsfLocalizer
 from autods.metrics.detection import detection_metrics
 from autods.optics.extent import power_sums
@@ -46,7 +47,7 @@ def best_bin_px(known: KnownPsf, extent: Extent, device: torch.device) -> int:
     known, extent
         The PSF.
     device
-        Where to compute.
+        Where the network runs.
     """
     low, high = known.z_range_nm
     square = power_sums(known.model, low, high)[0]
@@ -61,7 +62,7 @@ def best_bin_px(known: KnownPsf, extent: Extent, device: torch.device) -> int:
     for number, overlap in enumerate(_OVERLAPS):
         per_px = overlap * square
         n_frames = min(math.ceil(_EMITTERS / (per_px * _SIZE_PX**2)), _MOST_FRAMES)
-        noise = torch.full((n_frames,), _NOISE, device=device)
+        noise = torch.full((n_frames,), _NOISE, device=fitting_device(device))
         simulate = population_frames(known, extent, Camera(), _SIZE_PX, noise)
         crowds.append(simulate(Population(per_px / (pixel_nm * 1e-3) ** 2, photons, _LOG_WIDTH), number))
 

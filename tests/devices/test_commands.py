@@ -174,5 +174,7 @@ def test_the_network_is_adapted(tmp_path: Path) -> None:
     with pretended_gpu():
         device = torch.device(GPU_TYPE)
         card, extent = load_card("universal"), Extent.of(known)
-        adapt3d.adapt(card, known, extent, conditions, 0.2, 0.01, tmp_path, "key", device, steps.append)
+        adapt3d.adapt(
+            card, known, extent, conditions, 0.2, 0.01, tmp_path, "key", device, steps.append, lambda _: 0.0
+        )
     assert len(steps) >= 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from autods.core import Camera, LocalizationTable, OpticalSystem
 from autods.core.resources import models_dir
@@ -28,19 +29,47 @@ def test_no_training_is_needed(name: str, reach: float) -> None:
     frames, truth = Instant3D().simulate(known, Crowd(60.0, 0.08), 6)
     size = region_size_px(psf, -reach, reach, 0.95)
     finder = ToldPsfLocalizer.from_card(load_card("universal"), psf, (-reach, reach), size)
-    found = finder.find(frames - 20, torch.full_like(frames, 22.25))
-    assert found.z_nm is not None
-    table = LocalizationTable.build(
-        found.frame.numpy(),
-        found.x_px.double().numpy() * 105.0,
-        found.y_px.double().numpy() * 105.0,
-        z_nm=found.z_nm.numpy(),
-    )
-    scores = detection_metrics(truth, table, 250.0, 500.0)
+    scores = detection_metrics(truth, _found(frames, finder, 105.0), 250.0, 500.0)
     assert scores.jaccard > 0.75
     assert scores.rmse_lateral_nm < 60
     assert scores.rmse_axial_nm is not None
     assert scores.rmse_axial_nm < 120
+
+
+def _found(frames: Tensor, finder: ToldPsfLocalizer, pixel_nm: float) -> LocalizationTable:
+    """Return what a network finds over a background of 20 photons."""
+    found = finder.find(frames - 20, torch.full_like(frames, 22.25))
+    assert found.z_nm is not None
+    x_nm, y_nm = (place.double().numpy() * pixel_nm for place in (found.x_px, found.y_px))
+    return LocalizationTable.build(found.frame.numpy(), x_nm, y_nm, z_nm=found.z_nm.numpy())
+
+
+@pytest.mark.parametrize("size_px", [64, 67])
+def test_a_wide_psf_is_found_in_larger_pixels_where_it_is(size_px: int) -> None:
+    exact = PSF_MODELS["astigmatism"](OpticalSystem(50.0, 660.0, 1.4))
+    psf = tabulate(exact, -500.0, 500.0, 25.0, 61)
+    known = HeldOutPsf("wide", "wide", psf, psf, (-500.0, 500.0))
+    frames, truth = Instant3D(size_px=size_px).simulate(known, Crowd(60.0, 0.1), 12)
+    finder = ToldPsfLocalizer.from_card(load_card("universal"), psf, (-500.0, 500.0), 45, bin_px=2)
+    scores = detection_metrics(truth, _found(frames, finder, 50.0), 250.0, 500.0)
+    assert scores.jaccard > 0.75
+    # A square that is read off by one pixel moves all by 50 nm.
+    assert scores.bias_x_nm == pytest.approx(0, abs=12)
+    assert scores.bias_y_nm == pytest.approx(0, abs=12)
+
+
+def test_a_square_with_a_dead_pixel_tells_nothing() -> None:
+    psf = tabulate(PSF_MODELS["astigmatism"](OpticalSystem(50.0, 660.0, 1.4)), -500.0, 500.0, 25.0, 61)
+    finder = ToldPsfLocalizer.from_card(load_card("universal"), psf, (-500.0, 500.0), 45, bin_px=2)
+    known = HeldOutPsf("wide", "wide", psf, psf, (-500.0, 500.0))
+    frames, _ = Instant3D().simulate(known, Crowd(60.0, 0.1), 2)
+    light, variance = frames - 20, torch.full_like(frames, 22.25)
+    variance[:, 20, 31] = torch.inf
+    dead, hot = light.clone(), light.clone()
+    dead[:, 20, 31], hot[:, 20, 31] = torch.nan, 1e5
+    found, other = finder.find(dead, variance), finder.find(hot, variance)
+    assert len(found) > 0
+    assert torch.equal(found.x_px, other.x_px)
 
 
 def _seen_dimly(follow: bool) -> float:
