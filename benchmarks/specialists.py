@@ -70,7 +70,7 @@ def trained_finder(
 
         def score(finder: Finder) -> float:
             results, _ = trial3d.try_simulated(
-                localizer_of(finder), known, conditions, extent, camera, device
+                localizer_of(finder), known, conditions, extent, camera, device, adapt3d.SCORED_FRAMES
             )
             return float(results["jaccard"])
 

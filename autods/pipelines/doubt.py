@@ -25,11 +25,12 @@ _LIT = 5.0
 _FEWEST_PX = 10
 #: Share of the light that any calibrated PSF may leave.
 _LITTLE = 0.05
-#: Weight of the misfit, which is the steadiest of the three signs, and neighbours that tell nothing yet.
-_MISFIT, _FEW = 1.5, 4.0
-#: Sums of the logarithms of the three ratios from which a PSF is doubted, and a turned one is the better.
-#: Right PSFs stay below 0.6 in the frames of ``suite=wrong_psf``, and none is beaten by one turned by 0.1.
-_DOUBTED, _TURNED = 0.9, 0.5
+#: Weights of the misfit, which is the steadiest of the three signs, and of the neighbours, which are few, and
+#: more where a calibration is not exact; and neighbours that tell nothing yet.
+_MISFIT, _CROWD, _FEW = 2.0, 0.4, 4.0
+#: Sums of the weighted logarithms of the three ratios from which a PSF is doubted, and a turned one is the
+#: better. Right PSFs stay below 0.6 in the frames of ``suite=wrong_psf``, and none is beaten by one turned.
+_DOUBTED, _TURNED = 0.7, 0.3
 #: Localizations from which a movie's frames are compared with simulated ones.
 _ENOUGH = 20
 
@@ -92,8 +93,8 @@ def signs(
 
 
 def difference(shown: dict[str, Any], usual: dict[str, Any]) -> float:
-    """Return how much more speaks against one PSF than against another: the sum of the logarithms of the
-    ratios of `signs`; NaN where the frames tell too little.
+    """Return how much more speaks against one PSF than against another: the weighted sum of the logarithms of
+    the ratios of `signs`; NaN where the frames tell too little.
     """
     values = [shown["explained_in_half"], usual["explained_in_half"], shown["misfit"], usual["misfit"]]
     if not all(_is_known(value) for value in values):
@@ -103,8 +104,8 @@ def difference(shown: dict[str, Any], usual: dict[str, Any]) -> float:
     crowd, usual_crowd = (
         (one["neighbours"] + _FEW) / (one["neighbours_by_chance"] + _FEW) for one in (shown, usual)
     )
-    ratios = left / usually_left, (misfit / usual_misfit) ** _MISFIT, crowd / usual_crowd
-    return sum(math.log(ratio) for ratio in ratios)
+    ratios = ((left / usually_left, 1.0), (misfit / usual_misfit, _MISFIT), (crowd / usual_crowd, _CROWD))
+    return sum(weight * math.log(ratio) for ratio, weight in ratios)
 
 
 def unexplained(real: dict[str, Any], simulated: dict[str, Any] | None) -> str | None:

@@ -121,7 +121,9 @@ class ModelStage:
 
         def score(finder: Finder) -> float:
             localizer, device = self.localizer_of(finder), fitting_device(self.device)
-            results, _ = trial3d.try_simulated(localizer, known, conditions, extent, self.camera, device)
+            results, _ = trial3d.try_simulated(
+                localizer, known, conditions, extent, self.camera, device, adapt3d.SCORED_FRAMES
+            )
             return float(results["jaccard"])
 
         depends = (minutes, conditions, density, card.weights_sha256)
