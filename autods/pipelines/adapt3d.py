@@ -27,9 +27,9 @@ _RUNS, _RUN_FRAMES = {"cpu": 2, "cuda": 16}, 4
 _SIZE_PX, _LEARNING_RATE = 48, 5e-4
 #: Crowds are drawn up to so many times the movie's density, which is their mean then, and up to a limit.
 _CROWDING, _MOST_OVERLAP = 3.0, 1.5
-#: Frames on which the results are compared, and by how much the Jaccard index must be higher for a change: two
-#: draws of so many differ by as much.
-SCORED_FRAMES, _LEAST_GAIN = 64, 0.01
+#: Frames on which the results are compared, and by how much the Jaccard index must be higher for a change: as
+#: much as two draws of so many frames may differ.
+SCORED_FRAMES, _LEAST_GAIN = 64, 0.02
 
 
 def adapt(

@@ -25,8 +25,8 @@ from autods.pipelines.psf_source import KnownPsf
 from autods.pipelines.streaming3d import VolumeLocalizer
 from autods.simulation import VolumeConditions
 
-#: Side of simulated frames, px.
-_SIDE_PX = 64
+#: Simulated frames, and their side.
+_SIMULATED, _SIDE_PX = 32, 64
 #: Frames of the movie that are looked at, at least; pixels at most beyond these; molecules that are enough.
 _FEWEST, _MOST_PX, _ENOUGH = 10, 250_000, 60
 #: Side of the part of the movie's frames that is looked at, px.
@@ -54,14 +54,14 @@ def try_simulated(
     extent: Extent,
     camera: Camera,
     device: torch.device,
-    n_frames: int = 32,
+    n_frames: int | None = None,
 ) -> tuple[dict[str, Any], figures3d.SimulatedExample]:
-    """Localize so many simulated frames and compare with their truth.
+    """Localize simulated frames, so many or as many as are usual, and compare with their truth.
 
     Returns ``results, example``: scores, root mean square of the errors over each emitter's Cramer-Rao bound,
     and a frame to draw.
     """
-    side = max(_SIDE_PX, 2 * extent.light_px)
+    side, n_frames = max(_SIDE_PX, 2 * extent.light_px), n_frames or _SIMULATED
     generator = torch.Generator().manual_seed(_SEED)
     scenes = conditions.sample(n_frames, side, generator).to(device)
     simulator = photon_simulator(known, extent, camera, device)
