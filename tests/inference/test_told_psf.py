@@ -41,7 +41,14 @@ def _found(frames: Tensor, finder: ToldPsfLocalizer, pixel_nm: float) -> Localiz
     found = finder.find(frames - 20, torch.full_like(frames, 22.25))
     assert found.z_nm is not None
     x_nm, y_nm = (place.double().numpy() * pixel_nm for place in (found.x_px, found.y_px))
-    return LocalizationTable.build(found.frame.numpy(), x_nm, y_nm, z_nm=found.z_nm.numpy())
+    assert found.uncertainty_px is not None
+    return LocalizationTable.build(
+        found.frame.numpy(),
+        x_nm,
+        y_nm,
+        z_nm=found.z_nm.numpy(),
+        uncertainty_xy_nm=found.uncertainty_px.double().numpy() * pixel_nm,
+    )
 
 
 @pytest.mark.parametrize("size_px", [64, 67])
@@ -49,13 +56,18 @@ def test_a_wide_psf_is_found_in_larger_pixels_where_it_is(size_px: int) -> None:
     exact = PSF_MODELS["astigmatism"](OpticalSystem(50.0, 660.0, 1.4))
     psf = tabulate(exact, -500.0, 500.0, 25.0, 61)
     known = HeldOutPsf("wide", "wide", psf, psf, (-500.0, 500.0))
-    frames, truth = Instant3D(size_px=size_px).simulate(known, Crowd(60.0, 0.1), 12)
+    frames, truth = Instant3D(size_px=size_px).simulate(known, Crowd(60.0, 0.1), 30)
     finder = ToldPsfLocalizer.from_card(load_card("universal"), psf, (-500.0, 500.0), 45, bin_px=2)
-    scores = detection_metrics(truth, _found(frames, finder, 50.0), 250.0, 500.0)
+    table = _found(frames, finder, 50.0)
+    scores = detection_metrics(truth, table, 250.0, 500.0)
     assert scores.jaccard > 0.75
     # A square that is read off by one pixel moves all by 50 nm.
     assert scores.bias_x_nm == pytest.approx(0, abs=12)
     assert scores.bias_y_nm == pytest.approx(0, abs=12)
+    fine = ToldPsfLocalizer.from_card(load_card("universal"), psf, (-500.0, 500.0), 45)
+    # Larger pixels tell less of a place.
+    stated = [np.median(one.uncertainty_xy_nm) for one in (table, _found(frames, fine, 50.0))]
+    assert stated[1] < stated[0] < 2 * stated[1]
 
 
 def test_a_square_with_a_dead_pixel_tells_nothing() -> None:
