@@ -88,8 +88,12 @@ class ToldPsfLocalizer:
 
         Raises `UserError` if the card is of another family, or its weights do not fit.
         """
+        network = load_model(card)
+        representation = build_representation(card.representation.name, **card.representation.args)
+        if not isinstance(network, UniversalNet) or not isinstance(representation, MixtureRepresentation):
+            raise UserError(f"{card.name}: a model of family {card.family} cannot be told a PSF")
         wanted = card.threshold if threshold is None else threshold
-        return cls(*told_network(card), psf, z_range_nm, size_px, wanted, device, bin_px)
+        return cls(network, representation, psf, z_range_nm, size_px, wanted, device, bin_px)
 
     @torch.inference_mode()
     def find(self, frames: Tensor, variance: Tensor, own: slice | None = None) -> Detections:
@@ -154,18 +158,6 @@ class ToldPsfLocalizer:
         z_nm, unit_nm = self.planes.to_nm(found.z_nm[None])
         std_z = found.uncertainty_z_nm * unit_nm[0]
         return replace(found, z_nm=z_nm[0], uncertainty_z_nm=std_z).on_host()
-
-
-def told_network(card: ModelCard) -> tuple[UniversalNet, MixtureRepresentation]:
-    """Load the network of a card of the family ``universal``, and what decodes its output.
-
-    Raises `UserError` if the card is of another family, or its weights do not fit.
-    """
-    network = load_model(card)
-    representation = build_representation(card.representation.name, **card.representation.args)
-    if not isinstance(network, UniversalNet) or not isinstance(representation, MixtureRepresentation):
-        raise UserError(f"{card.name}: a model of family {card.family} cannot be told a PSF")
-    return network, representation
 
 
 def binned_side_px(size_px: int, bin_px: int) -> int:

@@ -14,6 +14,7 @@ from autods.inference import fitting_device
 from autods.inference.told_psf import ToldPsfLocalizer
 from autods.metrics.detection import detection_metrics
 from autods.optics.extent import power_sums
+from autods.pipelines import train3d
 from autods.pipelines.measure3d import Extent
 from autods.pipelines.population import Population
 from autods.pipelines.population_frames import population_frames
@@ -54,7 +55,7 @@ def best_bin_px(known: KnownPsf, extent: Extent, device: torch.device) -> int:
     sides = [side for side in _SIDES if 1 / square >= _LEAST_AREA * side**2]
     if extent.fit_px < _LEAST_FITTED_PX or not sides:
         return 1
-    card = read_card(models_dir() / "universal" / CARD_FILE)
+    card = read_card(models_dir() / train3d.UNIVERSAL / CARD_FILE)
     psf = PsfRenderer.fast(known.model, low, high, size_px=extent.render_px).psf
     pixel_nm = known.model.pixel_size_nm
     photons = _SIGNIFICANCE * _NOISE / math.sqrt(square)
