@@ -123,9 +123,10 @@ class ToldPsfLocalizer:
             seen = frames[low:high].to(self.device), variance[low:high].to(self.device)
             parts.append(self._find(*seen, slice(start - low, stop - low), follow=own is not None))
         found = Detections.concatenate(parts, [start - first for start in starts])
-        assert found.uncertainty_px is not None
-        x_px, y_px, std_px = (self.bin_px * v for v in (found.x_px, found.y_px, found.uncertainty_px))
-        return replace(found, x_px=x_px, y_px=y_px, uncertainty_px=std_px)
+        std_px = None if found.uncertainty_px is None else self.bin_px * found.uncertainty_px
+        return replace(
+            found, x_px=self.bin_px * found.x_px, y_px=self.bin_px * found.y_px, uncertainty_px=std_px
+        )
 
     def with_threshold(self, threshold: float) -> ToldPsfLocalizer:
         """Return the same localizer with another smallest confidence."""

@@ -82,6 +82,7 @@ def test_a_square_with_a_dead_pixel_tells_nothing() -> None:
     found, other = finder.find(dead, variance), finder.find(hot, variance)
     assert len(found) > 0
     assert torch.equal(found.x_px, other.x_px)
+    assert len(finder.find(light[:0], variance[:0])) == 0
 
 
 def _seen_dimly(follow: bool) -> float:
