@@ -15,7 +15,7 @@ from autods.core.resources import models_dir
 from autods.inference.finders import Finder
 from autods.io.atomic import atomic_path
 from autods.io.result_tables import Row
-from autods.pipelines import adapt3d, measure3d, train3d, trial3d
+from autods.pipelines import adapt3d, measure3d, train3d
 from autods.pipelines.measure3d import Extent
 from autods.pipelines.psf_source import KnownPsf
 from autods.pipelines.settings3d import TrainingSettings
@@ -67,15 +67,19 @@ def trained_finder(
         card = load_card(train3d.UNIVERSAL)
         train3d.copy_model(models_dir() / train3d.UNIVERSAL, folder)
         density = measured["density_per_um2"]
-
-        def score(finder: Finder) -> float:
-            results, _ = trial3d.try_simulated(
-                localizer_of(finder), known, conditions, extent, camera, device, adapt3d.SCORED_FRAMES
-            )
-            return float(results["jaccard"])
-
         adapt3d.adapt(
-            card, known, extent, conditions, density, minutes, folder, key, device, logger.info, score
+            card,
+            known,
+            extent,
+            conditions,
+            density,
+            minutes,
+            folder,
+            key,
+            device,
+            logger.info,
+            camera,
+            localizer_of,
         )
     else:
         train3d.train(

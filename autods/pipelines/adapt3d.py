@@ -9,11 +9,15 @@ from typing import Any
 
 import torch
 
+from autods.core import Camera
+from autods.inference import fitting_device
 from autods.inference.finders import Finder
 from autods.inference.told_psf import binned_side_px
 from autods.optics.binned import BinnedPSF
+from autods.pipelines import trial3d
 from autods.pipelines.measure3d import Extent
 from autods.pipelines.psf_source import KnownPsf
+from autods.pipelines.streaming3d import VolumeLocalizer
 from autods.pipelines.train3d import MODEL_FOLDER, copy_model, load_finder
 from autods.simulation import VolumeConditions
 from autods.simulation.psf_scenes import SceneRanges
@@ -29,7 +33,7 @@ _SIZE_PX, _LEARNING_RATE = 48, 5e-4
 _CROWDING, _MOST_OVERLAP = 3.0, 1.5
 #: Frames on which the results are compared, and by how much the Jaccard index must be higher for a change: as
 #: much as two draws of so many frames may differ.
-SCORED_FRAMES, _LEAST_GAIN = 64, 0.02
+_SCORED_FRAMES, _LEAST_GAIN = 64, 0.02
 
 
 def adapt(
@@ -43,7 +47,8 @@ def adapt(
     key: str,
     device: torch.device,
     told: Callable[[str], None],
-    score: Callable[[Finder], float],
+    camera: Camera,
+    localizer_of: Callable[[Finder], VolumeLocalizer],
 ) -> dict[str, Any]:
     """Train the network for the PSF and conditions of a movie; keep what scores better with the fit.
 
@@ -66,8 +71,10 @@ def adapt(
         Where to train.
     told
         Gets a line now and then.
-    score
-        Returns the Jaccard index that a network reaches in simulated frames together with the fit.
+    camera
+        Of the movie.
+    localizer_of
+        Puts the fit to a network.
     """
     bin_px = known.told_bin_px
     seen, side_px = BinnedPSF(known.model, bin_px), binned_side_px(extent.render_px, bin_px)
@@ -91,7 +98,14 @@ def adapt(
     )
     trainer.run(told)
     export_universal(out / "weights.safetensors", out / MODEL_FOLDER, folder.resolve().name)
-    shipped, adapted = (score(load_finder(place, known, extent, None, device)) for place in (folder, out))
+
+    def score(place: Path) -> float:
+        localizer = localizer_of(load_finder(place, known, extent, None, device))
+        where = (extent, camera, fitting_device(device))
+        found, _ = trial3d.try_simulated(localizer, known, conditions, *where, _SCORED_FRAMES)
+        return float(found["jaccard"])
+
+    shipped, adapted = score(folder), score(out)
     is_better = adapted >= shipped + _LEAST_GAIN
     if is_better:
         copy_model(out / MODEL_FOLDER, folder)

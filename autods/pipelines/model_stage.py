@@ -13,9 +13,8 @@ import torch
 
 from autods.core import Camera
 from autods.core.resources import models_dir
-from autods.inference import fitting_device
 from autods.inference.finders import Finder
-from autods.pipelines import adapt3d, figures3d, measure3d, train3d, trial3d
+from autods.pipelines import adapt3d, figures3d, measure3d, train3d
 from autods.pipelines.measure3d import Extent
 from autods.pipelines.psf_source import KnownPsf
 from autods.pipelines.settings3d import TrainingSettings
@@ -115,16 +114,20 @@ class ModelStage:
             metrics = train3d.copy_model(source, self.folder)
             key, told = self.stages.key, logger.info
             adapted = adapt3d.adapt(
-                card, known, extent, conditions, density, minutes, self.folder, key, self.device, told, score
+                card,
+                known,
+                extent,
+                conditions,
+                density,
+                minutes,
+                self.folder,
+                key,
+                self.device,
+                told,
+                self.camera,
+                self.localizer_of,
             )
             return {"metrics": metrics, **adapted}
-
-        def score(finder: Finder) -> float:
-            localizer, device = self.localizer_of(finder), fitting_device(self.device)
-            results, _ = trial3d.try_simulated(
-                localizer, known, conditions, extent, self.camera, device, adapt3d.SCORED_FRAMES
-            )
-            return float(results["jaccard"])
 
         depends = (minutes, conditions, density, card.weights_sha256)
         self.stages.run("train", to_json(depends), compute, limit_s=60 * minutes)

@@ -174,7 +174,21 @@ def test_the_network_is_adapted(tmp_path: Path) -> None:
     with pretended_gpu():
         device = torch.device(GPU_TYPE)
         card, extent = load_card("universal"), Extent.of(known)
+        fast = known.over_field(extent.render_px).to(fitting_device(device))
+        fitter = PsfFitter(fast, extent.fit_px, DEPTHS)
+        told, camera = steps.append, Camera()
         adapt3d.adapt(
-            card, known, extent, conditions, 0.2, 0.01, tmp_path, "key", device, steps.append, lambda _: 0.0
+            card,
+            known,
+            extent,
+            conditions,
+            0.2,
+            0.01,
+            tmp_path,
+            "key",
+            device,
+            told,
+            camera,
+            lambda finder: VolumeLocalizer(finder, fitter, 3.0),
         )
     assert len(steps) >= 2
