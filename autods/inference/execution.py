@@ -1,6 +1,6 @@
 """How a trained network runs: batch norms folded, activations within the convolutions, half precision.
 
-Processors with matrix units multiply numbers of 16 bits (bfloat16) several times faster than those of 32.
+Many processors multiply numbers of 16 bits (bfloat16) twice as fast as those of 32, or faster.
 Sums stay at 32 bits, and so does the last layer, which tells positions: what is found moves by a small part
 of its error.
 """
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from autods.networks.blocks import ResidualPair
+from autods.networks.precision import is_faster_in_half
 from autods.networks.subpixel import PixelNet
 from autods.networks.universal_blocks import FilmPair
 
@@ -35,18 +36,9 @@ def prepare(network: nn.Module, device: torch.device, *, half: bool | None = Non
         Whether hidden layers run in half precision; None for where the device is faster with it.
     """
     fast = fuse_batch_norms(copy.deepcopy(network).eval())
-    half = has_matrix_units(device) if half is None else half
+    half = is_faster_in_half(device) if half is None else half
     fast = _fused(fast, torch.bfloat16 if half else torch.float32)
     return fast.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
-
-
-def has_matrix_units(device: torch.device) -> bool:
-    """Tell whether a device multiplies matrices of bfloat16 faster than others."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_capability(device) >= (8, 0)
-    # Older versions of PyTorch cannot tell.
-    tell = getattr(torch.cpu, "get_capabilities", None)
-    return device.type == "cpu" and tell is not None and bool(tell().get("amx_bf16"))
 
 
 def without_padding(network: nn.Module) -> nn.Module | None:

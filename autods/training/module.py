@@ -81,7 +81,7 @@ class LocalizationModule(pl.LightningModule):
     def forward(self, batch: FrameBatch) -> Tensor:
         """Map a batch (B, C, Y, X) to the network's output, whose shape the representation says."""
         output: Tensor = self.network(batch.normalized(self.normalization))
-        return output
+        return output.float()
 
     def training_step(self, batch: FrameBatch, batch_idx: int) -> Tensor:  # noqa: ARG002
         """Return the loss of a batch, a scalar."""
@@ -91,7 +91,8 @@ class LocalizationModule(pl.LightningModule):
         """Score a batch at all thresholds."""
         output = self(batch)
         self._loss("val", output, batch)
-        found = self.representation.decode(output, self.score.lowest)
+        with _full_precision(output):
+            found = self.representation.decode(output, self.score.lowest)
         field_nm = batch.frames.shape[-1] * self.representation.pixel_size_nm
         self.score.update(found, batch.emitters, self.representation.pixel_size_nm, field_nm)
 
@@ -114,7 +115,8 @@ class LocalizationModule(pl.LightningModule):
         return together
 
     def _loss(self, stage: str, output: Tensor, batch: FrameBatch) -> Tensor:
-        terms = self.representation.loss(output, batch.emitters, batch.background)
+        with _full_precision(output):
+            terms = self.representation.loss(output, batch.emitters, batch.background)
         total = torch.stack(list(terms.values())).sum()
         if stage == "train" and (self.global_step + 1) % self.trainer.log_every_n_steps:  # type: ignore[attr-defined]
             return total  # that the logger would not write; telling it takes a quarter of a small step
@@ -142,6 +144,11 @@ class LocalizationModule(pl.LightningModule):
             elapsed, left = timer.time_elapsed(), timer.time_remaining() or 0.0
             done = max(done, elapsed / max(elapsed + left, 1e-9))
         return min(done, 1.0)
+
+
+def _full_precision(output: Tensor) -> torch.autocast:
+    """Return a context that computes with 32 bits, whatever the trainer's precision: positions need them."""
+    return torch.autocast(output.device.type, enabled=False)
 
 
 def _inputs(channels: int) -> dict[str, int]:

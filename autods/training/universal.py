@@ -16,6 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from autods.io.atomic import atomic_path
+from autods.networks.precision import half_where_faster
 from autods.networks.universal import UniversalNet
 from autods.representation import MixtureRepresentation
 from autods.simulation.psf_scenes import SceneRanges, ToldScenes, draw_scenes
@@ -224,7 +225,7 @@ class UniversalTrainer:
     def _loss_of(self, scenes: ToldScenes) -> Tensor:
         alone = self.step % _WITHOUT_CONTEXT == 0
         length = 1 if alone else self.training.frames_per_psf
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
+        with half_where_faster(self.device):
             told = self.network(scenes.frames, scenes.weight, scenes.kernels, length)
         terms = self.representation.loss(told.output, scenes.emitters)
         loss = terms["count"] + terms["mixture"]

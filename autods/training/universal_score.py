@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from autods.core import EmitterBatch
+from autods.networks.precision import half_where_faster
 from autods.networks.universal import UniversalNet
 from autods.representation import Detections, MixtureRepresentation
 from autods.simulation.psf_scenes import SceneRanges, ToldScenes, draw_scenes
@@ -117,7 +118,7 @@ def _outputs(network: UniversalNet, scenes: ToldScenes, per_psf: int) -> Tensor:
     outputs = []
     for first in range(0, len(scenes.kernels), _AT_ONCE):
         rows = slice(first * per_psf, (first + _AT_ONCE) * per_psf)
-        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+        with half_where_faster(device):
             kernels = scenes.kernels[first : first + _AT_ONCE]
             told = network(scenes.frames[rows], scenes.weight[rows], kernels, per_psf)
         outputs.append(told.output)

@@ -34,6 +34,7 @@ FAMILIES = {
 
 
 PHOTON_COUNTER = Camera()
+PRECISIONS = ("32-true", "bf16-mixed")
 
 
 def data(cameras=(PHOTON_COUNTER,), **arguments):
@@ -78,9 +79,9 @@ def volume_module(family, **arguments):
     )
 
 
-def train(module, data, max_steps):
+def train(module, data, max_steps, precision="32-true"):
     trainer = pl.Trainer(
-        max_steps=max_steps, accelerator="cpu", logger=False, enable_checkpointing=False,
+        max_steps=max_steps, accelerator="cpu", logger=False, enable_checkpointing=False, precision=precision,
         enable_progress_bar=False, reload_dataloaders_every_n_epochs=1,
     )  # fmt: skip
     trainer.fit(module, data)
@@ -194,9 +195,10 @@ def test_a_warm_start_with_neighbours_begins_as_the_network_of_one_frame(tmp_pat
         assert torch.allclose(target.network(frames), source.network(frames[:, 1:2]), atol=1e-5)
 
 
+@pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("family", FAMILIES)
-def test_one_batch_of_everything(family, tmp_path):
-    fit(module(family), data(), max_steps=2, fast_dev_run=True, **quiet(tmp_path))
+def test_one_batch_of_everything(family, precision, tmp_path):
+    fit(module(family), data(), max_steps=2, fast_dev_run=True, precision=precision, **quiet(tmp_path))
     assert not list(tmp_path.rglob("*.ckpt"))
 
 
@@ -231,11 +233,12 @@ def test_the_learning_rate_falls_towards_the_time_limit(tmp_path):
     assert rates == sorted(rates, reverse=True)
 
 
-def test_the_mixture_learns_depth_within_seconds():
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_the_mixture_learns_depth_within_seconds(precision):
     pl.seed_everything(0, verbose=False)
     easy = volume_data(batches_per_epoch=60, batch_size=8)
     learner = volume_module("mixture3d", learning_rate=5e-3, warmup_steps=10)
-    train(learner, easy, 400)
+    train(learner, easy, 400, precision)
     after = score_module(learner, easy)
     # Guessing the middle of the range would leave 231 nm.
     assert after["jaccard"] > 0.5
@@ -243,9 +246,30 @@ def test_the_mixture_learns_depth_within_seconds():
     assert after["rmse_nm"] < 70
 
 
+@pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("family", FAMILIES_3D)
-def test_one_batch_of_everything_in_3d(family, tmp_path):
-    fit(volume_module(family), volume_data(), max_steps=2, fast_dev_run=True, **quiet(tmp_path))
+def test_one_batch_of_everything_in_3d(family, precision, tmp_path):
+    fit(
+        volume_module(family),
+        volume_data(),
+        max_steps=2,
+        fast_dev_run=True,
+        precision=precision,
+        **quiet(tmp_path),
+    )
+
+
+def test_losses_are_computed_with_32_bits_in_half_precision():
+    learner, kinds = module("mixture"), set()
+    loss = learner.representation.loss
+
+    def recorded(output, *others):
+        kinds.update([output.dtype, (output[0, 0] @ output[0, 0].T).dtype])
+        return loss(output, *others)
+
+    learner.representation.loss = recorded
+    train(learner, data(), 2, "bf16-mixed")
+    assert kinds == {torch.float32}
 
 
 def test_an_exported_3d_model_tells_its_depth_and_axial_error(tmp_path):
