@@ -2,11 +2,13 @@
 
 The network's own best threshold is that of all it was trained for, and without the fit, which sorts out in
 its turn. Frames are simulated with the photons and the density of the movie, and localized with several
-thresholds, no emitter of them taken for two; the limits of the highest Jaccard index are taken, that of the
-neighbouring limits weighing too, for some hundred emitters scatter. Where molecules overlap, what is none is
-a part of another's light: it may be significant, but where all have much the same photons it has too few.
+thresholds; the limits of the highest Jaccard index are taken, that of the neighbouring limits weighing too,
+for some hundred emitters scatter. Where molecules overlap, what is none is a part of another's light: it may
+be significant, but where all have much the same photons it has too few. The same frames decide whether its
+light is given back to the others while they are fitted, and whether two emitters are looked for in the place
+of each: in crowds this finds more that are none.
 
-The same frames tell how much larger errors are than their bounds, which know of the neighbours that are found
+They also tell how much larger errors are than their bounds, which know of the neighbours that are found
 alone.
 """
 
@@ -16,6 +18,7 @@ import functools
 import itertools
 import logging
 import math
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -32,22 +35,20 @@ from autods.pipelines.measure3d import Extent
 from autods.pipelines.population import Population
 from autods.pipelines.population_frames import population_frames
 from autods.pipelines.psf_source import KnownPsf
-from autods.pipelines.streaming3d import VolumeLocalizer, is_inside
+from autods.pipelines.streaming3d import Limits, VolumeLocalizer, is_inside
 from autods.representation import Detections
 
 logger = logging.getLogger(__name__)
 
 #: Confidences and significances that are tried beside the usual ones.
 THRESHOLDS, SIGNIFICANCES = (0.1, 0.15, 0.22), (3.0, 4.0, 5.0, 6.0, 8.0)
-#: Least photons, in parts of the population's median; and those that are tried again as they will be used:
-#: what is too weak is left out of the fit.
-PHOTONS, PHOTONS_AGAIN = (0.0, 0.2, 0.3, 0.4, 0.5), (0.3, 0.4, 0.5, 0.6)
+#: Least photons, in parts of the population's median, in the end; and while emitters are fitted.
+PHOTONS, _FITTED_PHOTONS = (0.0, 0.2, 0.3, 0.4, 0.5, 0.6), 0.3
 #: Emitters that are simulated, in so many frames at least and at most, and the frames' side.
 _ENOUGH, _FEWEST, _MOST, _SIDE_PX = 400, 8, 64, 64
 _RADIUS_NM, _AXIAL_RADIUS_NM = 250.0, 500.0
-#: Over how many steps of significance and photons the Jaccard index is smoothed, and of photons alone, tried
-#: again.
-_SMOOTHED, _SMOOTHED_AGAIN = 0.8, 0.5
+#: Over how many steps of significance and photons the Jaccard index is smoothed.
+_SMOOTHED = 0.8
 #: Other limits than the usual ones must be better by so many emitters: fewer tell nothing.
 _BETTER_BY = 4.0
 #: Matched emitters from which errors are compared with their bounds, and the largest factor on these: where
@@ -56,8 +57,8 @@ _COMPARED, _LARGEST = 50, 1.5
 #: Part of the stated variance that is the bound's at least.
 _LEAST_BOUND = 0.1
 
-#: Least confidence, significance and photons.
-Limits = tuple[float, float, float]
+#: What was fitted with some limits, and (N,) which of it is kept.
+_Fits = tuple[Detections, torch.Tensor]
 
 
 def best_limits(
@@ -70,7 +71,7 @@ def best_limits(
     threshold: float | None,
     significance: float | None,
 ) -> dict[str, Any]:
-    """Return ``threshold``, ``significance`` and ``photons``, their Jaccard index and that of the usual ones.
+    """Return the best `Limits`, as a dictionary, their Jaccard index and that of the usual ones.
 
     And ``crowding``, see `PsfFitter.with_crowding`.
 
@@ -89,52 +90,57 @@ def best_limits(
     threshold, significance
         Limits that are given and not to be changed; None for the best.
     """
-    usual = (localizer.finder.threshold, localizer.min_significance, 0.0)
-    levels = sorted({usual[0], *THRESHOLDS} if threshold is None else {threshold})
-    least = sorted({usual[1], *SIGNIFICANCES} if significance is None else {significance})
+    usual = localizer.limits
+    levels = sorted({usual.threshold, *THRESHOLDS} if threshold is None else {threshold})
+    least = sorted({usual.significance, *SIGNIFICANCES} if significance is None else {significance})
     frames = _frames_like_the_movie(known, extent, camera, population, noise_std)
     follow = population.on_frames is not None
-    trial = _Trial(localizer, *frames, (levels[0], least[0]), known.model.pixel_size_nm, follow=follow)
+    trial = _Trial(localizer, *frames, min(levels), known.model.pixel_size_nm, follow=follow)
     median = population.photons(0.0)
     photons = [share * median for share in PHOTONS]
-    scores = trial.beyond(levels, least, photons)
+    fits = trial.all_estimates([Limits(level, least[0], apart=False) for level in levels])
+    scores = np.array([trial.beyond(fit, least, photons) for fit in fits])
     logger.info("Jaccard index by threshold %s, significance and photons: %s", levels, scores.round(3))
-    i, j = _highest(scores[:, :, 0], (0.0, _SMOOTHED))
-    chosen, score = (levels[i], least[j], 0.0), float(scores[i, j, 0])
     i, j, k = _highest(scores, (0.0, _SMOOTHED, _SMOOTHED))
+    score = float(scores[i, j, k])
+    chosen, fit = Limits(levels[i], least[j], photons[k], apart=False), fits[i]
     if k > 0:
-        # Here they went after the fit. Where the fit is without them, others have their light.
-        tried = [(levels[i], least[j], share * median) for share in PHOTONS_AGAIN]
-        again = np.array([trial.jaccard(*fit) for fit in trial.all_estimates(tried)])
-        logger.info("Jaccard index by photons, without the weakest in the fit: %s", again.round(3))
-        (k,) = _highest(again, (_SMOOTHED_AGAIN,))
-        if again[k] > score:
-            chosen, score = tried[k], float(again[k])
+        fitted_photons = _FITTED_PHOTONS * median
+        again = trial.estimates(Limits(levels[i], least[0], 0.0, fitted_photons, apart=False))
+        by_cut = trial.beyond(again, least, photons)
+        j, k = _highest(by_cut, (_SMOOTHED, _SMOOTHED))
+        logger.info("Jaccard index without the weakest in the fit: %.3f, with: %.3f", by_cut[j, k], score)
+        if by_cut[j, k] > score:
+            score, fit = float(by_cut[j, k]), again
+            chosen = replace(chosen, significance=least[j], photons=photons[k], fitted_photons=fitted_photons)
     score_usual = None
-    if usual[0] in levels and usual[1] in least:
-        score_usual = float(scores[levels.index(usual[0]), least.index(usual[1]), 0])
+    if usual.threshold in levels and usual.significance in least:
+        i = levels.index(usual.threshold)
+        score_usual = float(scores[i, least.index(usual.significance), 0])
         if score_usual > score - _BETTER_BY / max(len(trial.truth), 1):
-            chosen, score = usual, score_usual
-    fit, keep = trial.estimates(chosen, apart=True)
+            chosen, score, fit = replace(usual, apart=False), score_usual, fits[i]
+    two = trial.estimates(replace(chosen, apart=True))
+    score_apart = trial.jaccard(two)
+    logger.info("Jaccard index without and with two in the place of one: %.3f, %.3f", score, score_apart)
+    if score_apart >= score:
+        chosen, score, fit = replace(chosen, apart=True), score_apart, two
     return {
-        "threshold": chosen[0],
-        "significance": chosen[1],
-        "photons": chosen[2],
+        **asdict(chosen),
         "jaccard": score,
         "jaccard_usual": score_usual,
-        "crowding": _crowding(trial.truth, fit.select(keep), known),
+        "crowding": _crowding(trial.truth, _held(fit, chosen), known),
     }
 
 
 class _Trial:
-    """Simulated frames, which may follow each other in time, localized with limits of at least the lowest."""
+    """Simulated frames, which may follow each other in time, localized with thresholds from the lowest on."""
 
     def __init__(
         self,
         localizer: VolumeLocalizer,
         observation: Observation,
         truth: LocalizationTable,
-        lowest: tuple[float, float],
+        lowest: float,
         pixel_size_nm: float,
         *,
         follow: bool,
@@ -142,37 +148,38 @@ class _Trial:
         self.localizer, self.observation, self.truth = localizer, observation, truth
         self.pixel_size_nm = pixel_size_nm
         # The network looks once: surer estimates are a part of those at the lowest threshold.
-        looks = localizer.with_limits(*lowest)
+        looks = localizer.with_limits(replace(localizer.limits, threshold=lowest))
         self._first = looks.first_look(observation, slice(None) if follow else None)
 
-    def estimates(self, limits: Limits, *, apart: bool = False) -> tuple[Detections, torch.Tensor]:
-        """Return the fits with some limits, and which of them are kept."""
-        own, surer = (
-            self.localizer.with_limits(*limits),
-            self._first.select(self._first.confidence >= limits[0]),
-        )
-        fit, keep = own.estimates(self.observation, surer, apart=apart)
-        return fit, keep & is_inside(fit, self.observation)
-
-    def all_estimates(self, tried: list[Limits]) -> list[tuple[Detections, torch.Tensor]]:
+    def all_estimates(self, tried: list[Limits]) -> list[_Fits]:
         """Return `estimates` of several limits, made side by side."""
         calls = [functools.partial(self.estimates, limits) for limits in tried]
         return side_by_side(calls, blocks_at_once(self.observation.light.device))
 
-    def jaccard(self, fit: Detections, keep: torch.Tensor) -> float:
+    def estimates(self, limits: Limits) -> _Fits:
+        """Return the fits with some limits, and which of them are kept."""
+        surer = self._first.select(self._first.confidence >= limits.threshold)
+        fit, keep = self.localizer.with_limits(limits).estimates(self.observation, surer)
+        return fit, keep & is_inside(fit, self.observation)
+
+    def jaccard(self, fits: _Fits) -> float:
         """Return the Jaccard index of those fits that are kept."""
+        fit, keep = fits
         return _jaccard(self.truth, fit.select(keep), self.pixel_size_nm)
 
-    def beyond(
-        self, thresholds: list[float], significances: list[float], photons: list[float]
-    ) -> NDArray[np.float64]:
-        """Return the Jaccard indices (T, S, P) with each of the limits applied after the fit."""
-        fits = self.all_estimates([(level, significances[0], 0.0) for level in thresholds])
+    def beyond(self, fits: _Fits, significances: list[float], photons: list[float]) -> NDArray[np.float64]:
+        """Return the Jaccard indices (S, P) with limits applied to fits that were made with lower ones."""
         scores = [
-            self.jaccard(fit, keep & _is_beyond(fit, weakest, dimmest))
-            for (fit, keep), weakest, dimmest in itertools.product(fits, significances, photons)
+            _jaccard(self.truth, _held(fits, Limits(0.0, *limits)), self.pixel_size_nm)
+            for limits in itertools.product(significances, photons)
         ]
-        return np.reshape(scores, (len(thresholds), len(significances), len(photons)))
+        return np.reshape(scores, (len(significances), len(photons)))
+
+
+def _held(fits: _Fits, limits: Limits) -> Detections:
+    """Return what limits leave of fits that were made with lower ones."""
+    fit, keep = fits
+    return fit.select(keep & limits.hold(fit))
 
 
 def _highest(scores: NDArray[np.float64], smoothed: tuple[float, ...]) -> tuple[int, ...]:
@@ -190,13 +197,6 @@ def _frames_like_the_movie(
     n_frames = int(np.clip(math.ceil(_ENOUGH / per_frame), _FEWEST, _MOST))
     noise = noise_std[torch.arange(n_frames, device=noise_std.device) % len(noise_std)]
     return population_frames(known, extent, camera, side, noise)(population, 0, follow=True)
-
-
-def _is_beyond(fit: Detections, significance: float, photons: float) -> torch.Tensor:
-    """Tell (N,) which have at least such a significance and so many photons."""
-    assert fit.photons is not None
-    assert fit.significance is not None
-    return (fit.significance >= significance) & (fit.photons >= photons)
 
 
 def _jaccard(truth: LocalizationTable, found: Detections, pixel_size_nm: float) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -27,6 +27,8 @@ _TILE_PX = 128
 _SAME_PX, _SAME_NM = 0.6, 150.0
 #: A fit this near to an end of its depths wanted to leave them: its molecule lies where no PSF is known.
 _HELD_NM = 0.5
+#: Emitters of less significance than the limit in the end stay until then: their light is no other's.
+_FITTED_SIGNIFICANCE = 3.0
 #: Parts of the least photons below which estimates go, one after the other.
 _WEAKEST_FIRST = (0.5, 0.8, 1.0)
 #: Error of a calibrated PSF, relative to itself, that a second pass allows for.
@@ -41,6 +43,27 @@ _ROUNDS = 2
 
 #: Starts, their fit, and (N,) which of it is kept.
 _Fitted = tuple[Detections, Detections, Tensor]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What is kept of what is found, in the end and while it is fitted."""
+
+    #: Least confidence of the network's estimates.
+    threshold: float
+    #: Least significance (photons in standard errors) and photons in the end.
+    significance: float
+    photons: float = 0.0
+    #: Least photons while emitters are fitted: the light of what has fewer goes to those that it is of.
+    fitted_photons: float = 0.0
+    #: Whether two emitters are looked for in the place of each.
+    apart: bool = True
+
+    def hold(self, fit: Detections) -> Tensor:
+        """Tell (N,) which fits may stay in the end."""
+        assert fit.photons is not None
+        assert fit.significance is not None
+        return (fit.significance >= self.significance) & (fit.photons >= self.photons)
 
 
 class VolumeLocalizer:
@@ -61,23 +84,14 @@ class VolumeLocalizer:
 
     def __init__(self, finder: Finder, fitter: PsfFitter, min_significance: float, passes: int = 1) -> None:
         self.finder, self.fitter = finder, fitter
-        self.min_significance, self.min_photons, self._passes = min_significance, 0.0, passes
+        self.limits, self._passes = Limits(finder.threshold, min_significance), passes
         self._pursuit = Pursuit(fitter.psf, fitter.z_range_nm, fitter.size_px) if passes > 1 else None
         self._other_depths = OtherDepths(fitter.psf, fitter.z_range_nm, fitter.size_px)
 
-    def with_limits(
-        self,
-        threshold: float,
-        min_significance: float,
-        min_photons: float = 0.0,
-        crowding: tuple[float, float] = (1.0, 1.0),
-    ) -> VolumeLocalizer:
-        """Return the same with another smallest confidence, least significance and least photons, and factors
-        on the errors, see `PsfFitter.with_crowding`.
-        """
+    def with_limits(self, limits: Limits, crowding: tuple[float, float] = (1.0, 1.0)) -> VolumeLocalizer:
+        """Return the same with other limits and factors on the errors, see `PsfFitter.with_crowding`."""
         other = copy.copy(self)
-        other.finder = self.finder.with_threshold(threshold)
-        other.min_significance, other.min_photons = min_significance, min_photons
+        other.finder, other.limits = self.finder.with_threshold(limits.threshold), limits
         other.fitter = self.fitter.with_crowding(crowding)
         return other
 
@@ -124,7 +138,7 @@ class VolumeLocalizer:
         first
             From `first_look` with the same smallest confidence; None looks.
         apart
-            Whether two emitters are looked for in the place of each.
+            Whether two emitters may be looked for in the place of each, if the limits say so.
         """
         found = self.first_look(observation) if first is None else first
         # What lies outside of an emitter's window is light under others, and none that is left.
@@ -138,11 +152,11 @@ class VolumeLocalizer:
             more = self._pursuit(*self._left(observation, fit, keep), _PURSUED)
             found, fit, keep = self._with_more(observation, found, fit, keep, more)
             keep = keep & _is_pursued_surely(fit)
-        if apart:
+        if apart and self.limits.apart:
             fit, keep = self._apart(observation, (found, fit, keep))
         judged = fit.confidence != UNJUDGED
         confidence = torch.where(judged, fit.confidence, self.finder.threshold)
-        return replace(fit, confidence=confidence), keep & _is_pursued_surely(fit)
+        return replace(fit, confidence=confidence), keep & _is_pursued_surely(fit) & self.limits.hold(fit)
 
     def _look_again(self, left: Tensor, variance: Tensor) -> Detections:
         """Return what the network finds, surely, in the light (T, Y, X) that is left."""
@@ -169,7 +183,9 @@ class VolumeLocalizer:
         for _ in range(_ROUNDS):
             found, fit, keep = fitted
             part = _settled(found, fit, asked)
-            is_two, two = taken_for_one(self.fitter, observation, part, keep[asked], self.min_photons)
+            is_two, two = taken_for_one(
+                self.fitter, observation, part, keep[asked], self.limits.fitted_photons
+            )
             if not len(two):
                 break
             changed = torch.isin(part.frame, two.frame)
@@ -219,9 +235,10 @@ class VolumeLocalizer:
         self, observation: Observation, found: Detections, fit: Detections
     ) -> tuple[Detections, Detections]:
         """Leave out what has too few photons, the weakest first: its light goes to those that it is of."""
-        for share in _WEAKEST_FIRST if self.min_photons > 0 else ():
+        least = self.limits.fitted_photons
+        for share in _WEAKEST_FIRST if least > 0 else ():
             assert fit.photons is not None
-            weak = fit.photons < share * self.min_photons
+            weak = fit.photons < share * least
             if not weak.any():
                 continue
             changed = torch.isin(found.frame, found.frame[weak])[~weak]
@@ -238,8 +255,8 @@ class VolumeLocalizer:
         assert fit.significance is not None
         low, high = self.fitter.z_range_nm
         within = (fit.z_nm > low + _HELD_NM) & (fit.z_nm < high - _HELD_NM)
-        lit = (fit.photons > 0) & (fit.photons >= self.min_photons)
-        sure = within & lit & (fit.significance >= self.min_significance)
+        lit = (fit.photons > 0) & (fit.photons >= self.limits.fitted_photons)
+        sure = within & lit & (fit.significance >= min(self.limits.significance, _FITTED_SIGNIFICANCE))
         return sure & torch.from_numpy(observation.is_clear(*fit.places()))
 
     def image(self, table: LocalizationTable, shape: tuple[int, int, int]) -> Tensor:

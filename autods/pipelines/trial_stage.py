@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from autods.pipelines.measure3d import Extent
 from autods.pipelines.population import Population
 from autods.pipelines.psf_source import KnownPsf
 from autods.pipelines.settings3d import Localize3DSettings
-from autods.pipelines.streaming3d import VolumeLocalizer
+from autods.pipelines.streaming3d import Limits, VolumeLocalizer
 from autods.runs.provenance import to_json
 from autods.runs.record import Stage
 from autods.runs.stages import Stages
@@ -143,5 +143,5 @@ def with_limits(localizer: VolumeLocalizer, limits: dict[str, Any] | None) -> Vo
     """Return a localizer with the limits that the stage has chosen."""
     if limits is None:
         return localizer
-    names = ("threshold", "significance", "photons", "crowding")
-    return localizer.with_limits(*(limits[name] for name in names))
+    names = [field.name for field in fields(Limits)]
+    return localizer.with_limits(Limits(**{name: limits[name] for name in names}), limits["crowding"])

@@ -11,7 +11,7 @@ from autods.io.atomic import write_json
 from autods.runs.provenance import fingerprint, to_json
 
 #: Raised with every change of the program that changes results: what older versions left is computed anew.
-NUMBERS_VERSION = 35
+NUMBERS_VERSION = 36
 
 
 def step_key(*inputs: object) -> str:
