@@ -8,6 +8,7 @@ of its error.
 from __future__ import annotations
 
 import copy
+from typing import TypeGuard
 
 import torch
 import torch.nn.functional as F
@@ -143,11 +144,15 @@ def _fused(module: nn.Module, dtype: torch.dtype) -> nn.Module:
     if isinstance(module, nn.Sequential):
         return _fused_sequence(module, dtype)
     for name, child in module.named_children():
-        if type(child) is nn.Conv2d:
+        if _is_plain(child):
             setattr(module, name, _Convolution(child, None, torch.float32))
         else:
             setattr(module, name, _fused(child, dtype))
     return module
+
+
+def _is_plain(layer: nn.Module) -> TypeGuard[nn.Conv2d]:
+    return isinstance(layer, nn.Conv2d) and not isinstance(layer, _Convolution)
 
 
 def _is_folded(pair: ResidualPair) -> bool:
@@ -159,7 +164,7 @@ def _fused_sequence(sequence: nn.Sequential, dtype: torch.dtype) -> nn.Sequentia
     out: list[nn.Module] = []
     while layers:
         layer = layers.pop(0)
-        if type(layer) is not nn.Conv2d:
+        if not _is_plain(layer):
             out.append(_fused(layer, dtype))
         elif layers and type(layers[0]) in _ACTIVATIONS:
             out.append(_Convolution(layer, layers.pop(0), dtype))

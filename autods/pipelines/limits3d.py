@@ -2,13 +2,13 @@
 
 The network's own best threshold is that of all it was trained for, and without the fit, which sorts out in
 its turn. Frames are simulated with the photons and the density of the movie, and localized with several
-thresholds; the limits of the highest Jaccard index are taken, that of the neighbouring limits weighing too,
-for some hundred emitters scatter. Where molecules overlap, what is none is a part of another's light: it may
-be significant, but where all have much the same photons it has too few. The same frames decide whether its
-light is given back to the others while they are fitted, and whether two emitters are looked for in the place
-of each: in crowds this finds more that are none.
+thresholds, no emitter of them taken for two; the limits of the highest Jaccard index are taken, that of the
+neighbouring limits weighing too, for some hundred emitters scatter. Where molecules overlap, what is none is
+a part of another's light: it may be significant, but where all have much the same photons it has too few. The
+light of the dimmest is then given back to the others while these are fitted; that of the others stays theirs,
+and they are left out in the end.
 
-They also tell how much larger errors are than their bounds, which know of the neighbours that are found
+The same frames tell how much larger errors are than their bounds, which know of the neighbours that are found
 alone.
 """
 
@@ -47,7 +47,7 @@ PHOTONS, _FITTED_PHOTONS = (0.0, 0.2, 0.3, 0.4, 0.5, 0.6), 0.3
 #: Emitters that are simulated, in so many frames at least and at most, and the frames' side.
 _ENOUGH, _FEWEST, _MOST, _SIDE_PX = 400, 8, 64, 64
 _RADIUS_NM, _AXIAL_RADIUS_NM = 250.0, 500.0
-#: Over how many steps of significance and photons the Jaccard index is smoothed.
+#: Over how many steps of threshold, significance and photons the Jaccard index is smoothed.
 _SMOOTHED = 0.8
 #: Other limits than the usual ones must be better by so many emitters: fewer tell nothing.
 _BETTER_BY = 4.0
@@ -98,37 +98,28 @@ def best_limits(
     trial = _Trial(localizer, *frames, min(levels), known.model.pixel_size_nm, follow=follow)
     median = population.photons(0.0)
     photons = [share * median for share in PHOTONS]
-    fits = trial.all_estimates([Limits(level, least[0], apart=False) for level in levels])
+    fits = trial.all_estimates([Limits(level, least[0]) for level in levels])
     scores = np.array([trial.beyond(fit, least, photons) for fit in fits])
     logger.info("Jaccard index by threshold %s, significance and photons: %s", levels, scores.round(3))
-    i, j, k = _highest(scores, (0.0, _SMOOTHED, _SMOOTHED))
-    score = float(scores[i, j, k])
-    chosen, fit = Limits(levels[i], least[j], photons[k], apart=False), fits[i]
+    i, j, k = _highest(scores)
+    chosen, score = Limits(levels[i], least[j], photons[k]), float(scores[i, j, k])
+    few = _BETTER_BY / max(len(trial.truth), 1)
     if k > 0:
-        fitted_photons = _FITTED_PHOTONS * median
-        again = trial.estimates(Limits(levels[i], least[0], 0.0, fitted_photons, apart=False))
-        by_cut = trial.beyond(again, least, photons)
-        j, k = _highest(by_cut, (_SMOOTHED, _SMOOTHED))
-        logger.info("Jaccard index without the weakest in the fit: %.3f, with: %.3f", by_cut[j, k], score)
-        if by_cut[j, k] > score:
-            score, fit = float(by_cut[j, k]), again
-            chosen = replace(chosen, significance=least[j], photons=photons[k], fitted_photons=fitted_photons)
+        without = trial.without_weakest(levels[i], least, photons, _FITTED_PHOTONS * median)
+        logger.info("Jaccard index without the weakest in the fit: %.3f, with: %.3f", without[1], score)
+        if without[1] > score - few:
+            chosen, score = without
     score_usual = None
     if usual.threshold in levels and usual.significance in least:
-        i = levels.index(usual.threshold)
-        score_usual = float(scores[i, least.index(usual.significance), 0])
-        if score_usual > score - _BETTER_BY / max(len(trial.truth), 1):
-            chosen, score, fit = replace(usual, apart=False), score_usual, fits[i]
-    two = trial.estimates(replace(chosen, apart=True))
-    score_apart = trial.jaccard(two)
-    logger.info("Jaccard index without and with two in the place of one: %.3f, %.3f", score, score_apart)
-    if score_apart >= score:
-        chosen, score, fit = replace(chosen, apart=True), score_apart, two
+        score_usual = float(scores[levels.index(usual.threshold), least.index(usual.significance), 0])
+        if score_usual > score - few:
+            chosen, score = usual, score_usual
+    fit, keep = trial.estimates(chosen, apart=True)
     return {
         **asdict(chosen),
         "jaccard": score,
         "jaccard_usual": score_usual,
-        "crowding": _crowding(trial.truth, _held(fit, chosen), known),
+        "crowding": _crowding(trial.truth, fit.select(keep), known),
     }
 
 
@@ -151,40 +142,39 @@ class _Trial:
         looks = localizer.with_limits(replace(localizer.limits, threshold=lowest))
         self._first = looks.first_look(observation, slice(None) if follow else None)
 
+    def estimates(self, limits: Limits, *, apart: bool = False) -> _Fits:
+        """Return the fits with some limits, and which of them are kept."""
+        surer = self._first.select(self._first.confidence >= limits.threshold)
+        fit, keep = self.localizer.with_limits(limits).estimates(self.observation, surer, apart=apart)
+        return fit, keep & is_inside(fit, self.observation)
+
     def all_estimates(self, tried: list[Limits]) -> list[_Fits]:
         """Return `estimates` of several limits, made side by side."""
         calls = [functools.partial(self.estimates, limits) for limits in tried]
         return side_by_side(calls, blocks_at_once(self.observation.light.device))
 
-    def estimates(self, limits: Limits) -> _Fits:
-        """Return the fits with some limits, and which of them are kept."""
-        surer = self._first.select(self._first.confidence >= limits.threshold)
-        fit, keep = self.localizer.with_limits(limits).estimates(self.observation, surer)
-        return fit, keep & is_inside(fit, self.observation)
-
-    def jaccard(self, fits: _Fits) -> float:
-        """Return the Jaccard index of those fits that are kept."""
-        fit, keep = fits
-        return _jaccard(self.truth, fit.select(keep), self.pixel_size_nm)
+    def without_weakest(
+        self, threshold: float, least: list[float], photons: list[float], fitted_photons: float
+    ) -> tuple[Limits, float]:
+        """Return the best limits where the fit is without what has few photons, and their score."""
+        fits = self.estimates(Limits(threshold, least[0], 0.0, fitted_photons))
+        scores = self.beyond(fits, least, photons)
+        j, k = _highest(scores)
+        return Limits(threshold, least[j], photons[k], fitted_photons), float(scores[j, k])
 
     def beyond(self, fits: _Fits, significances: list[float], photons: list[float]) -> NDArray[np.float64]:
         """Return the Jaccard indices (S, P) with limits applied to fits that were made with lower ones."""
+        fit, keep = fits
         scores = [
-            _jaccard(self.truth, _held(fits, Limits(0.0, *limits)), self.pixel_size_nm)
-            for limits in itertools.product(significances, photons)
+            _jaccard(self.truth, fit.select(keep & Limits(0.0, *least).hold(fit)), self.pixel_size_nm)
+            for least in itertools.product(significances, photons)
         ]
         return np.reshape(scores, (len(significances), len(photons)))
 
 
-def _held(fits: _Fits, limits: Limits) -> Detections:
-    """Return what limits leave of fits that were made with lower ones."""
-    fit, keep = fits
-    return fit.select(keep & limits.hold(fit))
-
-
-def _highest(scores: NDArray[np.float64], smoothed: tuple[float, ...]) -> tuple[int, ...]:
-    """Return where scores are highest, smoothed by so many steps along each axis."""
-    smooth = gaussian_filter(scores, smoothed, mode="nearest")
+def _highest(scores: NDArray[np.float64]) -> tuple[int, ...]:
+    """Return where scores are highest, smoothed along each axis."""
+    smooth = gaussian_filter(scores, _SMOOTHED, mode="nearest")
     return tuple(int(index) for index in np.unravel_index(smooth.argmax(), smooth.shape))
 
 

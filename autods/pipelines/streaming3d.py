@@ -56,8 +56,6 @@ class Limits:
     photons: float = 0.0
     #: Least photons while emitters are fitted: the light of what has fewer goes to those that it is of.
     fitted_photons: float = 0.0
-    #: Whether two emitters are looked for in the place of each.
-    apart: bool = True
 
     def hold(self, fit: Detections) -> Tensor:
         """Tell (N,) which fits may stay in the end."""
@@ -138,7 +136,7 @@ class VolumeLocalizer:
         first
             From `first_look` with the same smallest confidence; None looks.
         apart
-            Whether two emitters may be looked for in the place of each, if the limits say so.
+            Whether two emitters are looked for in the place of each.
         """
         found = self.first_look(observation) if first is None else first
         # What lies outside of an emitter's window is light under others, and none that is left.
@@ -152,7 +150,7 @@ class VolumeLocalizer:
             more = self._pursuit(*self._left(observation, fit, keep), _PURSUED)
             found, fit, keep = self._with_more(observation, found, fit, keep, more)
             keep = keep & _is_pursued_surely(fit)
-        if apart and self.limits.apart:
+        if apart:
             fit, keep = self._apart(observation, (found, fit, keep))
         judged = fit.confidence != UNJUDGED
         confidence = torch.where(judged, fit.confidence, self.finder.threshold)

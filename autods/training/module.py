@@ -10,12 +10,14 @@ import torch
 from pytorch_lightning.callbacks import Timer
 from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
-from torch.optim import AdamW
+from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
+from autods.core import UserError
 from autods.networks import added_channels, build_network, input_channels
 from autods.representation import MixtureRepresentation, Representation, build_representation
 from autods.training.data import FrameBatch
+from autods.training.gradients import leave_out_nan
 from autods.training.score import ThresholdScore
 
 
@@ -87,6 +89,10 @@ class LocalizationModule(pl.LightningModule):
         """Return the loss of a batch, a scalar."""
         return self._loss("train", self(batch), batch)
 
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:  # noqa: ARG002
+        """Keep what is no number from the weights."""
+        leave_out_nan(self.parameters())
+
     def validation_step(self, batch: FrameBatch, batch_idx: int) -> None:  # noqa: ARG002
         """Score a batch at all thresholds."""
         output = self(batch)
@@ -97,7 +103,15 @@ class LocalizationModule(pl.LightningModule):
         self.score.update(found, batch.emitters, self.representation.pixel_size_nm, field_nm)
 
     def on_validation_epoch_end(self) -> None:
-        """Log the scores at the best threshold, over the frames of all processes."""
+        """Log the scores at the best threshold, over the frames of all processes.
+
+        Raises `UserError` if the weights are no numbers any more.
+        """
+        if not all(bool(torch.isfinite(p).all()) for p in self.parameters()):
+            raise UserError(
+                "the network's weights are no numbers any more: train anew; with `autods train`,"
+                " trainer.precision=32-true or a lower module.learning_rate may help"
+            )
         best = self._gathered_score().compute()
         self.score.reset()
         self.log_dict({f"val/{name}": value for name, value in best.items()}, prog_bar=True, sync_dist=True)

@@ -21,6 +21,7 @@ from autods.networks.universal import UniversalNet
 from autods.representation import MixtureRepresentation
 from autods.simulation.psf_scenes import SceneRanges, ToldScenes, draw_scenes
 from autods.simulation.random_psfs import PLANES, PsfLibrary, draw_psfs
+from autods.training.gradients import leave_out_nan
 from autods.training.universal_score import HeldOut, score_held_out
 
 _LOG = logging.getLogger(__name__)
@@ -214,8 +215,7 @@ class UniversalTrainer:
         loss = self._loss_of(scenes)
         self.optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
-        gradients = [p.grad for p in self.network.parameters() if p.grad is not None]
-        torch._foreach_copy_(gradients, [torch.nan_to_num(g, 0.0, 0.0, 0.0) for g in gradients])
+        leave_out_nan(self.network.parameters())
         nn.utils.clip_grad_norm_(self.network.parameters(), _CLIP)
         self.optimizer.step()
         self._follow()

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from autods.networks import NETWORKS, build_network
 from autods.networks.precision import half_where_faster, is_faster_in_half
 
 CPU = torch.device("cpu")
@@ -39,3 +40,24 @@ def test_graphics_cards_of_some_age_compute_with_32_bits(monkeypatch):
         monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _, c=capability: c)
         assert is_faster_in_half(torch.device("cuda")) == faster
     assert not is_faster_in_half(torch.device("mps"))
+
+
+@pytest.mark.parametrize("name", sorted(NETWORKS))
+def test_gradients_in_half_precision_are_those_of_32_bits(name):
+    """Whatever the memory held before that they are computed in."""
+    torch.manual_seed(0)
+    network = build_network(name).to(memory_format=torch.channels_last).train()
+    frames = torch.randn(4, 1, 32, 32)
+
+    def gradient(half):
+        network.zero_grad()
+        used = [torch.full((1 << size,), torch.nan) for size in range(12, 23, 2) for _ in range(6)]
+        del used
+        with torch.autocast("cpu", torch.bfloat16, enabled=half):
+            output = network(frames)
+        torch.linspace(-1, 1, output.numel()).dot(output.float().flatten()).backward()
+        return torch.cat([p.grad.flatten() for p in network.parameters()])
+
+    whole, half = gradient(half=False), gradient(half=True)
+    assert bool(torch.isfinite(half).all())
+    assert float(torch.cosine_similarity(whole, half, 0)) > 0.98

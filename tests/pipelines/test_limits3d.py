@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
@@ -19,7 +18,7 @@ from autods.pipelines.measure3d import Extent
 from autods.pipelines.population import Population
 from autods.pipelines.population_frames import population_frames
 from autods.pipelines.psf_source import KnownPsf
-from autods.pipelines.streaming3d import VolumeLocalizer
+from autods.pipelines.streaming3d import Limits, VolumeLocalizer
 from autods.pipelines.train3d import shipped_finder
 from autods.representation import Detections
 
@@ -41,21 +40,17 @@ class _Oracle:
     """Finds every emitter, a half of them with little confidence, and as many false ones of little light."""
 
     truth: LocalizationTable
-    threshold: float = 0.3
-    min_significance: float = 3.0
-    min_photons: float = 0.0
+    limits: Limits = field(default_factory=lambda: Limits(0.3, 3.0))
     false_significance: float = 4.5
     false_photons: float = 1000.0
     error_nm: float = 0.0
-    finder: Any = field(default_factory=lambda: SimpleNamespace(threshold=0.3))
 
-    def with_limits(self, threshold: float, min_significance: float, min_photons: float = 0.0) -> _Oracle:
-        limits = {"min_significance": min_significance, "min_photons": min_photons}
-        return replace(self, threshold=threshold, **limits)
+    def with_limits(self, limits: Limits) -> _Oracle:
+        return replace(self, limits=limits)
 
     def first_look(self, _: object, own: slice | None = None) -> Any:
         sure = np.where(np.arange(len(self.truth)) % 2 == 0, 0.9, 0.1)
-        return _Confident(sure[sure >= self.threshold])
+        return _Confident(sure[sure >= self.limits.threshold])
 
     def estimates(self, _: object, first: Any, *, apart: bool = True) -> tuple[Detections, torch.Tensor]:
         n, rng = len(self.truth), np.random.default_rng(0)
@@ -71,7 +66,7 @@ class _Oracle:
         frame, x, y, z, significance, photons = map(torch.from_numpy, (frame, x, y, z, significance, photons))
         fit = Detections(frame, x, y, torch.ones_like(x), z_nm=z, photons=photons, significance=significance)
         fit = replace(fit, uncertainty_px=0 * x + 0.1, uncertainty_z_nm=0 * x + 20.0)
-        return fit, (photons >= self.min_photons) & (significance >= self.min_significance)
+        return fit, self.limits.hold(fit)
 
 
 def _chosen(
@@ -115,9 +110,9 @@ def test_one_look_serves_every_threshold() -> None:
     finder = shipped_finder(_KNOWN, _EXTENT, torch.device("cpu"))
     fast = _KNOWN.over_field(_EXTENT.fit_px)
     localizer = VolumeLocalizer(finder, PsfFitter(fast, _EXTENT.fit_px, (-350.0, 350.0)), 3.0, passes=2)
-    first = localizer.with_limits(0.05, 3.0).first_look(observation)
+    first = localizer.with_limits(Limits(0.05, 3.0)).first_look(observation)
     for level in (0.05, 0.2, 0.5):
-        own = localizer.with_limits(level, 3.0)
+        own = localizer.with_limits(Limits(level, 3.0))
         looked = own.estimates(observation)
         shared = own.estimates(observation, first.select(first.confidence >= level))
         assert len(looked[0]) == len(shared[0]) > 10

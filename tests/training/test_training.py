@@ -272,6 +272,30 @@ def test_losses_are_computed_with_32_bits_in_half_precision():
     assert kinds == {torch.float32}
 
 
+def test_a_step_that_is_no_number_is_left_out():
+    learner, seen = module("mixture"), []
+    loss = learner.representation.loss
+
+    def sometimes(*batch):
+        seen.append(len(seen))
+        return {name: term * (torch.nan if len(seen) == 2 else 1.0) for name, term in loss(*batch).items()}
+
+    learner.representation.loss = sometimes
+    before = [p.detach().clone() for p in learner.parameters()]
+    train(learner, data(), 4)
+    assert len(seen) >= 4
+    assert all(bool(torch.isfinite(p).all()) for p in learner.parameters())
+    assert any(not torch.equal(p, old) for p, old in zip(learner.parameters(), before, strict=True))
+
+
+def test_a_training_that_has_failed_says_so():
+    learner = module("mixture")
+    with torch.no_grad():
+        next(learner.parameters()).fill_(torch.nan)
+    with pytest.raises(UserError, match="precision=32-true"):
+        train(learner, data(), 2)
+
+
 def test_an_exported_3d_model_tells_its_depth_and_axial_error(tmp_path):
     trained = volume_module("voxels").eval()
     export_model(
