@@ -45,7 +45,7 @@ THRESHOLDS, SIGNIFICANCES = (0.1, 0.15, 0.22), (3.0, 4.0, 5.0, 6.0, 8.0)
 #: Least photons, in parts of the population's median, in the end; and while emitters are fitted.
 PHOTONS, _FITTED_PHOTONS = (0.0, 0.2, 0.3, 0.4, 0.5, 0.6), 0.3
 #: Emitters that are simulated, in so many frames at least and at most, and the frames' side.
-_ENOUGH, _FEWEST, _MOST, _SIDE_PX = 400, 8, 64, 64
+_ENOUGH, _FEWEST, _MOST, _SIDE_PX = 800, 8, 64, 64
 _RADIUS_NM, _AXIAL_RADIUS_NM = 250.0, 500.0
 #: Over how many steps of threshold, significance and photons the Jaccard index is smoothed.
 _SMOOTHED = 0.8
