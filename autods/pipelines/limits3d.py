@@ -4,9 +4,9 @@ The network's own best threshold is that of all it was trained for, and without 
 its turn. Frames are simulated with the photons and the density of the movie, and localized with several
 thresholds, no emitter of them taken for two; the limits of the highest Jaccard index are taken, that of the
 neighbouring limits weighing too, for some hundred emitters scatter. Where molecules overlap, what is none is
-a part of another's light: it may be significant, but where all have much the same photons it has too few. The
-light of the dimmest is then given back to the others while these are fitted; that of the others stays theirs,
-and they are left out in the end.
+a part of another's light: it may be significant, but where all have much the same photons it has too few.
+Whether the light of what is left out goes to others while these are fitted, or is taken as it is and left out
+in the end, is tried as well: wide images find each other's light, crowds need to have all explained.
 
 The same frames tell how much larger errors are than their bounds, which know of the neighbours that are found
 alone.
@@ -104,11 +104,13 @@ def best_limits(
     i, j, k = _highest(scores)
     chosen, score = Limits(levels[i], least[j], photons[k]), float(scores[i, j, k])
     few = _BETTER_BY / max(len(trial.truth), 1)
-    if k > 0:
-        without = trial.without_weakest(levels[i], least, photons, _FITTED_PHOTONS * median)
-        logger.info("Jaccard index without the weakest in the fit: %.3f, with: %.3f", without[1], score)
-        if without[1] > score - few:
-            chosen, score = without
+    dimmest = _FITTED_PHOTONS * median if k > 0 else 0.0
+    fitted = [(least[0], dimmest)] * (k > 0) + [(least[j], dimmest)] * (j > 0)
+    without = [trial.without_weakest(levels[i], weakest, least, photons) for weakest in fitted]
+    logger.info("Jaccard index without the weakest in the fit: %s, with: %.3f", without, score)
+    best = max(without, key=lambda one: one[1], default=(chosen, score))
+    if best[1] > score - few:
+        chosen, score = best
     score_usual = None
     if usual.threshold in levels and usual.significance in least:
         score_usual = float(scores[levels.index(usual.threshold), least.index(usual.significance), 0])
@@ -154,13 +156,15 @@ class _Trial:
         return side_by_side(calls, blocks_at_once(self.observation.light.device))
 
     def without_weakest(
-        self, threshold: float, least: list[float], photons: list[float], fitted_photons: float
+        self, threshold: float, fitted: tuple[float, float], least: list[float], photons: list[float]
     ) -> tuple[Limits, float]:
-        """Return the best limits where the fit is without what has few photons, and their score."""
-        fits = self.estimates(Limits(threshold, least[0], 0.0, fitted_photons))
+        """Return the best limits where the fit is without what is less significant or has fewer photons than
+        ``fitted``, and their score.
+        """
+        fits = self.estimates(Limits(threshold, fitted[0], 0.0, *fitted))
         scores = self.beyond(fits, least, photons)
         j, k = _highest(scores)
-        return Limits(threshold, least[j], photons[k], fitted_photons), float(scores[j, k])
+        return Limits(threshold, max(least[j], fitted[0]), photons[k], *fitted), float(scores[j, k])
 
     def beyond(self, fits: _Fits, significances: list[float], photons: list[float]) -> NDArray[np.float64]:
         """Return the Jaccard indices (S, P) with limits applied to fits that were made with lower ones."""

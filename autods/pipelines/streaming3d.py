@@ -27,8 +27,6 @@ _TILE_PX = 128
 _SAME_PX, _SAME_NM = 0.6, 150.0
 #: A fit this near to an end of its depths wanted to leave them: its molecule lies where no PSF is known.
 _HELD_NM = 0.5
-#: Emitters of less significance than the limit in the end stay until then: their light is no other's.
-_FITTED_SIGNIFICANCE = 3.0
 #: Parts of the least photons below which estimates go, one after the other.
 _WEAKEST_FIRST = (0.5, 0.8, 1.0)
 #: Error of a calibrated PSF, relative to itself, that a second pass allows for.
@@ -54,7 +52,8 @@ class Limits:
     #: Least significance (photons in standard errors) and photons in the end.
     significance: float
     photons: float = 0.0
-    #: Least photons while emitters are fitted: the light of what has fewer goes to those that it is of.
+    #: The same while emitters are fitted, where it is less: the light of what is left out goes to others.
+    fitted_significance: float = 3.0
     fitted_photons: float = 0.0
 
     def hold(self, fit: Detections) -> Tensor:
@@ -254,7 +253,8 @@ class VolumeLocalizer:
         low, high = self.fitter.z_range_nm
         within = (fit.z_nm > low + _HELD_NM) & (fit.z_nm < high - _HELD_NM)
         lit = (fit.photons > 0) & (fit.photons >= self.limits.fitted_photons)
-        sure = within & lit & (fit.significance >= min(self.limits.significance, _FITTED_SIGNIFICANCE))
+        least = min(self.limits.significance, self.limits.fitted_significance)
+        sure = within & lit & (fit.significance >= least)
         return sure & torch.from_numpy(observation.is_clear(*fit.places()))
 
     def image(self, table: LocalizationTable, shape: tuple[int, int, int]) -> Tensor:

@@ -72,7 +72,7 @@ class _Oracle:
 def _chosen(
     threshold: float | None = None, significance: float | None = None, **false: float
 ) -> dict[str, Any]:
-    noise = _NOISE[torch.arange(20) % 2]
+    noise = _NOISE[torch.arange(40) % 2]
     truth = population_frames(_KNOWN, _EXTENT, _CAMERA, limits3d._SIDE_PX, noise)(_POPULATION, 0)[1]
     oracle = cast(VolumeLocalizer, _Oracle(truth, **false))
     return best_limits(
