@@ -44,6 +44,8 @@ class _Oracle:
     false_significance: float = 4.5
     false_photons: float = 1000.0
     error_nm: float = 0.0
+    #: Whether the fit of a third is spoilt where the false ones are in it, or where they are not.
+    spoilt: str = "never"
 
     def with_limits(self, limits: Limits) -> _Oracle:
         return replace(self, limits=limits)
@@ -62,6 +64,10 @@ class _Oracle:
         photons = np.r_[np.full(len(kept), 1000.0), np.full(n, self.false_photons)]
         frame = np.r_[self.truth.frame[kept], self.truth.frame]
         off = rng.normal(0, self.error_nm, (3, len(x)))
+        if self.spoilt == (
+            "with" if self.false_significance >= self.limits.fitted_significance else "without"
+        ):
+            off[2, ::3] += 600.0
         x, y, z = x + off[0] / 100, y + off[1] / 100, z + off[2]
         frame, x, y, z, significance, photons = map(torch.from_numpy, (frame, x, y, z, significance, photons))
         fit = Detections(frame, x, y, torch.ones_like(x), z_nm=z, photons=photons, significance=significance)
@@ -70,7 +76,7 @@ class _Oracle:
 
 
 def _chosen(
-    threshold: float | None = None, significance: float | None = None, **false: float
+    threshold: float | None = None, significance: float | None = None, **false: Any
 ) -> dict[str, Any]:
     noise = _NOISE[torch.arange(40) % 2]
     truth = population_frames(_KNOWN, _EXTENT, _CAMERA, limits3d._SIDE_PX, noise)(_POPULATION, 0)[1]
@@ -90,6 +96,14 @@ def test_true_emitters_of_little_confidence_are_let_in_and_false_ones_of_little_
 def test_significant_parts_of_others_light_are_kept_out_by_their_few_photons() -> None:
     found = _chosen(false_significance=20.0, false_photons=250.0)
     assert found["photons"] >= 300
+    assert found["jaccard"] > 0.99
+
+
+@pytest.mark.parametrize(("spoilt", "stay"), [("with", False), ("without", True)])
+def test_the_light_of_false_ones_goes_where_the_fit_is_better(spoilt: str, stay: bool) -> None:
+    found = _chosen(spoilt=spoilt)
+    assert (found["fitted_significance"] <= 4.5) == stay
+    assert found["significance"] >= 5
     assert found["jaccard"] > 0.99
 
 
@@ -120,3 +134,19 @@ def test_one_look_serves_every_threshold() -> None:
         np.testing.assert_allclose(looked[0].x_px, shared[0].x_px, atol=0.02)
         np.testing.assert_allclose(looked[0].z_nm, shared[0].z_nm, atol=5.0)
         np.testing.assert_array_equal(looked[1], shared[1])
+
+
+def test_limits_in_the_end_leave_the_fits_as_they_are() -> None:
+    noise = _NOISE[torch.arange(4) % 2]
+    observation, _ = population_frames(_KNOWN, _EXTENT, _CAMERA, 48, noise)(_POPULATION, 0)
+    finder = shipped_finder(_KNOWN, _EXTENT, torch.device("cpu"))
+    fast = _KNOWN.over_field(_EXTENT.fit_px)
+    localizer = VolumeLocalizer(finder, PsfFitter(fast, _EXTENT.fit_px, (-350.0, 350.0)), 3.0, passes=2)
+    lenient, strict = Limits(0.2, 3.0), Limits(0.2, 12.0, 900.0)
+    (fit, keep), (other, kept) = (
+        localizer.with_limits(limits).estimates(observation) for limits in (lenient, strict)
+    )
+    for name, column in fit.columns().items():
+        np.testing.assert_array_equal(column, other.columns()[name])
+    np.testing.assert_array_equal(keep & strict.hold(fit), kept)
+    assert 0 < int(kept.sum()) < int(keep.sum())
