@@ -147,10 +147,11 @@ class _DilatedConv(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve."""
-        lacking = -self.in_channels % 16 if torch.is_autocast_enabled(x.device.type) else 0
-        more = (0, 0, 0, 0, 0, lacking)
-        if not (lacking and self.training):
+        lacking = -self.in_channels % 16
+        is_half = x.device.type == "cpu" and torch.is_autocast_enabled("cpu")
+        if not (lacking and is_half and self.training):
             return super().forward(x)
+        more = (0, 0, 0, 0, 0, lacking)
         out: Tensor = self._conv_forward(F.pad(x, more), F.pad(self.weight, more), self.bias)
         return out
 
