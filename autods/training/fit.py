@@ -173,9 +173,12 @@ def fit(
 
 
 def _precision(accelerator: str) -> str:
-    is_gpu = accelerator in ("gpu", "cuda") or (accelerator == "auto" and torch.cuda.is_available())
-    name = "cuda" if is_gpu else "cpu" if accelerator == "auto" else accelerator
-    return "bf16-mixed" if is_faster_in_half(torch.device(name)) else "32-true"
+    """Return the precision that is fastest on one of Lightning's accelerators."""
+    if accelerator == "auto":
+        accelerator = "cuda" if torch.cuda.is_available() else "cpu"
+    name = {"gpu": "cuda"}.get(accelerator, accelerator)
+    is_half = name in ("cpu", "cuda") and is_faster_in_half(torch.device(name))
+    return "bf16-mixed" if is_half else "32-true"
 
 
 def _start(checkpoints: Path, max_steps: int) -> str | None:

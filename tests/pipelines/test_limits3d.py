@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from autods.core import Camera, LocalizationTable, OpticalSystem
+from autods.inference.observation import Observation
 from autods.inference.psf_fit import PsfFitter
 from autods.optics import PSF_MODELS
 from autods.pipelines import limits3d
@@ -118,12 +119,18 @@ def test_what_is_given_stays() -> None:
     assert _chosen(significance=3.0)["significance"] == 3.0
 
 
-def test_one_look_serves_every_threshold() -> None:
+def _frames_and_localizer() -> tuple[Observation, VolumeLocalizer]:
+    """Return frames of the population, and the shipped network with the fit."""
     noise = _NOISE[torch.arange(4) % 2]
     observation, _ = population_frames(_KNOWN, _EXTENT, _CAMERA, 48, noise)(_POPULATION, 0)
     finder = shipped_finder(_KNOWN, _EXTENT, torch.device("cpu"))
     fast = _KNOWN.over_field(_EXTENT.fit_px)
     localizer = VolumeLocalizer(finder, PsfFitter(fast, _EXTENT.fit_px, (-350.0, 350.0)), 3.0, passes=2)
+    return observation, localizer
+
+
+def test_one_look_serves_every_threshold() -> None:
+    observation, localizer = _frames_and_localizer()
     first = localizer.with_limits(Limits(0.05, 3.0)).first_look(observation)
     for level in (0.05, 0.2, 0.5):
         own = localizer.with_limits(Limits(level, 3.0))
@@ -137,11 +144,7 @@ def test_one_look_serves_every_threshold() -> None:
 
 
 def test_limits_in_the_end_leave_the_fits_as_they_are() -> None:
-    noise = _NOISE[torch.arange(4) % 2]
-    observation, _ = population_frames(_KNOWN, _EXTENT, _CAMERA, 48, noise)(_POPULATION, 0)
-    finder = shipped_finder(_KNOWN, _EXTENT, torch.device("cpu"))
-    fast = _KNOWN.over_field(_EXTENT.fit_px)
-    localizer = VolumeLocalizer(finder, PsfFitter(fast, _EXTENT.fit_px, (-350.0, 350.0)), 3.0, passes=2)
+    observation, localizer = _frames_and_localizer()
     lenient, strict = Limits(0.2, 3.0), Limits(0.2, 12.0, 900.0)
     (fit, keep), (other, kept) = (
         localizer.with_limits(limits).estimates(observation) for limits in (lenient, strict)

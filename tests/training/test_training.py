@@ -18,7 +18,7 @@ from autods.simulation import (
 from autods.simulation.scene_errors import SceneErrors
 from autods.training import LocalizationModule, SimulatedDataModule
 from autods.training.export import export_model, score_module, score_network
-from autods.training.fit import fit, warm_start
+from autods.training.fit import _precision, fit, warm_start
 from autods.training.score import ThresholdScore
 from autods.zoo.registry import load_card, load_model
 
@@ -257,6 +257,14 @@ def test_one_batch_of_everything_in_3d(family, precision, tmp_path):
         precision=precision,
         **quiet(tmp_path),
     )
+
+
+@pytest.mark.parametrize("faster", [True, False])
+def test_the_precision_follows_the_accelerator(faster, monkeypatch):
+    monkeypatch.setattr("autods.training.fit.is_faster_in_half", lambda _: faster)
+    for accelerator in ("auto", "cpu", "gpu", "cuda"):
+        assert _precision(accelerator) == ("bf16-mixed" if faster else "32-true")
+    assert {_precision("mps"), _precision("tpu")} == {"32-true"}
 
 
 def test_losses_are_computed_with_32_bits_in_half_precision():
